@@ -1,0 +1,658 @@
+//! An open cache: the process's one attachment to a segment, shared by all its threads.
+//!
+//! Promises: when a write returns, every later read in any process sees it; a read waits for nobody; a write waits for a
+//! living holder at most `write_timeout`, and for a dead one not at all.
+//!
+//! The thing to get wrong: opening twice. A second attachment of one process would be another slot with another lease;
+//! so the process keeps a registry by file and hands out the one attachment.
+
+use crate::error::CacheError;
+use crate::geometry::{Eviction, FIRST_RESERVATION, Geometry};
+use crate::key::Key;
+use crate::locked::{Fault, Increment, Locked, Write};
+use crate::read::{Meta, Sink};
+use crate::recover::Scratch;
+use crate::segments::segment_file;
+use crate::service::{Listener, Listeners as Notified, Notice, Service};
+use crate::shard::{Count, Field, ShardView};
+use crate::waits::Waits;
+use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use cache_machine_shm::lock::{self, Acquired};
+use cache_machine_shm::{
+    BootClock, Counter, Header, Listeners, Region, Segment, ShmError, State, random_u64, remove_unused,
+};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
+
+/// How to open a cache.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// 1 to 64 of `[A-Za-z0-9._-]`.
+    pub name: String,
+    /// Keep the segment as a file here; else it is POSIX shared memory.
+    pub directory: Option<PathBuf>,
+    /// Bytes of the whole segment, if it must be made.
+    pub size: usize,
+    /// Largest key and value together, if it must be made; default a quarter of a shard.
+    pub max_entry: Option<usize>,
+    /// How room is made, if it must be made.
+    pub eviction: Eviction,
+    /// Pin the segment in memory.
+    pub lock_memory: bool,
+    /// Longest wait for a shard whose holder lives.
+    pub write_timeout: Duration,
+    /// Tests only: the segment, if it must be made, has a clock that stands still until it is moved.
+    pub manual_clock: bool,
+}
+
+/// What `Cache::open` found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// There was none: it was made.
+    Created,
+    /// It was there.
+    Attached,
+}
+
+/// Counts over all processes, and the state of the space.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Reads that found a value.
+    pub hits: u64,
+    /// Reads that found none.
+    pub misses: u64,
+    /// Values written.
+    pub sets: u64,
+    /// Entries deleted by the user.
+    pub deletes: u64,
+    /// Entries removed for room.
+    pub evictions: u64,
+    /// Entries removed for time.
+    pub expirations: u64,
+    /// Entries now.
+    pub entries: u64,
+    /// Bytes that they occupy.
+    pub used_bytes: u64,
+    /// Bytes of space.
+    pub capacity_bytes: u64,
+    /// Bytes of space taken from the system so far.
+    pub reserved_bytes: u64,
+    /// Shards rebuilt.
+    pub repairs: u64,
+    /// Index words dropped by rebuilds because what they named was damaged.
+    pub damaged: u64,
+    /// Writes that ended as busy.
+    pub busy: u64,
+    /// Sleeps on a lock.
+    pub lock_waits: u64,
+    /// Attached processes.
+    pub processes: u64,
+}
+
+/// A handle. The last one of a process to go gives up the process's slot; the segment stays.
+#[derive(Clone)]
+pub struct Cache {
+    attachment: Arc<Attachment>,
+}
+
+/// The process's attachment with its background thread, which ends with the last handle.
+struct Attachment {
+    core: Arc<Core>,
+    service: Service,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.service.stop(&self.core);
+    }
+}
+
+impl std::ops::Deref for Cache {
+    type Target = Core;
+
+    #[inline]
+    fn deref(&self) -> &Core {
+        &self.attachment.core
+    }
+}
+
+static REGISTRY: Mutex<Option<HashMap<PathBuf, Weak<Attachment>>>> = Mutex::new(None);
+
+impl Cache {
+    /// Creates or attaches.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `NoSpace`, `Permission`, `Version`, `Corrupt`, `Busy`.
+    pub fn open(options: &OpenOptions) -> Result<(Self, Opened), CacheError> {
+        check_name(&options.name)?;
+        let plan = Geometry::plan(options.size, options.max_entry, options.eviction, random_u64())?;
+        let file = segment_file(&options.name, options.directory.as_deref())?;
+        let mut registry = REGISTRY.lock().unwrap_or_else(|e| e.into_inner());
+        let registry = registry.get_or_insert_with(HashMap::new);
+        registry.retain(|_, attachment| attachment.strong_count() > 0);
+        if let Some(attachment) = registry.get(file.path()).and_then(Weak::upgrade)
+            && attachment.core.is_attached()
+        {
+            if options.lock_memory {
+                attachment.core.segment.lock_memory()?;
+            }
+            return Ok((Self { attachment }, Opened::Attached));
+        }
+        remove_unused(&file);
+        let identity = Geometry::identity();
+        let mut opened = Opened::Attached;
+        let segment = loop {
+            match file.attach(identity) {
+                Ok(segment) => break segment,
+                Err(ShmError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let init = |region: &Region| init(&plan, options.manual_clock, region);
+            if file.create(identity, plan.len, &plan.first_reservations(), &init)? {
+                opened = Opened::Created;
+            }
+        };
+        if options.lock_memory {
+            segment.lock_memory()?;
+        }
+        let core = Arc::new(Core::new(segment, options.write_timeout)?);
+        let attachment = Arc::new(Attachment {
+            service: Service::start(&core),
+            core,
+        });
+        registry.insert(file.path().to_owned(), Arc::downgrade(&attachment));
+        Ok((Self { attachment }, opened))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), CacheError> {
+    let fine = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+    if (1..=64).contains(&name.len()) && name.bytes().all(fine) {
+        return Ok(());
+    }
+    Err(CacheError::InvalidArgument(format!(
+        "name is {name:?}; it must be 1 to 64 of A-Z a-z 0-9 . _ -"
+    )))
+}
+
+/// Fills a new segment, which is all zeros.
+fn init(plan: &Geometry, manual_clock: bool, region: &Region) {
+    plan.store(region);
+    if manual_clock {
+        Header::of(region)
+            .manual_clock(region)
+            .store(1_000_000, Ordering::Relaxed);
+    }
+    for index in 0..plan.shards {
+        let shard = ShardView {
+            region,
+            geometry: plan,
+            index,
+        };
+        let reserved = FIRST_RESERVATION.min(plan.units) as u32;
+        shard.put(Field::Reserved, reserved);
+        shard.put(Field::Cursor, 1);
+        shard.put(Field::CountEpoch, 1);
+        shard.clear_bitmap();
+        shard.put(Field::Free, reserved - 1);
+    }
+}
+
+/// The process's side of an attached segment. Reached through `Cache`.
+pub struct Core {
+    pub(crate) segment: Segment,
+    geometry: Geometry,
+    clock: BootClock,
+    has_manual_clock: bool,
+    write_timeout: Duration,
+    /// The root epoch at which the segment was last seen to be in use.
+    seen_epoch: AtomicU32,
+    /// Shards whose holder outlasted a writer: the next writers look, but do not wait.
+    stuck: Vec<AtomicBool>,
+    /// Shards in which a reader met damage.
+    damaged: Vec<AtomicBool>,
+    /// When (boot milliseconds) a shard's last reservation failed.
+    full_since: Vec<AtomicU64>,
+    scratch: Mutex<Scratch>,
+    pub(crate) waits: Waits,
+    pub(crate) notified: Notified,
+    detached: AtomicBool,
+}
+
+/// How long a full file system is not asked again.
+const RESERVE_AGAIN_MS: u64 = 1000;
+
+impl Core {
+    fn new(segment: Segment, write_timeout: Duration) -> Result<Self, CacheError> {
+        let geometry = Geometry::load(segment.region())?;
+        let header = Header::of(segment.region());
+        let epoch = header.epoch(segment.region()).load(Ordering::Acquire);
+        let has_manual_clock = header.manual_clock(segment.region()).load(Ordering::Relaxed) != 0;
+        let flags = || (0..geometry.shards).map(|_| AtomicBool::new(false)).collect();
+        Ok(Self {
+            stuck: flags(),
+            damaged: flags(),
+            full_since: (0..geometry.shards).map(|_| AtomicU64::new(0)).collect(),
+            scratch: Mutex::new(Scratch::new(&geometry)),
+            segment,
+            geometry,
+            clock: BootClock::new(),
+            has_manual_clock,
+            write_timeout,
+            seen_epoch: AtomicU32::new(epoch),
+            waits: Waits::default(),
+            notified: Notified::default(),
+            detached: AtomicBool::new(false),
+        })
+    }
+
+    /// The segment's shape.
+    #[inline]
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The segment's file.
+    pub fn path(&self) -> &Path {
+        self.segment.path()
+    }
+
+    /// Milliseconds since boot, or what the manual clock shows.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        if self.has_manual_clock {
+            return Header::of(self.segment.region())
+                .manual_clock(self.segment.region())
+                .load(Ordering::Relaxed);
+        }
+        self.clock.now_ms()
+    }
+
+    /// Moves the manual clock, for every process.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the segment has a real clock.
+    pub fn advance_clock(&self, by_ms: u64) -> Result<(), CacheError> {
+        if !self.has_manual_clock {
+            return Err(CacheError::InvalidArgument(
+                "the segment was not made with a manual clock".into(),
+            ));
+        }
+        let region = self.segment.region();
+        Header::of(region)
+            .manual_clock(region)
+            .fetch_add(by_ms, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The point in time at which `ttl_ms` from now is over; 0 for never.
+    pub(crate) fn deadline(&self, ttl_ms: u64) -> u64 {
+        const LATEST: u64 = (1 << 48) - 1;
+        if ttl_ms == 0 {
+            0
+        } else {
+            self.now_ms().saturating_add(ttl_ms).min(LATEST)
+        }
+    }
+
+    #[inline]
+    pub(crate) fn shard(&self, index: usize) -> ShardView<'_> {
+        ShardView {
+            region: self.segment.region(),
+            geometry: &self.geometry,
+            index,
+        }
+    }
+
+    pub(crate) fn root_epoch(&self) -> u32 {
+        // Acquire: pairs with the read-modify-writes in `clear` and `destroy`.
+        Header::of(self.segment.region())
+            .epoch(self.segment.region())
+            .load(Ordering::Acquire)
+    }
+
+    /// The root epoch, for a reader; an epoch not seen before makes it look whether the segment is still in use.
+    #[inline]
+    pub(crate) fn epoch(&self) -> Result<u32, CacheError> {
+        let epoch = self.root_epoch();
+        if epoch != self.seen_epoch.load(Ordering::Relaxed) {
+            self.check_attached()?;
+            self.seen_epoch.store(epoch, Ordering::Relaxed);
+        }
+        Ok(epoch)
+    }
+
+    fn check_attached(&self) -> Result<(), CacheError> {
+        if self.is_attached() {
+            Ok(())
+        } else {
+            Err(CacheError::Detached)
+        }
+    }
+
+    /// False once the segment was destroyed, truncated or replaced: open again.
+    pub fn is_attached(&self) -> bool {
+        let fine = !self.detached.load(Ordering::Relaxed)
+            && !self.segment.is_lost()
+            && Header::of(self.segment.region()).state(self.segment.region()) == State::Ready;
+        if !fine && !self.detached.swap(true, Ordering::Relaxed) {
+            // From here on every read and write asks again, and is told.
+            self.seen_epoch
+                .store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
+            self.notified.tell(Notice::Detached);
+        }
+        fine
+    }
+
+    /// To be called now and then: notices that the name means another file, which no epoch tells.
+    pub(crate) fn look_at_name(&self) {
+        if !self.segment.is_still_named() && !self.detached.swap(true, Ordering::Relaxed) {
+            self.seen_epoch
+                .store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
+            self.notified.tell(Notice::Detached);
+        }
+    }
+
+    pub(crate) fn scratch(&self) -> MutexGuard<'_, Scratch> {
+        self.scratch.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn may_reserve(&self, shard: usize) -> bool {
+        let since = self.full_since[shard].load(Ordering::Relaxed);
+        since == 0 || self.clock.now_ms() >= since + RESERVE_AGAIN_MS
+    }
+
+    pub(crate) fn reservation_failed(&self, shard: usize) {
+        self.full_since[shard].store(self.clock.now_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn tell_repaired(&self, shard: usize, dropped: u32) {
+        self.notified.tell(Notice::Repaired { shard, dropped });
+        if dropped > 0 {
+            self.notified.tell(Notice::Damage { shard, dropped });
+        }
+    }
+
+    /// A reader met a contradiction in an unchanged entry: the next writer of this process rebuilds the shard.
+    #[cold]
+    pub(crate) fn note_damage(&self, shard: usize) {
+        if !self.damaged[shard].swap(true, Ordering::Relaxed) {
+            self.notified.tell(Notice::Damage { shard, dropped: 0 });
+        }
+    }
+
+    /// Takes a shard's lock, rebuilding the shard if its last owner died.
+    pub(crate) fn lock(&self, index: usize) -> Result<Locked<'_>, CacheError> {
+        if self.segment.is_lost() || self.detached.load(Ordering::Relaxed) {
+            self.is_attached();
+            return Err(CacheError::Detached);
+        }
+        let stuck = &self.stuck[index];
+        let was_stuck = stuck.load(Ordering::Relaxed);
+        let mut since = None;
+        let mut patience = || was_stuck || since.get_or_insert_with(Instant::now).elapsed() >= self.write_timeout;
+        let member = self.segment.member();
+        let Ok(acquired) = lock::lock(self.shard(index).field(Field::Lock), member, &mut patience) else {
+            stuck.store(true, Ordering::Relaxed);
+            member.count(Counter::Busy, 1);
+            return Err(CacheError::Busy(format!(
+                "shard {index} is held by a live process that is stopped or slower than writeTimeout"
+            )));
+        };
+        if was_stuck {
+            stuck.store(false, Ordering::Relaxed);
+        }
+        let mut locked = self.guard(index);
+        if acquired == Acquired::Suspect || self.damaged[index].swap(false, Ordering::Relaxed) {
+            locked.rebuild();
+        }
+        // Under the lock: `destroy` sets the state before it passes through this lock.
+        if Header::of(self.segment.region()).state(self.segment.region()) != State::Ready {
+            drop(locked);
+            self.is_attached();
+            return Err(CacheError::Detached);
+        }
+        locked.epoch = self.root_epoch();
+        locked.follow_epoch();
+        Ok(locked)
+    }
+
+    fn guard(&self, index: usize) -> Locked<'_> {
+        Locked {
+            shard: self.shard(index),
+            core: self,
+            epoch: self.root_epoch(),
+            listeners: Listeners::NONE,
+            repaired: None,
+        }
+    }
+
+    /// The lock, if that needs neither a wait nor a rebuild.
+    pub(crate) fn try_locked(&self, index: usize) -> Option<Locked<'_>> {
+        lock::try_lock(self.shard(index).field(Field::Lock), self.segment.member()).then(|| self.guard(index))
+    }
+
+    /// Runs a change under its shard's lock. Where the shard contradicts itself it is rebuilt, and the change runs again.
+    fn change<R>(
+        &self,
+        index: usize,
+        mut change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
+    ) -> Result<R, CacheError> {
+        let mut locked = self.lock(index)?;
+        for _ in 0..2 {
+            match change(&mut locked) {
+                Ok(done) => return Ok(done),
+                Err(Fault::Error(error)) => return Err(error),
+                Err(Fault::Damaged) => locked.rebuild(),
+            }
+        }
+        Err(CacheError::Corrupt(format!(
+            "shard {index} contradicts itself again after a rebuild"
+        )))
+    }
+
+    fn check_size(&self, key: &Key<'_>, value: usize) -> Result<(), CacheError> {
+        let needed = key.bytes.len() + value;
+        if needed > self.geometry.max_entry {
+            return Err(CacheError::ValueTooLarge {
+                needed,
+                limit: self.geometry.max_entry,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and nothing may
+    /// be evicted.
+    ///
+    /// # Errors
+    /// `ValueTooLarge`, `NoSpace`, `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
+    pub fn set(&self, key: &[u8], write: &Write<'_>) -> Result<Option<u64>, CacheError> {
+        let key = Key::new(&self.geometry, key)?;
+        self.check_size(&key, write.value.len())?;
+        self.change(key.shard, |locked| locked.set(&key, write))
+    }
+
+    /// Deletes the key's entry, if its version is `version` (0: any). True if there was one.
+    ///
+    /// # Errors
+    /// `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
+    pub fn delete(&self, key: &[u8], version: u64) -> Result<bool, CacheError> {
+        let key = Key::new(&self.geometry, key)?;
+        self.change(key.shard, |locked| locked.delete(&key, version))
+    }
+
+    /// Reads and deletes in one step. If the sink refused the bytes (`Meta::copied`), nothing was deleted.
+    ///
+    /// # Errors
+    /// As for `delete`.
+    pub fn take<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<Meta>, CacheError> {
+        let key = Key::new(&self.geometry, key)?;
+        let taken = self.change(key.shard, |locked| locked.take(&key, sink))?;
+        let counter = if taken.is_some() {
+            Counter::Hits
+        } else {
+            Counter::Misses
+        };
+        self.segment.member().count(counter, 1);
+        Ok(taken.map(|meta| meta.relative_to(self.now_ms())))
+    }
+
+    /// Gives the key's entry a new deadline (0: none). True if there is one.
+    ///
+    /// # Errors
+    /// As for `delete`, and `NoSpace`.
+    pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<bool, CacheError> {
+        let key = Key::new(&self.geometry, key)?;
+        self.change(key.shard, |locked| locked.touch(&key, ttl_ms))
+    }
+
+    /// Adds to the number under the key and returns the sum.
+    ///
+    /// # Errors
+    /// `NotANumber`, `Overflow`, and as for `set`.
+    pub fn incr(&self, key: &[u8], by: f64, options: &Increment) -> Result<f64, CacheError> {
+        let key = Key::new(&self.geometry, key)?;
+        self.change(key.shard, |locked| locked.incr(&key, by, options))
+    }
+
+    /// Removes everything, at once and in one step: entries of an earlier epoch are dead.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn clear(&self) -> Result<(), CacheError> {
+        self.check_attached()?;
+        let region = self.segment.region();
+        // SeqCst: every read that begins after this sees it, and so does every writer that takes a lock after it.
+        Header::of(region).epoch(region).fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Number of entries; expired ones may count until they are swept.
+    pub fn len(&self) -> u64 {
+        let epoch = self.root_epoch();
+        self.shards()
+            .filter(|s| s.get(Field::CountEpoch) == epoch)
+            .map(|s| u64::from(s.get(Field::Entries)))
+            .sum()
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn shards(&self) -> impl Iterator<Item = ShardView<'_>> {
+        (0..self.geometry.shards).map(|index| self.shard(index))
+    }
+
+    /// Changes whenever anything is written anywhere; `None` while a shard's lock is held, also by a dead or stopped
+    /// owner: then its last write may still become visible.
+    pub(crate) fn writes_so_far(&self) -> Option<u64> {
+        // Acquire: the sequences are read before the locks. A lock seen free after its sequence was counted means that
+        // the write was published before it was released.
+        let sum = self
+            .shards()
+            .map(|s| s.count(Count::Sequence).load(Ordering::Acquire))
+            .fold(0, u64::wrapping_add);
+        let quiet = self.shards().all(|s| s.field(Field::Lock).load(Ordering::Acquire) == 0);
+        quiet.then_some(sum)
+    }
+
+    /// Counts over all processes since the segment was made.
+    pub fn stats(&self) -> Stats {
+        let table = Geometry::table();
+        let sum = |counter| table.sum(self.segment.region(), counter);
+        let mut stats = stats_of(self.segment.region(), &self.geometry);
+        stats.hits = sum(Counter::Hits);
+        stats.misses = sum(Counter::Misses);
+        stats.busy = sum(Counter::Busy);
+        stats.lock_waits = sum(Counter::LockWaits);
+        stats.entries = self.len();
+        stats.processes = self.segment.member().living().len() as u64;
+        stats
+    }
+
+    /// What does not add up in any structure; takes each shard's lock in turn.
+    ///
+    /// # Errors
+    /// As for a write.
+    pub fn validate(&self) -> Result<Vec<String>, CacheError> {
+        let mut problems = Vec::new();
+        for index in 0..self.geometry.shards {
+            let locked = self.lock(index)?;
+            locked.shard.validate(&mut problems);
+        }
+        Ok(problems)
+    }
+
+    /// Removes dead entries in the next `lines` index lines of a shard, for the background thread.
+    pub(crate) fn sweep(&self, index: usize, lines: usize) -> Result<usize, CacheError> {
+        self.change(index, |locked| Ok(locked.sweep(lines, None)?))
+    }
+
+    /// Registers somebody to be told of repairs, damage, detachment and waits; returns its number.
+    pub fn add_listener(&self, listener: Box<dyn Listener>) -> u64 {
+        self.notified.add(listener)
+    }
+
+    /// Forgets a listener, and all its waits.
+    pub fn remove_listener(&self, id: u64) {
+        self.notified.remove(id);
+        self.waits.remove_of(self, id);
+    }
+
+    /// Waits for an entry of `key` newer than `after` on behalf of a listener, which will be told the number returned.
+    ///
+    /// # Errors
+    /// A key that cannot be; `Detached`.
+    pub fn wait_for(&self, key: &[u8], after: u64, listener: u64) -> Result<u64, CacheError> {
+        let hashed = Key::new(&self.geometry, key)?;
+        self.check_attached()?;
+        let id = self.waits.add(self, hashed.stripe(), key, after, listener);
+        // The background thread looks at once; from then on it looks when the bell rings.
+        self.segment.member().ring_own_stripe(hashed.stripe());
+        Ok(id)
+    }
+
+    /// Ends a wait that nobody was told about.
+    pub fn cancel_wait(&self, id: u64) {
+        self.waits.remove(self, id);
+    }
+}
+
+/// What the shards themselves count.
+pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
+    let mut stats = Stats {
+        capacity_bytes: geometry.capacity() as u64,
+        ..Stats::default()
+    };
+    let epoch = Header::of(region).epoch(region).load(Ordering::Acquire);
+    for index in 0..geometry.shards {
+        let shard = ShardView {
+            region,
+            geometry,
+            index,
+        };
+        let count = |count| shard.count(count).load(Ordering::Relaxed);
+        let unit = crate::geometry::UNIT as u64;
+        let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64);
+        stats.sets += count(Count::Sets);
+        stats.deletes += count(Count::Deletes);
+        stats.evictions += count(Count::Evictions);
+        stats.expirations += count(Count::Expirations);
+        stats.repairs += count(Count::Repairs);
+        stats.damaged += count(Count::Damaged);
+        stats.reserved_bytes += reserved * unit;
+        stats.used_bytes += reserved
+            .saturating_sub(1)
+            .saturating_sub(u64::from(shard.get(Field::Free)))
+            * unit;
+        if shard.get(Field::CountEpoch) == epoch {
+            stats.entries += u64::from(shard.get(Field::Entries));
+        }
+    }
+    stats
+}

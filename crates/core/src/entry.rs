@@ -1,0 +1,242 @@
+//! An entry: a head of one unit, and a body of key and value in one or more runs of units.
+//!
+//! ```text
+//! head   0  key length u16 · kind u8 · flags u8 · value length u32
+//!        8  version (the shard's sequence when the value was written)
+//!       16  deadline u48, milliseconds since boot, 0 never · namespace u16
+//!       24  written at u48, milliseconds since boot · –
+//!       32  root epoch u32 · namespace epoch u32
+//!       40  the body's run: first unit u32 · units u32;  CHAINED: first extent unit u32 · number of runs u32
+//!       48  index position u32 · placing u32          derived, under the shard's lock
+//!       56  newer entry u32 (top bit: main queue) · older entry u32      derived, under the shard's lock
+//! body      key, filled up to 8 bytes · value
+//! extent    7 runs · next extent unit
+//! ```
+//!
+//! All but the derived words never change once an index word names the head. Readers copy what they need, then check
+//! that the word is unchanged; until then any field may be nonsense, so every number is checked before it is followed.
+
+use crate::geometry::UNIT;
+use crate::shard::ShardView;
+use cache_machine_shm::atomic::{AtomicU64, Ordering};
+
+/// The value is ASCII, so it can come back as a one-byte string.
+pub(crate) const ASCII: u8 = 1;
+/// The body is in several runs.
+pub(crate) const CHAINED: u8 = 2;
+/// The key was given as bytes, not as a string.
+pub(crate) const BINARY_KEY: u8 = 4;
+
+pub(crate) const RUNS_PER_EXTENT: usize = 7;
+const RUN: usize = 40;
+const POSITION: usize = 48;
+const LINKS: usize = 56;
+const MAIN_QUEUE: u32 = 1 << 31;
+const U48: u64 = (1 << 48) - 1;
+
+/// The fields of a head that never change, as copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) key_len: usize,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) value_len: usize,
+    pub(crate) version: u64,
+    /// Milliseconds since boot; 0: never.
+    pub(crate) deadline: u64,
+    pub(crate) written: u64,
+    pub(crate) epoch: u32,
+    pub(crate) run: Run,
+}
+
+/// Consecutive units; or, for a chained body, the first extent and the number of runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Run {
+    pub(crate) unit: u32,
+    pub(crate) count: u32,
+}
+
+impl Run {
+    pub(crate) fn word(self) -> u64 {
+        u64::from(self.unit) | u64::from(self.count) << 32
+    }
+
+    pub(crate) fn of(word: u64) -> Self {
+        Self {
+            unit: word as u32,
+            count: (word >> 32) as u32,
+        }
+    }
+}
+
+impl Head {
+    /// Reads the head at a byte offset that lies in the space.
+    #[inline]
+    pub(crate) fn load(words: &[AtomicU64]) -> Self {
+        let word = |at: usize| words[at / 8].load(Ordering::Relaxed); // checked by the caller's `recheck`, or the lock
+        let first = word(0);
+        Self {
+            key_len: (first & 0xFFFF) as usize,
+            kind: (first >> 16) as u8,
+            flags: (first >> 24) as u8,
+            value_len: (first >> 32) as usize,
+            version: word(8),
+            deadline: word(16) & U48,
+            written: word(24) & U48,
+            epoch: word(32) as u32,
+            run: Run::of(word(RUN)),
+        }
+    }
+
+    /// Writes all but the derived words.
+    pub(crate) fn store(&self, words: &[AtomicU64]) {
+        let put = |at: usize, value: u64| words[at / 8].store(value, Ordering::Relaxed); // published by the index word
+        put(
+            0,
+            self.key_len as u64
+                | u64::from(self.kind) << 16
+                | u64::from(self.flags) << 24
+                | (self.value_len as u64) << 32,
+        );
+        put(8, self.version);
+        put(16, self.deadline & U48);
+        put(24, self.written & U48);
+        put(32, u64::from(self.epoch));
+        put(RUN, self.run.word());
+    }
+
+    /// Bytes of the body.
+    #[inline]
+    pub(crate) fn body_len(&self) -> usize {
+        self.value_at() + self.value_len
+    }
+
+    /// Where the value starts in the body.
+    #[inline]
+    pub(crate) fn value_at(&self) -> usize {
+        self.key_len.next_multiple_of(8)
+    }
+
+    #[inline]
+    pub(crate) fn is_expired(&self, now: u64) -> bool {
+        self.deadline != 0 && now >= self.deadline
+    }
+
+    /// Units of head and body; extents are extra.
+    pub(crate) fn units(&self) -> usize {
+        1 + self.body_len().div_ceil(UNIT)
+    }
+}
+
+/// The derived words of a head: where its index word is, and its neighbours in the queue. Guarded by the shard's lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Node {
+    pub(crate) position: u32,
+    pub(crate) placing: u32,
+    pub(crate) newer: u32,
+    pub(crate) older: u32,
+    pub(crate) in_main: bool,
+}
+
+impl Node {
+    pub(crate) fn load(words: &[AtomicU64]) -> Self {
+        let at = words[POSITION / 8].load(Ordering::Relaxed);
+        let links = words[LINKS / 8].load(Ordering::Relaxed);
+        Self {
+            position: at as u32,
+            placing: (at >> 32) as u32,
+            newer: links as u32 & !MAIN_QUEUE,
+            older: (links >> 32) as u32,
+            in_main: links as u32 & MAIN_QUEUE != 0,
+        }
+    }
+
+    pub(crate) fn store(self, words: &[AtomicU64]) {
+        words[POSITION / 8].store(
+            u64::from(self.position) | u64::from(self.placing) << 32,
+            Ordering::Relaxed,
+        );
+        let newer = self.newer | if self.in_main { MAIN_QUEUE } else { 0 };
+        words[LINKS / 8].store(u64::from(newer) | u64::from(self.older) << 32, Ordering::Relaxed);
+    }
+}
+
+/// What does not add up in an entry. Under the lock: damage. Without: perhaps only a change under the reader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Damaged;
+
+/// Calls `each` with the offset and length of every piece of `len` body bytes from `from` (a multiple of 8).
+#[inline]
+pub(crate) fn pieces(
+    shard: ShardView<'_>,
+    head: &Head,
+    from: usize,
+    len: usize,
+    mut each: impl FnMut(usize, usize),
+) -> Result<(), Damaged> {
+    if head.flags & CHAINED == 0 {
+        let start = shard.run_offset(head.run)?;
+        if from + len > head.run.count as usize * UNIT {
+            return Err(Damaged);
+        }
+        each(start + from, len);
+        return Ok(());
+    }
+    let (mut skip, mut left) = (from, len);
+    runs(shard, head, |run| {
+        let start = shard.run_offset(run)?;
+        let bytes = run.count as usize * UNIT;
+        if skip >= bytes {
+            skip -= bytes;
+        } else if left > 0 {
+            let piece = (bytes - skip).min(left);
+            each(start + skip, piece);
+            left -= piece;
+            skip = 0;
+        }
+        Ok(())
+    })?;
+    if left == 0 { Ok(()) } else { Err(Damaged) }
+}
+
+/// Calls `each` with every run of the body.
+pub(crate) fn runs(
+    shard: ShardView<'_>,
+    head: &Head,
+    mut each: impl FnMut(Run) -> Result<(), Damaged>,
+) -> Result<(), Damaged> {
+    if head.flags & CHAINED == 0 {
+        return each(head.run);
+    }
+    let mut left = head.run.count as usize;
+    extents(shard, head, |extent| {
+        let words = shard.unit_words(extent)?;
+        for word in words.iter().take(RUNS_PER_EXTENT.min(left)) {
+            each(Run::of(word.load(Ordering::Relaxed)))?;
+        }
+        left = left.saturating_sub(RUNS_PER_EXTENT);
+        Ok(())
+    })
+}
+
+/// Calls `each` with every extent unit of a chained body; a bounded number, whatever the links say.
+pub(crate) fn extents(
+    shard: ShardView<'_>,
+    head: &Head,
+    mut each: impl FnMut(u32) -> Result<(), Damaged>,
+) -> Result<(), Damaged> {
+    if head.flags & CHAINED == 0 {
+        return Ok(());
+    }
+    let count = (head.run.count as usize).div_ceil(RUNS_PER_EXTENT);
+    if count == 0 || count > shard.geometry.units {
+        return Err(Damaged);
+    }
+    let mut extent = head.run.unit;
+    for _ in 0..count {
+        let next = shard.unit_words(extent)?[RUNS_PER_EXTENT].load(Ordering::Relaxed);
+        each(extent)?;
+        extent = next as u32;
+    }
+    Ok(())
+}

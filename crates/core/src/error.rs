@@ -1,0 +1,109 @@
+//! What a cache operation can fail with. Each variant has a stable number and code that TypeScript shares.
+
+use cache_machine_shm::ShmError;
+use thiserror::Error;
+
+/// A failed operation.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// An argument that no correct program passes.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// The key is longer than 8 KiB.
+    #[error("the key has {0} bytes, at most 8192 are allowed")]
+    KeyTooLong(usize),
+    /// Key and value together exceed the segment's largest entry.
+    #[error("the entry needs {needed} bytes, the segment takes {limit} at most (maxEntrySize)")]
+    ValueTooLarge {
+        /// Bytes of key and value.
+        needed: usize,
+        /// The segment's `maxEntrySize`.
+        limit: usize,
+    },
+    /// An increment of something else.
+    #[error("the value is not a number")]
+    NotANumber,
+    /// An increment left the range of exact integers.
+    #[error("the result is not a finite number of at most 2^53 - 1")]
+    Overflow,
+    /// The file system has no room, and nothing could be evicted.
+    #[error("no space: {0}")]
+    NoSpace(String),
+    /// The file or a limit is not ours to use.
+    #[error("{0}")]
+    Permission(String),
+    /// Made by another layout version.
+    #[error("the segment has layout {found}, this version reads {expected}")]
+    Version {
+        /// Layout found.
+        found: u32,
+        /// Layout of this build.
+        expected: u32,
+    },
+    /// Contradicts itself.
+    #[error("damaged segment: {0}")]
+    Corrupt(String),
+    /// Live processes are attached.
+    #[error("{0} processes are attached")]
+    InUse(usize),
+    /// A holder is stopped, or slower than `writeTimeout`.
+    #[error("{0}")]
+    Busy(String),
+    /// The segment was destroyed or lost under this handle: open it again.
+    #[error("the segment was destroyed or replaced")]
+    Detached,
+}
+
+impl CacheError {
+    /// The number TypeScript maps to a code: `codeOfStatus` in `lib/errors.ts`.
+    pub fn status(&self) -> i32 {
+        match self {
+            Self::InvalidArgument(_) => 1,
+            Self::KeyTooLong(_) => 3,
+            Self::ValueTooLarge { .. } => 4,
+            Self::NotANumber => 5,
+            Self::Overflow => 6,
+            Self::NoSpace(_) => 8,
+            Self::Permission(_) => 9,
+            Self::Version { .. } => 11,
+            Self::Corrupt(_) => 12,
+            Self::InUse(_) => 13,
+            Self::Busy(_) => 14,
+            Self::Detached => 100,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidArgument(_) => "ERR_INVALID_ARGUMENT",
+            Self::KeyTooLong(_) => "ERR_KEY_TOO_LONG",
+            Self::ValueTooLarge { .. } => "ERR_VALUE_TOO_LARGE",
+            Self::NotANumber => "ERR_NOT_A_NUMBER",
+            Self::Overflow => "ERR_OVERFLOW",
+            Self::NoSpace(_) => "ERR_NO_SPACE",
+            Self::Permission(_) => "ERR_PERMISSION",
+            Self::Version { .. } => "ERR_SEGMENT_VERSION",
+            Self::Corrupt(_) => "ERR_SEGMENT_CORRUPT",
+            Self::InUse(_) => "ERR_SEGMENT_IN_USE",
+            Self::Busy(_) => "ERR_BUSY",
+            Self::Detached => "ERR_DETACHED",
+        }
+    }
+}
+
+impl From<ShmError> for CacheError {
+    fn from(error: ShmError) -> Self {
+        let text = error.to_string();
+        match error {
+            ShmError::Permission(_) => Self::Permission(text),
+            ShmError::NoSpace(_) | ShmError::NoSlot(_) => Self::NoSpace(text),
+            ShmError::Version { found, expected } => Self::Version { found, expected },
+            ShmError::Corrupt(text) => Self::Corrupt(text),
+            ShmError::Busy(_) => Self::Busy(text),
+            ShmError::InUse(count) => Self::InUse(count),
+            _ => Self::InvalidArgument(text),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A key, hashed once: which shard, line and tag are its own.
+//!
+//! The hash is keyed by the segment's random seed, so nobody outside can choose keys that collide, and its algorithm
+//! (XXH3, 64 bits) gives the same number in every build.
+
+use crate::error::CacheError;
+use crate::geometry::Geometry;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Longest key, in bytes.
+pub const MAX_KEY: usize = 8192;
+
+/// A key with all that follows from its hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'k> {
+    pub(crate) bytes: &'k [u8],
+    pub(crate) shard: usize,
+    pub(crate) place: Placing,
+    pub(crate) tag: u32,
+}
+
+impl<'k> Key<'k> {
+    #[inline]
+    pub(crate) fn new(geometry: &Geometry, bytes: &'k [u8]) -> Result<Self, CacheError> {
+        if bytes.is_empty() {
+            return Err(CacheError::InvalidArgument("the key is empty".into()));
+        }
+        if bytes.len() > MAX_KEY {
+            return Err(CacheError::KeyTooLong(bytes.len()));
+        }
+        let hash = xxh3_64_with_seed(bytes, geometry.seed);
+        Ok(Self {
+            bytes,
+            shard: ((hash >> 48) as usize * geometry.shards) >> 16,
+            place: Placing((hash >> 16) as u32),
+            tag: hash as u32 & ((1 << geometry.tag_bits) - 1),
+        })
+    }
+
+    /// Stripe of the listeners' marks.
+    #[inline]
+    pub(crate) fn stripe(&self) -> usize {
+        self.place.0 as usize % cache_machine_shm::RUNG_STRIPES
+    }
+}
+
+/// The 32 bits of a hash that say where in its shard a key belongs. Kept in the entry's head (derived).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Placing(pub(crate) u32);
+
+impl Placing {
+    /// The key's own line.
+    #[inline]
+    pub(crate) fn line(self, geometry: &Geometry) -> usize {
+        ((u64::from(self.0) * geometry.main_lines as u64) >> 32) as usize
+    }
+
+    /// The overflow line where a key starts that found its own line full.
+    pub(crate) fn overflow_line(self, geometry: &Geometry) -> usize {
+        let mixed = self.0.wrapping_mul(0x9E37_79B1);
+        geometry.main_lines + ((u64::from(mixed) * geometry.overflow_lines as u64) >> 32) as usize
+    }
+
+    /// The lines a key may be in, in the order in which they are tried: its own, then the overflow lines in a ring.
+    pub(crate) fn path(self, geometry: &Geometry) -> impl Iterator<Item = usize> + '_ {
+        let first = self.overflow_line(geometry) - geometry.main_lines;
+        std::iter::once(self.line(geometry)).chain(
+            (0..geometry.overflow_lines).map(move |i| geometry.main_lines + (first + i) % geometry.overflow_lines),
+        )
+    }
+}

@@ -1,0 +1,20 @@
+//! Kinds of values, as kept in an entry's head; `lib/native.ts` has the same numbers.
+//!
+//! The core looks inside two of them only: a number can be incremented, and texts are marked when they are ASCII.
+
+/// UTF-8 text.
+pub const STRING: u8 = 1;
+/// A double, 8 bytes, little endian.
+pub const NUMBER: u8 = 2;
+/// One byte: 0 null, 1 false, 2 true.
+pub const SIMPLE: u8 = 3;
+/// A signed 64-bit integer, 8 bytes, little endian.
+pub const BIGINT64: u8 = 4;
+/// Any other integer as text: optional minus, hexadecimal digits.
+pub const BIGINT_HEX: u8 = 5;
+/// Bytes that come back as a Buffer.
+pub const BUFFER: u8 = 6;
+/// Bytes that come back as a Uint8Array.
+pub const UINT8_ARRAY: u8 = 7;
+/// JSON text.
+pub const JSON: u8 = 8;

@@ -1,0 +1,584 @@
+//! A shard under its lock: the only file that changes more than one of its structures.
+//!
+//! Every change has one shape: take free units, write them, advance the sequence, store one index word, then put the
+//! derived structures in order. A death before the word's store leaves nothing; after it, everything. What it leaves of
+//! the derived structures is rebuilt by whoever takes the lock next. See docs/crash-safety.md.
+//!
+//! The thing to get wrong: doing something slow here. No callback, no allocation, no log line; one system call, the
+//! reservation of space.
+
+use crate::cache::Core;
+use crate::entry::{ASCII, BINARY_KEY, CHAINED, Damaged, Head, pieces};
+use crate::error::CacheError;
+use crate::geometry::{Eviction, RESERVATION_STEP, UNIT, WORDS_PER_LINE};
+use crate::key::{Key, Placing};
+use crate::kind;
+use crate::read::{Meta, Sink, fetch};
+use crate::shard::{Count, Field, Position, SATURATED, ShardView, Visit};
+use crate::space::worst_case;
+use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::lock;
+use cache_machine_shm::publish::publish;
+use cache_machine_shm::steps::step;
+use cache_machine_shm::{Listeners, ShmError};
+
+/// Why an operation under the lock ended early.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// A structure contradicts itself: the shard must be rebuilt.
+    Damaged,
+    Error(CacheError),
+}
+
+impl From<Damaged> for Fault {
+    fn from(_: Damaged) -> Self {
+        Self::Damaged
+    }
+}
+
+impl From<CacheError> for Fault {
+    fn from(error: CacheError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// When a write takes place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// In any case.
+    Always,
+    /// Only where there is no entry.
+    Absent,
+    /// Only over an entry.
+    Present,
+    /// Only over the entry of this version.
+    Version(u64),
+}
+
+/// A value to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    /// Its bytes.
+    pub value: &'a [u8],
+    /// Its kind, kept and given back.
+    pub kind: u8,
+    /// The key was given as bytes.
+    pub binary_key: bool,
+    /// Milliseconds to live; 0: for ever.
+    pub ttl_ms: u64,
+    /// Keep the deadline of the entry that is replaced.
+    pub keep_ttl: bool,
+    /// When.
+    pub condition: Condition,
+}
+
+/// An entry found under the lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Existing {
+    pub(crate) at: Position,
+    pub(crate) unit: u32,
+    pub(crate) head: Head,
+    /// Neither expired nor of an earlier epoch.
+    pub(crate) live: bool,
+}
+
+/// Why an entry goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gone {
+    Deleted,
+    Evicted,
+    Expired,
+    Cleared,
+}
+
+/// The lock of one shard, held. Released on drop; a panic leaves it a suspect.
+pub(crate) struct Locked<'a> {
+    pub(crate) shard: ShardView<'a>,
+    pub(crate) core: &'a Core,
+    pub(crate) epoch: u32,
+    pub(crate) listeners: Listeners,
+    /// Index words dropped by a rebuild under this lock; told after the unlock.
+    pub(crate) repaired: Option<u32>,
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let word = self.shard.field(Field::Lock);
+        let member = self.core.segment.member();
+        if std::thread::panicking() {
+            lock::abandon(word, member);
+            return;
+        }
+        lock::unlock(word, member);
+        member.ring(self.listeners);
+        if let Some(dropped) = self.repaired {
+            self.core.tell_repaired(self.shard.index, dropped);
+        }
+    }
+}
+
+impl Locked<'_> {
+    pub(crate) fn find(&self, key: &Key<'_>) -> Result<Option<Existing>, Damaged> {
+        let found = self.shard.search(key, |at, word| {
+            let unit = self.shard.unit_of(word);
+            let head = match self.shard.head(unit) {
+                Ok(head) => head,
+                Err(damaged) => return Visit::Done(Err(damaged)),
+            };
+            match self.shard.has_key(&head, key.bytes) {
+                Ok(true) => Visit::Done(Ok(Existing {
+                    at,
+                    unit,
+                    head,
+                    live: self.is_live(&head),
+                })),
+                Ok(false) => Visit::Other,
+                Err(damaged) => Visit::Done(Err(damaged)),
+            }
+        });
+        found.transpose()
+    }
+
+    fn find_live(&self, key: &Key<'_>) -> Result<Option<Existing>, Damaged> {
+        Ok(self.find(key)?.filter(|e| e.live))
+    }
+
+    fn is_live(&self, head: &Head) -> bool {
+        head.epoch == self.epoch && (head.deadline == 0 || !head.is_expired(self.core.now_ms()))
+    }
+
+    /// Writes a value. `None`: the condition did not hold, or there is no room and nothing may be evicted.
+    pub(crate) fn set(&mut self, key: &Key<'_>, write: &Write<'_>) -> Result<Option<u64>, Fault> {
+        let existing = self.find(key)?;
+        let live = existing.filter(|e| e.live);
+        let holds = match write.condition {
+            Condition::Always => true,
+            Condition::Absent => live.is_none(),
+            Condition::Present => live.is_some(),
+            Condition::Version(version) => live.is_some_and(|e| e.head.version == version),
+        };
+        if !holds {
+            return Ok(None);
+        }
+        let deadline = match live {
+            Some(e) if write.keep_ttl => e.head.deadline,
+            _ => self.core.deadline(write.ttl_ms),
+        };
+        let version = self.store(key, existing, write.value, write.kind, write.binary_key, deadline)?;
+        self.sweep_now_and_then()?;
+        Ok(version)
+    }
+
+    fn store(
+        &mut self,
+        key: &Key<'_>,
+        existing: Option<Existing>,
+        value: &[u8],
+        kind: u8,
+        binary_key: bool,
+        deadline: u64,
+    ) -> Result<Option<u64>, Fault> {
+        let body = (key.bytes.len().next_multiple_of(8) + value.len()).div_ceil(UNIT);
+        // One unit is kept back, so that `touch` finds one for a new head.
+        if !self.make_room(worst_case(body) + 1, existing.map(|e| e.at))? {
+            return Ok(None);
+        }
+        let placement = self.shard.take(body)?;
+        step("set.taken");
+        let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed) + 1;
+        let text = kind == kind::STRING || kind == kind::JSON || kind == kind::BIGINT_HEX;
+        let flags = [
+            (text && value.is_ascii(), ASCII),
+            (placement.chained, CHAINED),
+            (binary_key, BINARY_KEY),
+        ];
+        let head = Head {
+            key_len: key.bytes.len(),
+            kind,
+            flags: flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag),
+            value_len: value.len(),
+            version,
+            deadline,
+            written: self.core.now_ms(),
+            epoch: self.epoch,
+            run: placement.run,
+        };
+        head.store(self.shard.unit_words(placement.head)?);
+        step("set.head");
+        self.write_body(&head, 0, key.bytes)?;
+        step("set.key");
+        self.write_body(&head, head.value_at(), value)?;
+        step("set.value");
+        self.shard.count(Count::Sequence).store(version, Ordering::Relaxed); // guarded by the lock
+        step("set.sequence");
+        match existing {
+            Some(old) => self.replace(key, old, placement.head, &head)?,
+            None => self.insert(key, placement.head, &head)?,
+        }
+        self.shard.bump(Count::Sets);
+        self.listeners = self.core.segment.member().listeners(key.stripe());
+        Ok(Some(version))
+    }
+
+    fn write_body(&self, head: &Head, from: usize, bytes: &[u8]) -> Result<(), Damaged> {
+        let mut done = 0;
+        pieces(self.shard, head, from, bytes.len(), |offset, len| {
+            self.shard.region.copy_in(offset, &bytes[done..done + len]);
+            step("set.bytes");
+            done += len;
+        })
+    }
+
+    fn insert(&mut self, key: &Key<'_>, unit: u32, head: &Head) -> Result<(), Fault> {
+        let at = self.free_position(key)?;
+        for line in key
+            .place
+            .path(self.core.geometry())
+            .take_while(|line| *line != at.line())
+        {
+            self.count_overflow(line);
+        }
+        self.shard.touched(at).store(0, Ordering::Relaxed);
+        step("set.placed");
+        publish(self.shard.word(at), self.shard.low_word(unit, key.tag));
+        step("set.published");
+        let queue = self.shard.entry_queue(key.place);
+        self.shard.enqueue(queue, unit, at, key.place, head.units())?;
+        step("set.queued");
+        self.count_in(head);
+        Ok(())
+    }
+
+    fn replace(&mut self, key: &Key<'_>, old: Existing, unit: u32, head: &Head) -> Result<(), Fault> {
+        publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));
+        step("replace.published");
+        self.shard.requeue(old.unit, unit, old.head.units(), head.units())?;
+        step("replace.queued");
+        if old.head.epoch == self.epoch && old.head.is_expired(self.core.now_ms()) {
+            self.shard.bump(Count::Expirations);
+        }
+        self.count_out(&old.head);
+        self.count_in(head);
+        self.shard.free_entry(old.unit, &old.head)?;
+        step("replace.freed");
+        Ok(())
+    }
+
+    fn count_in(&self, head: &Head) {
+        self.shard.add(Field::Entries, 1);
+        if head.deadline != 0 {
+            self.shard.add(Field::Mortal, 1);
+        }
+    }
+
+    fn count_out(&self, head: &Head) {
+        if head.epoch == self.epoch {
+            self.shard.subtract(Field::Entries, 1);
+        }
+        if head.deadline != 0 {
+            self.shard.subtract(Field::Mortal, 1);
+        }
+    }
+
+    /// An empty word on the key's path. The index has more words than the space has entries, so one that is all full
+    /// means a flood of keys for one line: then somebody of that line goes.
+    fn free_position(&mut self, key: &Key<'_>) -> Result<Position, Fault> {
+        let is_empty = |at: &Position| self.shard.unit_of(self.shard.word(*at).load(Ordering::Relaxed)) == 0;
+        let words = |line: usize| (0..WORDS_PER_LINE).map(move |i| Position((line * WORDS_PER_LINE + i) as u32));
+        let found = key.place.path(self.core.geometry()).flat_map(words).find(is_empty);
+        if let Some(at) = found {
+            return Ok(at);
+        }
+        let at = Position((key.place.line(self.core.geometry()) * WORDS_PER_LINE) as u32);
+        let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
+        self.remove_at(at, unit, Gone::Evicted)?;
+        Ok(at)
+    }
+
+    fn count_overflow(&self, line: usize) {
+        let count = self.shard.overflowed(line);
+        let now = count.load(Ordering::Relaxed);
+        if now != SATURATED {
+            // Release: pairs with the Acquire in `search`; ordered before the publish of the key that went past.
+            count.store(now + 1, Ordering::Release);
+            step("set.overflow");
+        }
+    }
+
+    fn uncount_overflow(&self, placing: Placing, at: Position) {
+        for line in placing.path(self.core.geometry()).take_while(|line| *line != at.line()) {
+            let count = self.shard.overflowed(line);
+            let now = count.load(Ordering::Relaxed);
+            if now != SATURATED && now != 0 {
+                count.store(now - 1, Ordering::Release); // as in `count_overflow`
+                step("delete.overflow");
+            }
+        }
+    }
+
+    /// Removes an entry. The store of its word is the commit.
+    pub(crate) fn remove(&mut self, entry: Existing, gone: Gone) -> Result<(), Damaged> {
+        let node = self.shard.node(entry.unit)?;
+        publish(self.shard.word(entry.at), 0);
+        step("delete.published");
+        self.uncount_overflow(Placing(node.placing), entry.at);
+        self.shard.dequeue(entry.unit, entry.head.units())?;
+        step("delete.dequeued");
+        self.count_out(&entry.head);
+        self.shard.free_entry(entry.unit, &entry.head)?;
+        step("delete.freed");
+        match gone {
+            Gone::Deleted => self.shard.bump(Count::Deletes),
+            Gone::Evicted => self.shard.bump(Count::Evictions),
+            Gone::Expired => self.shard.bump(Count::Expirations),
+            Gone::Cleared => 0,
+        };
+        Ok(())
+    }
+
+    fn remove_at(&mut self, at: Position, unit: u32, gone: Gone) -> Result<(), Damaged> {
+        let head = self.shard.head(unit)?;
+        self.remove(
+            Existing {
+                at,
+                unit,
+                head,
+                live: true,
+            },
+            gone,
+        )
+    }
+
+    /// Deletes the key's entry, if its version is `version` (0: any).
+    pub(crate) fn delete(&mut self, key: &Key<'_>, version: u64) -> Result<bool, Fault> {
+        let Some(existing) = self.find(key)? else {
+            return Ok(false);
+        };
+        if existing.live && version != 0 && existing.head.version != version {
+            return Ok(false);
+        }
+        self.remove(existing, if existing.live { Gone::Deleted } else { Gone::Expired })?;
+        Ok(existing.live)
+    }
+
+    /// Hands the entry to `sink` and deletes it, unless the sink refuses its length.
+    pub(crate) fn take<S: Sink>(&mut self, key: &Key<'_>, sink: &mut S) -> Result<Option<Meta>, Fault> {
+        let Some(existing) = self.find_live(key)? else {
+            return Ok(None);
+        };
+        let meta = fetch(self.shard, &existing.head, sink, self.core)?;
+        if meta.copied {
+            self.remove(existing, Gone::Deleted)?;
+        }
+        Ok(Some(meta))
+    }
+
+    /// Gives the entry a new deadline: a new head over the old body. The version stays, as the value does.
+    pub(crate) fn touch(&mut self, key: &Key<'_>, ttl_ms: u64) -> Result<bool, Fault> {
+        let Some(old) = self.find_live(key)? else {
+            return Ok(false);
+        };
+        if self.shard.get(Field::Free) == 0 && !self.make_room(1, Some(old.at))? {
+            return Err(CacheError::NoSpace("no unit is free for a new head".into()).into());
+        }
+        let unit = self.shard.take_head()?;
+        step("touch.taken");
+        let head = Head {
+            deadline: self.core.deadline(ttl_ms),
+            ..old.head
+        };
+        head.store(self.shard.unit_words(unit)?);
+        step("touch.head");
+        publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));
+        step("touch.published");
+        self.shard.requeue(old.unit, unit, old.head.units(), head.units())?;
+        self.count_out(&old.head);
+        self.count_in(&head);
+        self.shard.free_head(old.unit);
+        step("touch.freed");
+        Ok(true)
+    }
+
+    /// Adds `by` to the number under the key.
+    pub(crate) fn incr(&mut self, key: &Key<'_>, by: f64, options: &Increment) -> Result<f64, Fault> {
+        let existing = self.find(key)?;
+        let live = existing.filter(|e| e.live);
+        let (start, deadline) = match live {
+            Some(e) => (self.number(&e.head)?, e.head.deadline),
+            None => (options.init, self.core.deadline(options.ttl_ms)),
+        };
+        let mut sum = start + by;
+        if sum < options.min {
+            sum = options.min;
+        }
+        if sum > options.max {
+            sum = options.max;
+        }
+        if !sum.is_finite() || sum.abs() > MAX_SAFE_INTEGER {
+            return Err(CacheError::Overflow.into());
+        }
+        let stored = self.store(
+            key,
+            existing,
+            &sum.to_le_bytes(),
+            kind::NUMBER,
+            options.binary_key,
+            deadline,
+        )?;
+        match stored {
+            Some(_) => Ok(sum),
+            None => Err(CacheError::NoSpace("the shard is full and eviction is 'none'".into()).into()),
+        }
+    }
+
+    fn number(&self, head: &Head) -> Result<f64, Fault> {
+        if head.kind != kind::NUMBER || head.value_len != 8 {
+            return Err(CacheError::NotANumber.into());
+        }
+        let mut bytes = [0; 8];
+        pieces(self.shard, head, head.value_at(), 8, |offset, _| {
+            self.shard.region.copy_out(offset, &mut bytes)
+        })?;
+        Ok(f64::from_le_bytes(bytes))
+    }
+
+    /// Makes sure that `need` units are free. False where nothing may be evicted.
+    fn make_room(&mut self, need: usize, spared: Option<Position>) -> Result<bool, Fault> {
+        let mut swept = 0;
+        while (self.shard.get(Field::Free) as usize) < need {
+            if self.reserve_more(need) {
+                continue;
+            }
+            let lines = self.core.geometry().lines();
+            let dead_ones = self.shard.get(Field::Mortal) > 0 || self.shard.get(Field::Purge) > 0;
+            let budget = if self.core.geometry().eviction == Eviction::None {
+                lines
+            } else {
+                8
+            };
+            if dead_ones && swept < lines {
+                swept += budget;
+                self.sweep(budget, spared)?;
+                if self.shard.get(Field::Free) as usize >= need {
+                    break;
+                }
+            }
+            if self.core.geometry().eviction == Eviction::None {
+                return Ok(false);
+            }
+            match self.shard.victim(spared)? {
+                Some((at, unit)) => self.remove_at(at, unit, Gone::Evicted)?,
+                None if (self.shard.get(Field::Reserved) as usize) < self.core.geometry().units => {
+                    let text = "the file system is full and every entry of the shard was evicted";
+                    return Err(CacheError::NoSpace(text.into()).into());
+                }
+                None => return Err(Fault::Damaged),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reserves more of the shard's space, less where the file system has less.
+    fn reserve_more(&mut self, need: usize) -> bool {
+        let units = self.core.geometry().units;
+        let reserved = (self.shard.get(Field::Reserved) as usize).min(units);
+        if reserved == units || !self.core.may_reserve(self.shard.index) {
+            return false;
+        }
+        let mut step_units = RESERVATION_STEP.max(need).min(units - reserved);
+        while step_units >= 64.min(units - reserved) {
+            let offset = self.core.geometry().space(self.shard.index) + reserved * UNIT;
+            match self.core.segment.reserve(offset, step_units * UNIT) {
+                Ok(()) => {
+                    step("reserve.taken");
+                    // Readers check against it: the bytes are there before it says so.
+                    self.shard
+                        .field(Field::Reserved)
+                        .store((reserved + step_units) as u32, Ordering::Release);
+                    step("reserve.noted");
+                    self.shard.add(Field::Free, step_units as u32);
+                    return true;
+                }
+                Err(ShmError::NoSpace(_)) => step_units /= 2,
+                Err(_) => break,
+            }
+        }
+        self.core.reservation_failed(self.shard.index);
+        false
+    }
+
+    /// Notices a `clear` since the last writer: what it counted is gone.
+    pub(crate) fn follow_epoch(&mut self) {
+        if self.shard.get(Field::CountEpoch) != self.epoch {
+            self.shard.put(Field::Entries, 0);
+            self.shard.put(Field::Purge, self.core.geometry().lines() as u32);
+            self.shard.put(Field::CountEpoch, self.epoch);
+            step("clear.followed");
+        }
+    }
+
+    fn sweep_now_and_then(&mut self) -> Result<(), Damaged> {
+        const WRITES_PER_LINE: u32 = 8;
+        let writes = self.shard.get(Field::Writes).wrapping_add(1);
+        self.shard.put(Field::Writes, writes);
+        if writes.is_multiple_of(WRITES_PER_LINE)
+            && (self.shard.get(Field::Mortal) > 0 || self.shard.get(Field::Purge) > 0)
+        {
+            self.sweep(1, None)?;
+        }
+        Ok(())
+    }
+
+    /// Removes expired and cleared entries of the next `lines` lines; returns how many.
+    pub(crate) fn sweep(&mut self, lines: usize, spared: Option<Position>) -> Result<usize, Damaged> {
+        let total = self.core.geometry().lines();
+        let now = self.core.now_ms();
+        let mut removed = 0;
+        for _ in 0..lines {
+            let line = self.shard.get(Field::SweepLine) as usize % total;
+            for i in 0..WORDS_PER_LINE {
+                let at = Position((line * WORDS_PER_LINE + i) as u32);
+                let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
+                if unit == 0 || spared == Some(at) {
+                    continue;
+                }
+                let head = self.shard.head(unit)?;
+                let gone = match (head.epoch == self.epoch, head.is_expired(now)) {
+                    (false, _) => Gone::Cleared,
+                    (true, true) => Gone::Expired,
+                    (true, false) => continue,
+                };
+                self.remove(
+                    Existing {
+                        at,
+                        unit,
+                        head,
+                        live: false,
+                    },
+                    gone,
+                )?;
+                removed += 1;
+            }
+            self.shard.put(Field::SweepLine, (line as u32 + 1) % total as u32);
+            self.shard.subtract(Field::Purge, 1);
+        }
+        Ok(removed)
+    }
+}
+
+/// Options of an increment.
+#[derive(Clone, Copy, Debug)]
+pub struct Increment {
+    /// What a missing key counts as.
+    pub init: f64,
+    /// Milliseconds to live of a key that was missing; 0: for ever.
+    pub ttl_ms: u64,
+    /// The result is not less; `f64::NEG_INFINITY` for no limit.
+    pub min: f64,
+    /// The result is not more; `f64::INFINITY` for no limit.
+    pub max: f64,
+    /// The key was given as bytes.
+    pub binary_key: bool,
+}
+
+const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;

@@ -1,0 +1,293 @@
+//! Who must go when room is needed: S3-FIFO by bytes, or CLOCK. All of it derived, guarded by the shard's lock.
+//!
+//! S3-FIFO (Yang et al., SOSP '23): new entries enter a small queue with a tenth of the space. Whoever was read more than
+//! once there moves to the main queue; the others leave and are remembered as ghosts, and a ghost that comes back enters
+//! the main queue. The main queue spares whoever was read since it was last asked, once per read, three times at most.
+//!
+//! CLOCK is the main queue alone: what lock-free readers can have of LRU, since a read must not move anything.
+//!
+//! The queues are lists through the heads' derived words. The thing to get wrong: believing a link. A link out of range
+//! or a node whose index word names another unit is `Damaged`, and the shard is rebuilt.
+
+use crate::entry::{Damaged, Node};
+use crate::geometry::{Eviction, GHOST_WAYS};
+use crate::key::Placing;
+use crate::shard::{Field, Position, ShardView};
+use cache_machine_shm::atomic::{AtomicU32, Ordering};
+use cache_machine_shm::steps::step;
+
+/// S3-FIFO: the small queue's share of the space, and how often an entry must have been read there to stay.
+const SMALL_SHARE: usize = 10;
+const READS_TO_STAY: u8 = 2;
+/// Ghost stamps count in steps, so that a window of the space's size is a few thousand of them.
+const GHOST_STEPS: usize = 4096;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Queue {
+    Small,
+    Main,
+}
+
+impl Queue {
+    pub(crate) fn newest(self) -> Field {
+        if self == Queue::Small {
+            Field::SmallNewest
+        } else {
+            Field::MainNewest
+        }
+    }
+
+    pub(crate) fn oldest(self) -> Field {
+        if self == Queue::Small {
+            Field::SmallOldest
+        } else {
+            Field::MainOldest
+        }
+    }
+
+    pub(crate) fn units(self) -> Field {
+        if self == Queue::Small {
+            Field::SmallUnits
+        } else {
+            Field::MainUnits
+        }
+    }
+
+    fn other(self) -> Self {
+        if self == Queue::Small {
+            Queue::Main
+        } else {
+            Queue::Small
+        }
+    }
+
+    pub(crate) fn of(node: Node) -> Self {
+        if node.in_main { Queue::Main } else { Queue::Small }
+    }
+}
+
+impl ShardView<'_> {
+    /// Where a new entry enters.
+    pub(crate) fn entry_queue(&self, placing: Placing) -> Queue {
+        match self.geometry.eviction {
+            Eviction::S3Fifo if !self.is_ghost(placing) => Queue::Small,
+            _ => Queue::Main,
+        }
+    }
+
+    /// Enters `unit` as the newest of a queue.
+    pub(crate) fn enqueue(
+        &self,
+        queue: Queue,
+        unit: u32,
+        position: Position,
+        placing: Placing,
+        units: usize,
+    ) -> Result<(), Damaged> {
+        let older = self.get(queue.newest());
+        let in_main = queue == Queue::Main;
+        self.put_node(
+            unit,
+            Node {
+                position: position.0,
+                placing: placing.0,
+                newer: 0,
+                older,
+                in_main,
+            },
+        )?;
+        if older == 0 {
+            self.put(queue.oldest(), unit);
+        } else {
+            self.put_node(
+                older,
+                Node {
+                    newer: unit,
+                    ..self.node(older)?
+                },
+            )?;
+        }
+        self.put(queue.newest(), unit);
+        self.add(queue.units(), units as u32);
+        Ok(())
+    }
+
+    /// Takes `unit` out of its queue.
+    pub(crate) fn dequeue(&self, unit: u32, units: usize) -> Result<(), Damaged> {
+        let node = self.node(unit)?;
+        let queue = Queue::of(node);
+        self.link(queue, node.newer, node.older)?;
+        self.subtract(queue.units(), units as u32);
+        Ok(())
+    }
+
+    /// Makes two nodes (or ends) neighbours.
+    fn link(&self, queue: Queue, newer: u32, older: u32) -> Result<(), Damaged> {
+        match newer {
+            0 => self.put(queue.newest(), older),
+            _ => self.put_node(
+                newer,
+                Node {
+                    older,
+                    ..self.node(newer)?
+                },
+            )?,
+        }
+        match older {
+            0 => self.put(queue.oldest(), newer),
+            _ => self.put_node(
+                older,
+                Node {
+                    newer,
+                    ..self.node(older)?
+                },
+            )?,
+        }
+        Ok(())
+    }
+
+    /// Gives `new` the place of `old` in its queue: a replaced entry keeps its age.
+    pub(crate) fn requeue(&self, old: u32, new: u32, old_units: usize, new_units: usize) -> Result<(), Damaged> {
+        let node = self.node(old)?;
+        let queue = Queue::of(node);
+        self.put_node(new, node)?;
+        match node.newer {
+            0 => self.put(queue.newest(), new),
+            newer => self.put_node(
+                newer,
+                Node {
+                    older: new,
+                    ..self.node(newer)?
+                },
+            )?,
+        }
+        match node.older {
+            0 => self.put(queue.oldest(), new),
+            older => self.put_node(
+                older,
+                Node {
+                    newer: new,
+                    ..self.node(older)?
+                },
+            )?,
+        }
+        let units = self
+            .get(queue.units())
+            .saturating_sub(old_units as u32)
+            .wrapping_add(new_units as u32);
+        self.put(queue.units(), units);
+        Ok(())
+    }
+
+    /// The next victim, not `spared`; `None` if there is nobody else. Moves whoever has earned it on the way.
+    pub(crate) fn victim(&self, spared: Option<Position>) -> Result<Option<(Position, u32)>, Damaged> {
+        // Each step evicts, moves to the main queue, or uses up one of at most three spares: bounded.
+        let most = self.geometry.lines() * 7 * 5 + 16;
+        let mut only = None;
+        for _ in 0..most {
+            let small_is_full = self.get(Field::SmallUnits) as usize > self.geometry.units / SMALL_SHARE;
+            let queue = match (self.get(Field::SmallOldest), self.get(Field::MainOldest)) {
+                (0, 0) => return Ok(None),
+                (_, 0) => Queue::Small,
+                (0, _) => Queue::Main,
+                _ => only.unwrap_or(if small_is_full { Queue::Small } else { Queue::Main }),
+            };
+            let unit = self.get(queue.oldest());
+            let node = self.node(unit)?;
+            let at = self.position_of(unit, node)?;
+            let reads = self.touched(at).load(Ordering::Relaxed); // a hint; a lost count costs one spare
+            if spared == Some(at) {
+                if node.newer == 0 {
+                    // Nobody else in this queue.
+                    let other = queue.other();
+                    if self.get(other.oldest()) == 0 {
+                        return Ok(None);
+                    }
+                    only = Some(other);
+                } else {
+                    self.move_to(queue, unit)?;
+                }
+            } else if queue == Queue::Small && reads >= READS_TO_STAY {
+                self.touched(at).store(0, Ordering::Relaxed);
+                self.move_to(Queue::Main, unit)?;
+            } else if queue == Queue::Main && reads > 0 {
+                let left = if self.geometry.eviction == Eviction::Lru {
+                    0
+                } else {
+                    reads.min(3) - 1
+                };
+                self.touched(at).store(left, Ordering::Relaxed);
+                self.move_to(Queue::Main, unit)?;
+            } else {
+                if queue == Queue::Small {
+                    self.add_ghost(Placing(node.placing), self.head(unit)?.units());
+                }
+                return Ok(Some((at, unit)));
+            }
+        }
+        Err(Damaged)
+    }
+
+    fn move_to(&self, queue: Queue, unit: u32) -> Result<(), Damaged> {
+        let node = self.node(unit)?;
+        let units = self.head(unit)?.units();
+        self.dequeue(unit, units)?;
+        self.enqueue(queue, unit, Position(node.position), Placing(node.placing), units)
+    }
+
+    /// The node's index position, if the word there does name `unit`.
+    pub(crate) fn position_of(&self, unit: u32, node: Node) -> Result<Position, Damaged> {
+        let at = Position(node.position);
+        if at.line() >= self.geometry.lines() || self.unit_of(self.word(at).load(Ordering::Relaxed)) != unit {
+            return Err(Damaged);
+        }
+        Ok(at)
+    }
+
+    fn ghost_set(&self, placing: Placing) -> (usize, u32) {
+        let mixed = placing.0.wrapping_mul(0x85EB_CA6B);
+        let set = ((u64::from(mixed) * self.geometry.ghost_sets as u64) >> 32) as usize;
+        (
+            self.geometry.ghost_offset(self.index) + set * GHOST_WAYS * 4,
+            mixed & 0xFFFF,
+        )
+    }
+
+    fn ghosts(&self, set: usize) -> impl Iterator<Item = &AtomicU32> {
+        (0..GHOST_WAYS).map(move |way| self.region.u32(set + way * 4))
+    }
+
+    fn ghost_step(&self) -> u32 {
+        (self.geometry.units / GHOST_STEPS).max(1) as u32
+    }
+
+    fn ghost_age(&self, ghost: u32) -> u32 {
+        let now = self.get(Field::GhostClock) / self.ghost_step();
+        now.wrapping_sub(ghost) & 0xFFFF
+    }
+
+    fn is_ghost(&self, placing: Placing) -> bool {
+        let (set, print) = self.ghost_set(placing);
+        let window = (self.geometry.units as u32 / self.ghost_step()) * 9 / 10;
+        self.ghosts(set).any(|slot| {
+            let ghost = slot.load(Ordering::Relaxed);
+            ghost >> 16 == print && ghost != 0 && self.ghost_age(ghost) <= window
+        })
+    }
+
+    /// Remembers an evicted key, in place of the oldest of its set.
+    fn add_ghost(&self, placing: Placing, units: usize) {
+        self.add(Field::GhostClock, units as u32);
+        let (set, print) = self.ghost_set(placing);
+        let stamp = self.get(Field::GhostClock) / self.ghost_step() & 0xFFFF;
+        let age = |slot: &&AtomicU32| match slot.load(Ordering::Relaxed) {
+            0 => u32::MAX,
+            ghost if ghost >> 16 == print => u32::MAX - 1,
+            ghost => self.ghost_age(ghost),
+        };
+        if let Some(slot) = self.ghosts(set).max_by_key(age) {
+            slot.store(print << 16 | stamp, Ordering::Relaxed);
+            step("queue.ghost");
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Rebuilds a shard from its index words after its lock's owner died or something in it did not add up.
+//!
+//! The truth is: index words, the heads and bodies that they name, the sequence, the epochs. Everything else, bitmap,
+//! counts, queues, overflow counts, is made anew from them. No valid index word is changed, so a death in here leaves
+//! the same truth, and the next owner starts again.
+//!
+//! The thing to get wrong: readers, who go on meanwhile. The only derived thing that they look at are the overflow
+//! counts; each is stored once, with its final value, which is never below the truth.
+
+use crate::entry::{Damaged, Head, Run, extents, runs};
+use crate::geometry::{Geometry, WORDS_PER_LINE};
+use crate::key::{Key, MAX_KEY, Placing};
+use crate::locked::Locked;
+use crate::policy::Queue;
+use crate::shard::{Count, Field, Position, SATURATED, ShardView};
+use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::publish::publish;
+use cache_machine_shm::steps::step;
+
+/// Process memory for a rebuild, made when the segment is opened: under a lock nothing is allocated.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    overflow: Vec<u8>,
+    /// One bit per unit: a head that is named and not yet in a queue.
+    waiting: Vec<u64>,
+    key: Vec<u8>,
+}
+
+impl Scratch {
+    pub(crate) fn new(geometry: &Geometry) -> Self {
+        Self {
+            overflow: vec![0; geometry.lines()],
+            waiting: vec![0; geometry.units.div_ceil(64)],
+            key: Vec::with_capacity(MAX_KEY + 64),
+        }
+    }
+
+    fn set_waiting(&mut self, unit: u32) {
+        self.waiting[unit as usize / 64] |= 1 << (unit % 64);
+    }
+
+    fn take_waiting(&mut self, unit: u32) -> bool {
+        let Some(word) = self.waiting.get_mut(unit as usize / 64) else {
+            return false;
+        };
+        let was = *word >> (unit % 64) & 1 == 1;
+        *word &= !(1 << (unit % 64));
+        was
+    }
+}
+
+impl Locked<'_> {
+    /// Makes everything derived anew. Remembers how many index words had to be dropped.
+    pub(crate) fn rebuild(&mut self) {
+        let mut scratch = self.core.scratch();
+        scratch.overflow.fill(0);
+        scratch.waiting.fill(0);
+        self.shard.clear_bitmap();
+        let totals = self.read_truth(&mut scratch);
+        for (line, count) in scratch.overflow.iter().enumerate() {
+            if self.shard.overflowed(line).load(Ordering::Relaxed) != *count {
+                self.shard.overflowed(line).store(*count, Ordering::Release); // as in `count_overflow`
+            }
+        }
+        step("rebuild.overflow");
+        self.rebuild_queues(&mut scratch);
+        let reserved = self.shard.get(Field::Reserved).min(self.shard.geometry.units as u32);
+        let free = reserved.saturating_sub(1).saturating_sub(self.shard.count_marked());
+        self.shard.put(Field::Free, free);
+        self.shard.put(Field::Entries, totals.entries);
+        self.shard.put(Field::CountEpoch, totals.epoch);
+        self.shard.put(Field::Mortal, totals.mortal);
+        self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
+        if self.shard.count(Count::Sequence).load(Ordering::Relaxed) < totals.newest {
+            self.shard
+                .count(Count::Sequence)
+                .store(totals.newest, Ordering::Relaxed);
+        }
+        self.shard.bump(Count::Repairs);
+        let damaged = self.shard.count(Count::Damaged);
+        damaged.store(
+            damaged.load(Ordering::Relaxed) + u64::from(totals.dropped),
+            Ordering::Relaxed,
+        );
+        step("rebuild.counted");
+        self.repaired = Some(self.repaired.unwrap_or(0) + totals.dropped);
+    }
+
+    fn read_truth(&self, scratch: &mut Scratch) -> Totals {
+        let shard = self.shard;
+        let epoch = self.core.root_epoch();
+        let mut totals = Totals {
+            entries: 0,
+            mortal: 0,
+            dropped: 0,
+            newest: 0,
+            epoch,
+        };
+        for line in 0..shard.geometry.lines() {
+            shard.each_in_line(line, |at, word| match self.accept(scratch, at, word) {
+                Ok(head) => {
+                    totals.entries += u32::from(head.epoch == epoch);
+                    totals.mortal += u32::from(head.deadline != 0);
+                    totals.newest = totals.newest.max(head.version);
+                }
+                Err(Damaged) => {
+                    publish(shard.word(at), 0);
+                    step("rebuild.dropped");
+                    totals.dropped += 1;
+                }
+            });
+        }
+        totals
+    }
+
+    /// Checks what a word names, and marks its units as used. Damaged: nothing was marked.
+    fn accept(&self, scratch: &mut Scratch, at: Position, word: u64) -> Result<Head, Damaged> {
+        let shard = self.shard;
+        let unit = shard.unit_of(word);
+        let head = shard.head(unit)?;
+        if head.key_len == 0 || head.key_len > MAX_KEY {
+            return Err(Damaged);
+        }
+        let placing = self.placing_of(&mut scratch.key, &head, at, shard.tag_of(word))?;
+        self.claim_all(unit, &head)?;
+        let node = shard.node(unit)?;
+        shard.put_node(
+            unit,
+            crate::entry::Node {
+                position: at.0,
+                placing: placing.0,
+                ..node
+            },
+        )?;
+        scratch.set_waiting(unit);
+        for line in placing.path(shard.geometry).take_while(|line| *line != at.line()) {
+            scratch.overflow[line] = scratch.overflow[line].saturating_add(1).min(SATURATED);
+        }
+        Ok(head)
+    }
+
+    /// The key's placing, if the key does belong where the word is.
+    fn placing_of(&self, buffer: &mut Vec<u8>, head: &Head, at: Position, tag: u32) -> Result<Placing, Damaged> {
+        let shard = self.shard;
+        buffer.clear();
+        crate::entry::pieces(shard, head, 0, head.key_len, |offset, len| {
+            shard.region.append_to(offset, len, buffer)
+        })?;
+        // The value must be there as well.
+        crate::entry::pieces(shard, head, head.value_at(), head.value_len, |_, _| {})?;
+        let key = Key::new(shard.geometry, buffer).map_err(|_| Damaged)?;
+        let own = at.line() == key.place.line(shard.geometry) || at.line() >= shard.geometry.main_lines;
+        if key.shard == shard.index && key.tag == tag && own {
+            Ok(key.place)
+        } else {
+            Err(Damaged)
+        }
+    }
+
+    /// Marks all units of an entry, or none if one is marked already.
+    fn claim_all(&self, unit: u32, head: &Head) -> Result<(), Damaged> {
+        let shard = self.shard;
+        let mut units = 0u64;
+        let mut check = |run: Run| {
+            shard.run_offset(run)?;
+            units += u64::from(run.count);
+            // A chain that names one run again and again would never end in marks, but in time.
+            if shard.marked(run).0 || units > shard.geometry.units as u64 {
+                Err(Damaged)
+            } else {
+                Ok(())
+            }
+        };
+        check(Run { unit, count: 1 })?;
+        runs(shard, head, &mut check)?;
+        extents(shard, head, |extent| check(Run { unit: extent, count: 1 }))?;
+        // Now mark; a unit that the entry names twice shows as marked, and what was marked so far is taken back.
+        let mut claimed = 0;
+        let mut claim = |run: Run| {
+            if shard.marked(run).0 {
+                return Err(Damaged);
+            }
+            shard.mark(run);
+            claimed += 1;
+            Ok(())
+        };
+        let all = claim(Run { unit, count: 1 })
+            .and_then(|()| runs(shard, head, &mut claim))
+            .and_then(|()| extents(shard, head, |extent| claim(Run { unit: extent, count: 1 })));
+        if all.is_err() {
+            let mut take_back = |run: Run| {
+                if claimed > 0 {
+                    claimed -= 1;
+                    shard.unmark(run);
+                }
+                Ok(())
+            };
+            take_back(Run { unit, count: 1 })?;
+            runs(shard, head, &mut take_back)?;
+            extents(shard, head, |extent| take_back(Run { unit: extent, count: 1 }))?;
+        }
+        all
+    }
+
+    /// Keeps the order of the old queues as far as their links can be followed; who is in none comes last.
+    fn rebuild_queues(&self, scratch: &mut Scratch) {
+        let shard = self.shard;
+        for queue in [Queue::Small, Queue::Main] {
+            let oldest = shard.get(queue.oldest());
+            self.empty_queue(queue);
+            let mut unit = oldest;
+            while unit != 0 && scratch.take_waiting(unit) {
+                let Ok(node) = shard.node(unit) else { break };
+                self.append(queue, unit);
+                unit = node.newer;
+            }
+        }
+        step("rebuild.queues");
+        for line in 0..shard.geometry.lines() {
+            shard.each_in_line(line, |_, word| {
+                let unit = shard.unit_of(word);
+                if scratch.take_waiting(unit) {
+                    self.append(Queue::Main, unit);
+                }
+            });
+        }
+    }
+
+    fn empty_queue(&self, queue: Queue) {
+        for field in [queue.newest(), queue.oldest(), queue.units()] {
+            self.shard.put(field, 0);
+        }
+    }
+
+    fn append(&self, queue: Queue, unit: u32) {
+        let shard = self.shard;
+        // Every unit in `waiting` was accepted, so these reads are in range.
+        if let (Ok(node), Ok(head)) = (shard.node(unit), shard.head(unit)) {
+            let _ = shard.enqueue(
+                queue,
+                unit,
+                Position(node.position),
+                Placing(node.placing),
+                head.units(),
+            );
+        }
+    }
+}
+
+struct Totals {
+    entries: u32,
+    mortal: u32,
+    dropped: u32,
+    newest: u64,
+    epoch: u32,
+}
+
+impl ShardView<'_> {
+    /// What does not add up in the shard. The caller holds the lock.
+    pub(crate) fn validate(&self, problems: &mut Vec<String>) {
+        let mut report = |what: String| problems.push(format!("shard {}: {what}", self.index));
+        let mut used = vec![false; self.geometry.units];
+        let mut overflow = vec![0u32; self.geometry.lines()];
+        let (mut words, mut entries, mut mortal, mut units_used) = (0usize, 0u32, 0u32, 0u32);
+        for line in 0..self.geometry.lines() {
+            self.each_in_line(line, |at, word| {
+                words += 1;
+                match self.validate_entry(at, word, &mut used, &mut overflow) {
+                    Ok((head, units)) => {
+                        units_used += units;
+                        entries += u32::from(head.epoch == self.get(Field::CountEpoch));
+                        mortal += u32::from(head.deadline != 0);
+                    }
+                    Err(what) => report(format!("position {}: {what}", at.0)),
+                }
+            });
+        }
+        let reserved = self.get(Field::Reserved);
+        for unit in 1..self.geometry.units as u32 {
+            let (marked, _) = self.marked(Run { unit, count: 1 });
+            if marked != used[unit as usize] {
+                report(format!(
+                    "unit {unit} is {} but {}",
+                    named(used[unit as usize]),
+                    if marked { "marked" } else { "free" }
+                ));
+                break;
+            }
+        }
+        for (what, found, counted) in [
+            (
+                "free units",
+                reserved.saturating_sub(1) - units_used.min(reserved.saturating_sub(1)),
+                self.get(Field::Free),
+            ),
+            ("entries", entries, self.get(Field::Entries)),
+            ("mortal entries", mortal, self.get(Field::Mortal)),
+        ] {
+            if found != counted {
+                report(format!("{found} {what}, counted {counted}"));
+            }
+        }
+        for (line, count) in overflow.iter().enumerate() {
+            let noted = self.overflowed(line).load(Ordering::Relaxed);
+            if u32::from(noted) != *count && noted != SATURATED {
+                report(format!("line {line}: {count} keys went past it, noted {noted}"));
+            }
+        }
+        let queued = self.validate_queue(Queue::Small, &mut report) + self.validate_queue(Queue::Main, &mut report);
+        if queued != words {
+            report(format!("{words} entries, {queued} in the queues"));
+        }
+    }
+
+    fn validate_entry(
+        &self,
+        at: Position,
+        word: u64,
+        used: &mut [bool],
+        overflow: &mut [u32],
+    ) -> Result<(Head, u32), String> {
+        let damaged = |_| "a field is out of range".to_owned();
+        let unit = self.unit_of(word);
+        let head = self.head(unit).map_err(damaged)?;
+        let mut key = Vec::new();
+        crate::entry::pieces(*self, &head, 0, head.key_len, |offset, len| {
+            self.region.append_to(offset, len, &mut key)
+        })
+        .map_err(damaged)?;
+        let key = Key::new(self.geometry, &key).map_err(|e| e.to_string())?;
+        if key.shard != self.index || key.tag != self.tag_of(word) {
+            return Err("its key hashes elsewhere".into());
+        }
+        if at.line() != key.place.line(self.geometry) && at.line() < self.geometry.main_lines {
+            return Err("its key belongs to another line".into());
+        }
+        let node = self.node(unit).map_err(damaged)?;
+        if node.position != at.0 || node.placing != key.place.0 {
+            return Err("its head names another position".into());
+        }
+        for line in key.place.path(self.geometry).take_while(|line| *line != at.line()) {
+            overflow[line] += 1;
+        }
+        if head.version > self.count(Count::Sequence).load(Ordering::Relaxed) {
+            return Err(format!("version {} is ahead of the sequence", head.version));
+        }
+        let mut units = 0;
+        let mut twice = false;
+        let mut claim = |run: Run| {
+            self.run_offset(run)?;
+            for slot in &mut used[run.unit as usize..(run.unit + run.count) as usize] {
+                twice |= *slot;
+                *slot = true;
+            }
+            units += run.count;
+            Ok(())
+        };
+        claim(Run { unit, count: 1 }).map_err(damaged)?;
+        runs(*self, &head, &mut claim).map_err(damaged)?;
+        extents(*self, &head, |extent| claim(Run { unit: extent, count: 1 })).map_err(damaged)?;
+        if twice {
+            Err("a unit is named twice".into())
+        } else {
+            Ok((head, units))
+        }
+    }
+
+    fn validate_queue(&self, queue: Queue, report: &mut impl FnMut(String)) -> usize {
+        let mut count = 0;
+        let mut units = 0u32;
+        let mut newer = 0;
+        let mut unit = self.get(queue.newest());
+        while unit != 0 && count <= self.geometry.lines() * WORDS_PER_LINE {
+            let (Ok(node), Ok(head)) = (self.node(unit), self.head(unit)) else {
+                report(format!("{queue:?} queue: link to {unit}"));
+                return count;
+            };
+            if node.newer != newer || Queue::of(node) != queue || self.position_of(unit, node).is_err() {
+                report(format!("{queue:?} queue: node {unit} is inconsistent"));
+                return count;
+            }
+            units += head.units() as u32;
+            count += 1;
+            newer = unit;
+            unit = node.older;
+        }
+        if newer != self.get(queue.oldest()) {
+            report(format!(
+                "{queue:?} queue ends at {newer}, not at {}",
+                self.get(queue.oldest())
+            ));
+        }
+        if units != self.get(queue.units()) {
+            report(format!(
+                "{queue:?} queue has {units} units, counted {}",
+                self.get(queue.units())
+            ));
+        }
+        count
+    }
+}
+
+fn named(used: bool) -> &'static str {
+    if used { "in use" } else { "named by nobody" }
+}

@@ -1,0 +1,206 @@
+//! The background thread of an attachment: it sleeps on the process's bell, tells listeners what became ready, sweeps dead
+//! entries if this process is the elected sweeper, and notices that the segment's name means another file.
+//!
+//! The thing to get wrong: trusting the bell alone. A writer may die between its publish and its ring, so while anyone
+//! waits the thread looks every 50 ms.
+
+use crate::cache::Core;
+use crate::shard::Field;
+use cache_machine_shm::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Something that a listener is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// These waits are over: their keys have the entries asked for.
+    Waits(Vec<u64>),
+    /// This process rebuilt a shard after a death.
+    Repaired {
+        /// Which.
+        shard: usize,
+        /// Index words that had to be dropped.
+        dropped: u32,
+    },
+    /// Something in a shard contradicts itself, or was dropped for that.
+    Damage {
+        /// Which.
+        shard: usize,
+        /// Index words dropped.
+        dropped: u32,
+    },
+    /// The segment was destroyed, truncated or replaced.
+    Detached,
+}
+
+/// Somebody who wants to know. Called on any thread, without a lock held; must not block.
+pub trait Listener: Send + Sync {
+    /// Takes a notice.
+    fn notify(&self, notice: Notice);
+}
+
+/// The listeners of one process.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    all: Mutex<(u64, Vec<(u64, Arc<dyn Listener>)>)>,
+}
+
+impl Listeners {
+    pub(crate) fn add(&self, listener: Box<dyn Listener>) -> u64 {
+        let mut all = self.all.lock().unwrap_or_else(|e| e.into_inner());
+        all.0 += 1;
+        let id = all.0;
+        all.1.push((id, Arc::from(listener)));
+        id
+    }
+
+    pub(crate) fn remove(&self, id: u64) {
+        self.all
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .1
+            .retain(|(other, _)| *other != id);
+    }
+
+    fn snapshot(&self) -> Vec<(u64, Arc<dyn Listener>)> {
+        self.all.lock().unwrap_or_else(|e| e.into_inner()).1.clone()
+    }
+
+    pub(crate) fn tell(&self, notice: Notice) {
+        for (_, listener) in self.snapshot() {
+            listener.notify(notice.clone());
+        }
+    }
+
+    fn tell_one(&self, id: u64, notice: Notice) {
+        if let Some((_, listener)) = self.snapshot().into_iter().find(|(other, _)| *other == id) {
+            listener.notify(notice);
+        }
+    }
+}
+
+/// A writer may die between publish and ring.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// A sweep goes through all lines of a shard in about this many ticks.
+const TICKS_PER_ROUND: usize = 20;
+/// Lines swept under one hold of a lock: some 50 µs.
+const LINES_PER_HOLD: usize = 64;
+
+/// The thread, and how to end it.
+pub(crate) struct Service {
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Service {
+    pub(crate) fn start(core: &Arc<Core>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (core, flag) = (core.clone(), stop.clone());
+        let thread = std::thread::Builder::new()
+            .name("cache-machine".into())
+            .stack_size(256 << 10)
+            .spawn(move || run(&core, &flag))
+            .ok();
+        Self {
+            stop,
+            thread: Mutex::new(thread),
+        }
+    }
+
+    pub(crate) fn stop(&self, core: &Core) {
+        self.stop.store(true, Ordering::Relaxed);
+        core.segment.member().ring_own();
+        let thread = self.thread.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(thread) = thread {
+            // Waited for, so that the process is no longer attached when `close` returns.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(core: &Core, stop: &AtomicBool) {
+    let mut next_sweep = Instant::now() + SWEEP_EVERY;
+    let mut next_look = Instant::now() + IDLE;
+    let mut tick = Tick {
+        next: Instant::now(),
+        writes: core.writes_so_far(),
+    };
+    while !stop.load(Ordering::Relaxed) {
+        let bell = core.segment.member().bell();
+        look_at_waits(core, &mut tick);
+        let now = Instant::now();
+        if now >= next_look {
+            core.look_at_name();
+            next_look = now + IDLE;
+        }
+        let mut sleep = IDLE;
+        if now >= next_sweep {
+            next_sweep = now + if sweep(core) { SWEEP_EVERY } else { IDLE };
+        }
+        sleep = sleep.min(next_sweep.saturating_duration_since(now));
+        if !core.waits.is_empty() {
+            sleep = sleep.min(LOOK_EVERY);
+        }
+        // The bell was loaded before the look; `stop` is set before the bell moves.
+        if !stop.load(Ordering::Relaxed) {
+            core.segment
+                .member()
+                .sleep_on_bell(bell, sleep.max(Duration::from_millis(1)));
+        }
+    }
+}
+
+/// The bounded look for what a dead writer did not ring.
+struct Tick {
+    next: Instant,
+    /// `writes_so_far` before the last look at everything.
+    writes: Option<u64>,
+}
+
+fn look_at_waits(core: &Core, tick: &mut Tick) {
+    let rung = core.segment.member().take_rung();
+    if core.waits.is_empty() {
+        return;
+    }
+    let mut everything = false;
+    if Instant::now() >= tick.next {
+        tick.next = Instant::now() + LOOK_EVERY;
+        let writes = core.writes_so_far();
+        everything = writes.is_none() || writes != tick.writes;
+        tick.writes = writes;
+    }
+    let rang = |stripe: usize| everything || rung[stripe / 64] >> (stripe % 64) & 1 == 1;
+    for (listener, waits) in core.waits.take_ready(core, rang) {
+        core.notified.tell_one(listener, Notice::Waits(waits));
+    }
+}
+
+/// Sweeps a part of every shard that has something to sweep. False: nothing to do, or not this process's task.
+fn sweep(core: &Core) -> bool {
+    let has_dead = |s: &crate::shard::ShardView<'_>| s.get(Field::Mortal) > 0 || s.get(Field::Purge) > 0;
+    // A clear is followed by the next writer; where there is none, the sweep must do it.
+    let is_behind = |s: &crate::shard::ShardView<'_>| s.get(Field::CountEpoch) != core.root_epoch();
+    let shards: Vec<usize> = core
+        .shards()
+        .filter(|s| has_dead(s) || is_behind(s))
+        .map(|s| s.index)
+        .collect();
+    if shards.is_empty() || !core.segment.try_be_sweeper() {
+        return false;
+    }
+    let per_tick = core.geometry().lines().div_ceil(TICKS_PER_ROUND);
+    for index in shards {
+        let mut left = per_tick;
+        while left > 0 {
+            let lines = left.min(LINES_PER_HOLD);
+            if core.sweep(index, lines).is_err() {
+                return true;
+            }
+            left -= lines;
+        }
+    }
+    true
+}

@@ -1,0 +1,277 @@
+//! A shard as bytes: its control block, index lines and space, and the search that readers and writers share.
+//!
+//! The thing to get wrong: the order of looking. A key is in its own line or, if that was full when it came, further
+//! along its path; each line counts the keys that went past it. The count is raised before such a key is published, so a
+//! reader that finds 0 may stop. It never says 0 while such a key exists, also not during a rebuild.
+
+use crate::entry::{Damaged, Head, Node, Run, pieces};
+use crate::geometry::{Geometry, UNIT, WORDS_PER_LINE};
+use crate::key::Key;
+use cache_machine_shm::Region;
+use cache_machine_shm::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use cache_machine_shm::steps::step;
+
+/// 32-bit words of the control block. All but the lock and `Reserved` are guarded by the lock.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub(crate) enum Field {
+    Lock = 0,
+    /// Units whose bytes are reserved. Readers check against it; it only grows.
+    Reserved = 64,
+    /// Where the search for free units goes on.
+    Cursor = 128,
+    /// Free units among the reserved.
+    Free = 132,
+    /// Entries of the epoch `CountEpoch`.
+    Entries = 136,
+    CountEpoch = 140,
+    /// Entries with a deadline.
+    Mortal = 144,
+    /// Next line to be swept.
+    SweepLine = 148,
+    /// Lines still to be swept for entries of an earlier epoch.
+    Purge = 152,
+    /// Writes, to sweep every few.
+    Writes = 156,
+    SmallNewest = 192,
+    SmallOldest = 196,
+    SmallUnits = 200,
+    MainNewest = 204,
+    MainOldest = 208,
+    MainUnits = 212,
+    /// Units that went through the ghost queue.
+    GhostClock = 216,
+}
+
+/// 64-bit words of the control block.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub(crate) enum Count {
+    /// Truth: source of versions; a rebuild never lowers it.
+    Sequence = 8,
+    Sets = 256,
+    Deletes = 264,
+    Evictions = 272,
+    Expirations = 280,
+    Repairs = 288,
+    Damaged = 296,
+}
+
+/// Deadness counter of a line at its limit: it cannot be counted down any more.
+pub(crate) const SATURATED: u8 = u8::MAX;
+
+/// One shard of a mapped segment.
+#[derive(Clone, Copy)]
+pub(crate) struct ShardView<'a> {
+    pub(crate) region: &'a Region,
+    pub(crate) geometry: &'a Geometry,
+    pub(crate) index: usize,
+}
+
+/// Where an index word is: `line * 7 + word`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Position(pub(crate) u32);
+
+impl Position {
+    pub(crate) fn line(self) -> usize {
+        self.0 as usize / WORDS_PER_LINE
+    }
+
+    fn word(self) -> usize {
+        self.0 as usize % WORDS_PER_LINE
+    }
+}
+
+/// What a visitor of the search says of a word whose tag matches.
+pub(crate) enum Visit<R> {
+    /// Another key.
+    Other,
+    /// Found.
+    Done(R),
+    /// The word changed meanwhile: look at it again.
+    Again,
+}
+
+impl<'a> ShardView<'a> {
+    #[inline]
+    pub(crate) fn field(&self, field: Field) -> &'a AtomicU32 {
+        self.region.u32(self.geometry.meta(self.index) + field as usize)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, field: Field) -> u32 {
+        self.field(field).load(Ordering::Relaxed) // guarded by the lock; `Reserved` only grows
+    }
+
+    /// Under the lock.
+    #[inline]
+    pub(crate) fn put(&self, field: Field, value: u32) {
+        self.field(field).store(value, Ordering::Relaxed); // guarded by the lock
+        step("control.word");
+    }
+
+    /// Under the lock. Derived counts wrap rather than panic if somebody scribbled over them.
+    #[inline]
+    pub(crate) fn add(&self, field: Field, by: u32) {
+        self.put(field, self.get(field).wrapping_add(by));
+    }
+
+    /// Under the lock; stops at 0.
+    #[inline]
+    pub(crate) fn subtract(&self, field: Field, by: u32) {
+        self.put(field, self.get(field).saturating_sub(by));
+    }
+
+    #[inline]
+    pub(crate) fn count(&self, count: Count) -> &'a AtomicU64 {
+        self.region.u64(self.geometry.meta(self.index) + count as usize)
+    }
+
+    /// Under the lock.
+    #[inline]
+    pub(crate) fn bump(&self, count: Count) -> u64 {
+        let next = self.count(count).load(Ordering::Relaxed).wrapping_add(1);
+        self.count(count).store(next, Ordering::Relaxed); // guarded by the lock; read elsewhere as statistics only
+        step("control.count");
+        next
+    }
+
+    #[inline]
+    fn line_offset(&self, line: usize) -> usize {
+        self.geometry.lines_offset(self.index) + line * 64
+    }
+
+    #[inline]
+    pub(crate) fn word(&self, at: Position) -> &'a AtomicU64 {
+        self.region.u64(self.line_offset(at.line()) + at.word() * 8)
+    }
+
+    /// How often the entry was read since it came or was spared: 0 to 3.
+    #[inline]
+    pub(crate) fn touched(&self, at: Position) -> &'a AtomicU8 {
+        self.region.u8(self.line_offset(at.line()) + 56 + at.word())
+    }
+
+    /// Keys that found this line full and are further along their path.
+    #[inline]
+    pub(crate) fn overflowed(&self, line: usize) -> &'a AtomicU8 {
+        self.region.u8(self.line_offset(line) + 63)
+    }
+
+    #[inline]
+    pub(crate) fn unit_of(&self, word: u64) -> u32 {
+        word as u32 >> self.geometry.tag_bits
+    }
+
+    #[inline]
+    pub(crate) fn tag_of(&self, word: u64) -> u32 {
+        word as u32 & ((1 << self.geometry.tag_bits) - 1)
+    }
+
+    #[inline]
+    pub(crate) fn low_word(&self, unit: u32, tag: u32) -> u32 {
+        unit << self.geometry.tag_bits | tag
+    }
+
+    /// The 8 words of a unit that may be used.
+    #[inline]
+    pub(crate) fn unit_words(&self, unit: u32) -> Result<&'a [AtomicU64], Damaged> {
+        Ok(self.region.words(self.run_offset(Run { unit, count: 1 })?, UNIT / 8))
+    }
+
+    /// Offset of a run that lies inside the reserved units.
+    #[inline]
+    pub(crate) fn run_offset(&self, run: Run) -> Result<usize, Damaged> {
+        let reserved = u64::from(self.get(Field::Reserved)).min(self.geometry.units as u64);
+        let end = u64::from(run.unit) + u64::from(run.count);
+        if run.unit == 0 || run.count == 0 || end > reserved {
+            return Err(Damaged);
+        }
+        Ok(self.geometry.space(self.index) + run.unit as usize * UNIT)
+    }
+
+    #[inline]
+    pub(crate) fn head(&self, unit: u32) -> Result<Head, Damaged> {
+        Ok(Head::load(self.unit_words(unit)?))
+    }
+
+    pub(crate) fn node(&self, unit: u32) -> Result<Node, Damaged> {
+        Ok(Node::load(self.unit_words(unit)?))
+    }
+
+    /// Under the lock.
+    pub(crate) fn put_node(&self, unit: u32, node: Node) -> Result<(), Damaged> {
+        node.store(self.unit_words(unit)?);
+        step("queue.node");
+        Ok(())
+    }
+
+    /// Whether the body of `head` starts with `key`.
+    #[inline]
+    pub(crate) fn has_key(&self, head: &Head, key: &[u8]) -> Result<bool, Damaged> {
+        if head.key_len != key.len() {
+            return Ok(false);
+        }
+        let mut same = true;
+        let mut done = 0;
+        pieces(*self, head, 0, key.len(), |offset, len| {
+            same = same && self.region.equals(offset, &key[done..done + len]);
+            done += len;
+        })?;
+        Ok(same)
+    }
+
+    /// Visits each word on the key's path whose tag matches, until one is the key's.
+    #[inline]
+    pub(crate) fn search<R>(&self, key: &Key<'_>, mut visit: impl FnMut(Position, u64) -> Visit<R>) -> Option<R> {
+        let own = key.place.line(self.geometry);
+        if let Some(found) = self.search_line(own, key.tag, &mut visit) {
+            return Some(found);
+        }
+        // Acquire: pairs with the Release in `Locked::count_overflow`, which precedes the publish of such a key.
+        if self.overflowed(own).load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        for line in key.place.path(self.geometry).skip(1) {
+            if let Some(found) = self.search_line(line, key.tag, &mut visit) {
+                return Some(found);
+            }
+            // Acquire: as above.
+            if self.overflowed(line).load(Ordering::Acquire) == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn search_line<R>(&self, line: usize, tag: u32, visit: &mut impl FnMut(Position, u64) -> Visit<R>) -> Option<R> {
+        let words = self.region.words(self.line_offset(line), WORDS_PER_LINE);
+        for (i, slot) in words.iter().enumerate() {
+            loop {
+                // Acquire: pairs with the Release store in `publish`.
+                let word = slot.load(Ordering::Acquire);
+                if self.tag_of(word) != tag || self.unit_of(word) == 0 {
+                    break;
+                }
+                match visit(Position((line * WORDS_PER_LINE + i) as u32), word) {
+                    Visit::Other => break,
+                    Visit::Done(found) => return Some(found),
+                    Visit::Again => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// Calls `each` with every word in use of a line.
+    pub(crate) fn each_in_line(&self, line: usize, mut each: impl FnMut(Position, u64)) {
+        for i in 0..WORDS_PER_LINE {
+            let at = Position((line * WORDS_PER_LINE + i) as u32);
+            let word = self.word(at).load(Ordering::Acquire); // Acquire: pairs with `publish`
+            if self.unit_of(word) != 0 {
+                each(at, word);
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Free units: a bitmap per shard, searched next-fit. Everything here is derived and guarded by the shard's lock.
+//!
+//! An entry takes one run if there is one near the cursor, else whatever runs there are: any free unit is usable, so
+//! there is nothing to calcify and no fragmentation failure.
+//!
+//! The thing to get wrong: a bitmap that lies. It is only believed inside the reserved units, and a search that finds
+//! less than the count promises is `Damaged`: the shard is rebuilt from its index words.
+
+use crate::entry::{CHAINED, Damaged, Head, RUNS_PER_EXTENT, Run, extents, runs};
+use crate::shard::{Field, ShardView};
+use cache_machine_shm::atomic::{AtomicU64, Ordering};
+use cache_machine_shm::publish::before_reuse;
+use cache_machine_shm::steps::step;
+
+/// How many bitmap words a search for one run looks at before it settles for several.
+const NEAR: usize = 1024;
+
+/// Units taken for an entry, marked as used and not yet written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement {
+    pub(crate) head: u32,
+    pub(crate) run: Run,
+    pub(crate) chained: bool,
+}
+
+/// Free units that `take` may need for a body of `body` units: the head, the body, its extents at the worst.
+pub(crate) fn worst_case(body: usize) -> usize {
+    1 + body + body.div_ceil(RUNS_PER_EXTENT)
+}
+
+impl ShardView<'_> {
+    fn bitmap(&self) -> &[AtomicU64] {
+        self.region.words(
+            self.geometry.bitmap_offset(self.index),
+            self.geometry.units.div_ceil(64),
+        )
+    }
+
+    fn reserved(&self) -> u32 {
+        self.get(Field::Reserved).min(self.geometry.units as u32)
+    }
+
+    /// Whether any unit of a run is marked; whether all are.
+    pub(crate) fn marked(&self, run: Run) -> (bool, bool) {
+        let (mut any, mut all) = (false, true);
+        each_mask(run, |word, mask| {
+            let bits = self.bitmap()[word].load(Ordering::Relaxed) & mask;
+            any |= bits != 0;
+            all &= bits == mask;
+        });
+        (any, all)
+    }
+
+    pub(crate) fn mark(&self, run: Run) {
+        each_mask(run, |word, mask| {
+            let bits = &self.bitmap()[word];
+            bits.store(bits.load(Ordering::Relaxed) | mask, Ordering::Relaxed);
+            step("space.mark");
+        });
+    }
+
+    pub(crate) fn unmark(&self, run: Run) {
+        each_mask(run, |word, mask| {
+            let bits = &self.bitmap()[word];
+            bits.store(bits.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
+            step("space.unmark");
+        });
+    }
+
+    /// All units free but unit 0; for a rebuild.
+    pub(crate) fn clear_bitmap(&self) {
+        for word in self.bitmap() {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.bitmap()[0].store(1, Ordering::Relaxed);
+        step("rebuild.bitmap");
+    }
+
+    /// Marked units among the reserved, unit 0 not counted.
+    pub(crate) fn count_marked(&self) -> u32 {
+        let all: u32 = self
+            .bitmap()
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed).count_ones())
+            .sum();
+        all.saturating_sub(1)
+    }
+
+    /// Takes units for a head and `body` units. The caller made sure that `worst_case(body)` are free.
+    pub(crate) fn take(&self, body: usize) -> Result<Placement, Damaged> {
+        before_reuse();
+        let count = body as u32;
+        if let Some(run) = self.find_run(count + 1, NEAR) {
+            self.claim(run);
+            return Ok(Placement {
+                head: run.unit,
+                run: Run {
+                    unit: run.unit + 1,
+                    count,
+                },
+                chained: false,
+            });
+        }
+        let head = self.take_run(1)?.unit;
+        let mut left = count;
+        let mut runs = 0;
+        let first = self.take_run(1)?.unit;
+        let mut extent = first;
+        loop {
+            let words = self.unit_words(extent)?;
+            for word in words.iter().take(RUNS_PER_EXTENT) {
+                let run = if left > 0 {
+                    self.take_run(left)?
+                } else {
+                    Run { unit: 0, count: 0 }
+                };
+                word.store(run.word(), Ordering::Relaxed); // published with the head
+                step("space.extent");
+                left -= run.count;
+                runs += u32::from(run.count > 0);
+            }
+            if left == 0 {
+                return Ok(Placement {
+                    head,
+                    run: Run {
+                        unit: first,
+                        count: runs,
+                    },
+                    chained: true,
+                });
+            }
+            let next = self.take_run(1)?.unit;
+            words[RUNS_PER_EXTENT].store(u64::from(next), Ordering::Relaxed);
+            step("space.extent");
+            extent = next;
+        }
+    }
+
+    /// Takes one unit, for a new head over an old body.
+    pub(crate) fn take_head(&self) -> Result<u32, Damaged> {
+        before_reuse();
+        Ok(self.take_run(1)?.unit)
+    }
+
+    /// The next free run, at most `most` units.
+    fn take_run(&self, most: u32) -> Result<Run, Damaged> {
+        let run = self.find_run(1, usize::MAX).ok_or(Damaged)?;
+        let mut count = 1;
+        while count < most && run.unit + count < self.reserved() {
+            if self
+                .marked(Run {
+                    unit: run.unit + count,
+                    count: 1,
+                })
+                .0
+            {
+                break;
+            }
+            count += 1;
+        }
+        let run = Run { unit: run.unit, count };
+        self.claim(run);
+        Ok(run)
+    }
+
+    fn claim(&self, run: Run) {
+        self.mark(run);
+        self.subtract(Field::Free, run.count);
+        self.put(Field::Cursor, run.unit + run.count);
+    }
+
+    /// A free run of `want` units, from the cursor on and round once, looking at `budget` bitmap words at most.
+    fn find_run(&self, want: u32, budget: usize) -> Option<Run> {
+        let end = self.reserved();
+        let cursor = self.get(Field::Cursor).clamp(1, end.max(1));
+        let mut budget = budget;
+        self.find_between(want, cursor, end, &mut budget)
+            .or_else(|| self.find_between(want, 1, cursor.saturating_add(want).min(end), &mut budget))
+    }
+
+    fn find_between(&self, want: u32, from: u32, end: u32, budget: &mut usize) -> Option<Run> {
+        let bitmap = self.bitmap();
+        let mut at = from;
+        let mut found = 0;
+        while at < end && *budget > 0 {
+            *budget -= 1;
+            let shift = at % 64;
+            let used = bitmap[(at / 64) as usize].load(Ordering::Relaxed) >> shift;
+            let in_word = (64 - shift).min(end - at);
+            let free = used.trailing_zeros().min(in_word);
+            found += free;
+            if found >= want {
+                return Some(Run {
+                    unit: at + free - found,
+                    count: want,
+                });
+            }
+            at += free;
+            if free < in_word {
+                // A used unit ends the run; skip all used ones at once.
+                found = 0;
+                let rest = used >> free;
+                at += rest.trailing_ones().min(in_word - free).max(1);
+            }
+        }
+        None
+    }
+
+    fn give_back(&self, run: Run) {
+        self.unmark(run);
+        self.add(Field::Free, run.count);
+    }
+
+    /// Frees the head alone, whose body has a new one.
+    pub(crate) fn free_head(&self, head: u32) {
+        self.give_back(Run { unit: head, count: 1 });
+    }
+
+    /// Frees an entry that no index word names any more.
+    pub(crate) fn free_entry(&self, unit: u32, head: &Head) -> Result<(), Damaged> {
+        if head.flags & CHAINED == 0 {
+            // Usually the head stands before its body.
+            self.run_offset(head.run)?;
+            if head.run.unit == unit + 1 {
+                self.give_back(Run {
+                    unit,
+                    count: head.run.count + 1,
+                });
+                return Ok(());
+            }
+        }
+        runs(*self, head, |run| {
+            self.run_offset(run)?;
+            self.give_back(run);
+            Ok(())
+        })?;
+        extents(*self, head, |extent| {
+            self.give_back(Run { unit: extent, count: 1 });
+            Ok(())
+        })?;
+        self.free_head(unit);
+        Ok(())
+    }
+}
+
+/// Calls `each` with every bitmap word of a run and the mask of the run's bits in it.
+fn each_mask(run: Run, mut each: impl FnMut(usize, u64)) {
+    let mut at = run.unit;
+    let end = run.unit + run.count;
+    while at < end {
+        let shift = at % 64;
+        let bits = (64 - shift).min(end - at);
+        let mask = if bits == 64 {
+            u64::MAX
+        } else {
+            ((1 << bits) - 1) << shift
+        };
+        each((at / 64) as usize, mask);
+        at += bits;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_cover_a_run_exactly() {
+        for unit in [1, 5, 63, 64, 100] {
+            for count in [1, 2, 63, 64, 65, 200] {
+                let mut bits = Vec::new();
+                each_mask(Run { unit, count }, |word, mask| {
+                    bits.extend((0..64).filter(|b| mask >> b & 1 == 1).map(|b| word as u32 * 64 + b));
+                });
+                assert_eq!(bits, (unit..unit + count).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn the_worst_case_holds_a_body_of_single_units() {
+        assert_eq!(worst_case(1), 3);
+        assert_eq!(worst_case(7), 9);
+        assert_eq!(worst_case(8), 11);
+    }
+}

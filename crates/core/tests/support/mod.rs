@@ -1,0 +1,85 @@
+//! What the tests share: a segment of one's own that is gone afterwards, and short ways to write and read.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use cache_machine_core::{Cache, Condition, Eviction, Manner, OpenOptions, Write, destroy, kind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Options for a segment name, destroyed when dropped.
+pub struct Scene {
+    pub options: OpenOptions,
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+impl Scene {
+    pub fn new(test: &str) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self {
+            options: OpenOptions {
+                name: format!("t-{test}-{}-{number}", std::process::id()),
+                directory: None,
+                size: 4 << 20,
+                max_entry: None,
+                eviction: Eviction::S3Fifo,
+                lock_memory: false,
+                write_timeout: Duration::from_millis(100),
+                manual_clock: true,
+            },
+        }
+    }
+
+    pub fn open(&self) -> Cache {
+        Cache::open(&self.options).expect("open").0
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = destroy(&self.options.name, self.options.directory.as_deref(), true);
+    }
+}
+
+pub fn bytes(value: &[u8]) -> Write<'_> {
+    Write {
+        value,
+        kind: kind::BUFFER,
+        binary_key: false,
+        ttl_ms: 0,
+        keep_ttl: false,
+        condition: Condition::Always,
+    }
+}
+
+pub fn put(cache: &Cache, key: &str, value: &[u8]) -> u64 {
+    cache.set(key.as_bytes(), &bytes(value)).expect("set").expect("stored")
+}
+
+pub fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    cache
+        .get(key.as_bytes(), Manner::Use, false, &mut out)
+        .expect("get")
+        .map(|_| out)
+}
+
+pub fn assert_valid(cache: &Cache) {
+    assert_eq!(cache.validate().expect("validate"), Vec::<String>::new());
+}
+
+/// A small random sequence, the same for the same seed.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        (self.next() >> 11) % limit
+    }
+}

@@ -1,0 +1,649 @@
+//! The hot calls, as raw Node-API functions: about 10 ns a call where the macro's argument path costs a hundred.
+//!
+//! Each function carries its `Handle` as callback data. None throws: `undefined` means a miss or an error, and the number
+//! in `meta` tells which. A panic ends here too.
+//!
+//! This is the only unsafe file of the crate. The thing to get wrong: pointers that JavaScript owns. Bytes of a typed
+//! array are used only until the call returns; `meta` and `scratch` are kept alive by references of the environment.
+
+use crate::env_state::{self, Handle};
+use cache_machine_core::{
+    CacheError, Condition, Increment, MAX_KEY, Manner, Meta, NoSink, Sink, SliceSink, Write, kind,
+};
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue, Result};
+use napi_derive::napi;
+use napi_sys as sys;
+use std::cell::RefCell;
+use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
+
+const META_BYTES: usize = 64;
+const SCRATCH_BYTES: usize = 64 << 10;
+/// A value's buffer that grew beyond this is given back after the call.
+const KEEP_BYTES: usize = 1 << 20;
+/// Room for a key of the largest size, one more character to tell that it is longer, and a final zero.
+const KEY_BUFFER: usize = MAX_KEY + 8;
+
+const INVALID_ARGUMENT: i32 = 1;
+const CLOSED: i32 = 7;
+const CORRUPT: i32 = 12;
+/// The key's UTF-8 has U+FFFD: perhaps a lone surrogate that the conversion replaced.
+const KEY_NEEDS_A_LOOK: i32 = 101;
+/// The same of a text value.
+const VALUE_NEEDS_A_LOOK: i32 = 102;
+
+const PEEK: u32 = 1;
+const WITH_META: u32 = 2;
+const IF_ABSENT: u32 = 1;
+const IF_PRESENT: u32 = 2;
+const IF_VERSION: u32 = 4;
+const KEEP_TTL: u32 = 8;
+
+/// Memory shared with JavaScript, one per environment: calls are synchronous, so one is enough for all handles.
+struct Shared {
+    env: sys::napi_env,
+    meta: *mut u8,
+    scratch: *mut u8,
+    meta_ref: sys::napi_ref,
+    scratch_ref: sys::napi_ref,
+}
+
+thread_local! {
+    static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
+    /// Text on its way in or out, reused.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A handle as its functions see it. Leaked on purpose: a function may be called after `close`.
+struct Bound {
+    handle: std::rc::Rc<Handle>,
+    meta: *mut u8,
+    scratch: *mut u8,
+}
+
+type Value = sys::napi_value;
+type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> Value;
+
+/// One call under way.
+struct Call<'b> {
+    env: sys::napi_env,
+    bound: &'b Bound,
+}
+
+/// Why a call returns `undefined`.
+struct Failed(i32);
+
+impl From<CacheError> for Failed {
+    fn from(error: CacheError) -> Self {
+        Self(error.status())
+    }
+}
+
+type Outcome = std::result::Result<Value, Failed>;
+
+const MISS: Failed = Failed(0);
+
+impl Call<'_> {
+    fn put_int(&self, index: usize, value: i32) {
+        // SAFETY: `meta` has 64 bytes, kept alive by a reference until the environment ends; indices are constants
+        // below 4; JavaScript does not run meanwhile.
+        unsafe { self.bound.meta.cast::<i32>().add(index).write(value) };
+    }
+
+    fn put_float(&self, index: usize, value: f64) {
+        // SAFETY: as above, with indices below 8 of 8 bytes each; an ArrayBuffer's memory is aligned to 8.
+        unsafe { self.bound.meta.cast::<f64>().add(index).write(value) };
+    }
+
+    fn number(&self, value: Value) -> std::result::Result<f64, Failed> {
+        let mut number = 0.0;
+        // SAFETY: `env` and `value` are those of this call; `number` is valid for the write.
+        let status = unsafe { sys::napi_get_value_double(self.env, value, &mut number) };
+        if status == sys::Status::napi_ok {
+            Ok(number)
+        } else {
+            Err(Failed(INVALID_ARGUMENT))
+        }
+    }
+
+    fn flags(&self, value: Value) -> std::result::Result<u32, Failed> {
+        let mut flags = 0;
+        // SAFETY: as in `number`.
+        let status = unsafe { sys::napi_get_value_uint32(self.env, value, &mut flags) };
+        if status == sys::Status::napi_ok {
+            Ok(flags)
+        } else {
+            Err(Failed(INVALID_ARGUMENT))
+        }
+    }
+
+    /// Runs `f` with the cache and the key's bytes; the second argument tells whether the key was given as bytes.
+    #[inline]
+    fn with_key(&self, key: Value, f: impl FnOnce(&cache_machine_core::Cache, &[u8], bool) -> Outcome) -> Outcome {
+        let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
+        let mut len = 0;
+        // SAFETY: `buffer` has KEY_BUFFER writable bytes; Node writes at most that many, a final zero included.
+        let status =
+            unsafe { sys::napi_get_value_string_utf8(self.env, key, buffer.as_mut_ptr().cast(), KEY_BUFFER, &mut len) };
+        let is_text = status == sys::Status::napi_ok;
+        if !is_text {
+            let bytes = self.bytes(key)?;
+            len = bytes.len().min(MAX_KEY + 1);
+            // SAFETY: the buffer is longer than MAX_KEY + 1; the source is as long as `bytes`. Copied, since a shared
+            // buffer could change while the key is hashed and compared.
+            unsafe {
+                buffer
+                    .as_mut_ptr()
+                    .cast::<u8>()
+                    .copy_from_nonoverlapping(bytes.as_ptr(), len)
+            };
+        }
+        // SAFETY: the first `len` bytes were written above.
+        let key = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), len) };
+        if is_text && !key.is_ascii() && has_replacement(key) {
+            return Err(Failed(KEY_NEEDS_A_LOOK));
+        }
+        self.bound
+            .handle
+            .with(|cache| f(cache, key, !is_text))
+            .unwrap_or(Err(Failed(CLOSED)))
+    }
+
+    /// The bytes of a Uint8Array (or Buffer), good until the call returns.
+    fn bytes(&self, value: Value) -> std::result::Result<&mut [u8], Failed> {
+        let mut is_array = false;
+        // SAFETY: as in `number`.
+        unsafe { sys::napi_is_typedarray(self.env, value, &mut is_array) };
+        if !is_array {
+            return Err(Failed(INVALID_ARGUMENT));
+        }
+        let (mut kind, mut len, mut data) = (0, 0, null_mut());
+        // SAFETY: as in `number`; the last two results are not asked for.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(self.env, value, &mut kind, &mut len, &mut data, null_mut(), null_mut())
+        };
+        let is_bytes = kind == sys::TypedarrayType::uint8_array || kind == sys::TypedarrayType::uint8_clamped_array;
+        if status != sys::Status::napi_ok || !is_bytes {
+            return Err(Failed(INVALID_ARGUMENT));
+        }
+        if len == 0 || data.is_null() {
+            return Ok(&mut []);
+        }
+        // SAFETY: Node vouches for `len` bytes at `data` until JavaScript runs again; nothing else in this call refers
+        // to them. Bytes of a SharedArrayBuffer may change under another thread's hand: any bytes are a valid value.
+        Ok(unsafe { std::slice::from_raw_parts_mut(data.cast::<u8>(), len) })
+    }
+
+    fn boolean(&self, value: bool) -> Outcome {
+        let mut result = null_mut();
+        // SAFETY: `env` is that of this call; `result` is valid for the write.
+        unsafe { sys::napi_get_boolean(self.env, value, &mut result) };
+        Ok(result)
+    }
+
+    fn double(&self, value: f64) -> Outcome {
+        let mut result = null_mut();
+        // SAFETY: as in `boolean`.
+        unsafe { sys::napi_create_double(self.env, value, &mut result) };
+        Ok(result)
+    }
+
+    fn null(&self) -> Outcome {
+        let mut result = null_mut();
+        // SAFETY: as in `boolean`.
+        unsafe { sys::napi_get_null(self.env, &mut result) };
+        Ok(result)
+    }
+
+    fn bigint(&self, value: i64) -> Outcome {
+        let mut result = null_mut();
+        // SAFETY: as in `boolean`.
+        unsafe { sys::napi_create_bigint_int64(self.env, value, &mut result) };
+        Ok(result)
+    }
+
+    #[inline]
+    fn text(&self, bytes: &[u8], ascii: bool) -> Outcome {
+        let mut result = null_mut();
+        let (start, len) = (bytes.as_ptr().cast(), bytes.len() as isize);
+        // SAFETY: Node copies `len` bytes from `start`. Latin-1 and UTF-8 agree on ASCII; ill-formed UTF-8 from a damaged
+        // segment becomes U+FFFD.
+        let status = unsafe {
+            if ascii {
+                sys::napi_create_string_latin1(self.env, start, len, &mut result)
+            } else {
+                sys::napi_create_string_utf8(self.env, start, len, &mut result)
+            }
+        };
+        // A text longer than V8 allows can only come from a damaged segment.
+        if status == sys::Status::napi_ok {
+            Ok(result)
+        } else {
+            Err(Failed(CORRUPT))
+        }
+    }
+
+    /// The value that `sink` took, as JavaScript gets it; see `RawCalls.get`.
+    #[inline]
+    fn value(&self, meta: &Meta, sink: &ValueSink<'_>) -> Outcome {
+        self.put_int(1, i32::from(meta.kind));
+        let bytes = sink.text.as_slice();
+        match (meta.kind, bytes) {
+            (kind::STRING | kind::JSON | kind::BIGINT_HEX, _) => self.text(bytes, meta.ascii),
+            (kind::NUMBER, _) => self.double(f64::from_le_bytes(bytes.try_into().map_err(|_| Failed(CORRUPT))?)),
+            (kind::BIGINT64, _) => self.bigint(i64::from_le_bytes(bytes.try_into().map_err(|_| Failed(CORRUPT))?)),
+            (kind::SIMPLE, [0]) => self.null(),
+            (kind::SIMPLE, [1]) => self.boolean(false),
+            (kind::SIMPLE, [2]) => self.boolean(true),
+            (kind::SIMPLE, _) => Err(Failed(CORRUPT)),
+            _ => {
+                self.put_int(2, meta.len.min(i32::MAX as usize) as i32);
+                self.put_int(3, i32::from(!meta.copied));
+                self.double(meta.len as f64)
+            }
+        }
+    }
+
+    fn put_meta(&self, meta: &Meta) {
+        self.put_float(2, meta.version as f64);
+        self.put_float(3, meta.age_ms as f64);
+        self.put_float(4, meta.remaining_ms.map_or(f64::INFINITY, |ms| ms as f64));
+        self.put_float(5, meta.size as f64);
+    }
+
+    /// Runs `f` with a sink that puts text and scalars into the reused buffer, and bytes into `scratch`.
+    #[inline]
+    fn with_sink(&self, f: impl FnOnce(&mut ValueSink<'_>) -> Outcome) -> Outcome {
+        BUFFER.with_borrow_mut(|text| {
+            // SAFETY: `scratch` has SCRATCH_BYTES, kept alive like `meta`; JavaScript does not run meanwhile.
+            let scratch = unsafe { std::slice::from_raw_parts_mut(self.bound.scratch, SCRATCH_BYTES) };
+            let outcome = f(&mut ValueSink {
+                text,
+                scratch: SliceSink::new(scratch),
+                to_scratch: false,
+            });
+            give_back(text);
+            outcome
+        })
+    }
+
+    /// Encodes `value` and runs `f` with its bytes.
+    #[inline]
+    fn with_value(&self, value: Value, kind: u8, f: impl FnOnce(&[u8]) -> Outcome) -> Outcome {
+        match kind {
+            kind::STRING | kind::JSON | kind::BIGINT_HEX => BUFFER.with_borrow_mut(|buffer| {
+                self.read_text(value, buffer)?;
+                if kind == kind::STRING && !buffer.is_ascii() && has_replacement(buffer) {
+                    return Err(Failed(VALUE_NEEDS_A_LOOK));
+                }
+                let outcome = f(buffer);
+                give_back(buffer);
+                outcome
+            }),
+            kind::NUMBER => f(&self.number(value)?.to_le_bytes()),
+            kind::SIMPLE => f(&[self.flags(value)? as u8]),
+            kind::BIGINT64 => {
+                let (mut number, mut lossless) = (0, false);
+                // SAFETY: as in `number`.
+                let status = unsafe { sys::napi_get_value_bigint_int64(self.env, value, &mut number, &mut lossless) };
+                if status != sys::Status::napi_ok || !lossless {
+                    return Err(Failed(INVALID_ARGUMENT));
+                }
+                f(&number.to_le_bytes())
+            }
+            _ => f(self.bytes(value)?),
+        }
+    }
+
+    /// Reads a string as UTF-8 into `buffer`.
+    fn read_text(&self, value: Value, buffer: &mut Vec<u8>) -> std::result::Result<(), Failed> {
+        buffer.clear();
+        buffer.reserve(4096);
+        let mut len = 0;
+        let mut room = buffer.capacity();
+        loop {
+            // SAFETY: the buffer has `room` writable bytes; Node writes at most that many, a final zero included.
+            let status =
+                unsafe { sys::napi_get_value_string_utf8(self.env, value, buffer.as_mut_ptr().cast(), room, &mut len) };
+            if status != sys::Status::napi_ok {
+                return Err(Failed(INVALID_ARGUMENT));
+            }
+            // Cut short only where the next character, of 4 bytes at most, would not fit before the zero.
+            if len + 5 <= room {
+                break;
+            }
+            let mut whole = 0;
+            // SAFETY: without a buffer Node only tells the length.
+            unsafe { sys::napi_get_value_string_utf8(self.env, value, null_mut(), 0, &mut whole) };
+            buffer.reserve(whole + 8);
+            room = buffer.capacity();
+            if whole + 5 > room {
+                return Err(Failed(INVALID_ARGUMENT));
+            }
+        }
+        // SAFETY: the first `len` bytes were written above.
+        unsafe { buffer.set_len(len) };
+        Ok(())
+    }
+}
+
+fn give_back(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEEP_BYTES {
+        *buffer = Vec::new();
+    }
+}
+
+/// Whether U+FFFD is in well-formed UTF-8.
+fn has_replacement(bytes: &[u8]) -> bool {
+    bytes.windows(3).any(|three| three == [0xEF, 0xBF, 0xBD])
+}
+
+/// Text and scalars into a buffer, bytes into the scratch memory unless they are too many.
+struct ValueSink<'a> {
+    text: &'a mut Vec<u8>,
+    scratch: SliceSink<'a>,
+    to_scratch: bool,
+}
+
+impl Sink for ValueSink<'_> {
+    #[inline]
+    fn begin(&mut self, kind: u8, len: usize) -> bool {
+        self.to_scratch = kind == kind::BUFFER || kind == kind::UINT8_ARRAY || kind > kind::JSON;
+        if self.to_scratch {
+            self.scratch.begin(kind, len)
+        } else {
+            self.text.begin(kind, len)
+        }
+    }
+
+    #[inline]
+    fn piece(&mut self, region: &cache_machine_core::Region, offset: usize, len: usize) {
+        if self.to_scratch {
+            self.scratch.piece(region, offset, len);
+        } else {
+            self.text.piece(region, offset, len);
+        }
+    }
+}
+
+fn manner(flags: u32) -> Manner {
+    if flags & PEEK != 0 { Manner::Peek } else { Manner::Use }
+}
+
+/// NaN, negative and infinite never arrive from TypeScript; from elsewhere they mean no deadline.
+fn milliseconds(ttl: f64) -> u64 {
+    if ttl > 0.0 { ttl.ceil() as u64 } else { 0 }
+}
+
+fn limit(value: f64, none: f64) -> f64 {
+    if value.is_nan() { none } else { value }
+}
+
+#[inline]
+fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
+    let flags = call.flags(flags)?;
+    let timed = flags & WITH_META != 0;
+    call.with_key(key, |cache, key, _| {
+        call.with_sink(|sink| {
+            let meta = cache.get(key, manner(flags), timed, sink)?.ok_or(MISS)?;
+            if timed {
+                call.put_meta(&meta);
+            }
+            call.value(&meta, sink)
+        })
+    })
+}
+
+fn get_into(call: &Call<'_>, [key, target, flags]: [Value; 3]) -> Outcome {
+    let flags = call.flags(flags)?;
+    let timed = flags & WITH_META != 0;
+    call.with_key(key, |cache, key, _| {
+        let meta = cache
+            .get(key, manner(flags), timed, &mut SliceSink::new(call.bytes(target)?))?
+            .ok_or(MISS)?;
+        call.put_int(1, i32::from(meta.kind));
+        if timed {
+            call.put_meta(&meta);
+        }
+        call.double(meta.len as f64)
+    })
+}
+
+fn has(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
+    call.with_key(key, |cache, key, _| call.boolean(cache.has(key)?))
+}
+
+#[inline]
+fn set(call: &Call<'_>, [key, value, kind, ttl, flags, version]: [Value; 6]) -> Outcome {
+    let (kind, flags) = (call.flags(kind)? as u8, call.flags(flags)?);
+    let (ttl, version) = (call.number(ttl)?, call.number(version)?);
+    let condition = match flags & (IF_ABSENT | IF_PRESENT | IF_VERSION) {
+        0 => Condition::Always,
+        IF_ABSENT => Condition::Absent,
+        IF_PRESENT => Condition::Present,
+        IF_VERSION => Condition::Version(version as u64),
+        _ => return Err(Failed(INVALID_ARGUMENT)),
+    };
+    call.with_key(key, |cache, key, binary_key| {
+        call.with_value(value, kind, |value| {
+            let ttl_ms = milliseconds(ttl);
+            let write = Write {
+                value,
+                kind,
+                binary_key,
+                ttl_ms,
+                keep_ttl: flags & KEEP_TTL != 0,
+                condition,
+            };
+            match cache.set(key, &write)? {
+                Some(version) => {
+                    call.put_float(2, version as f64);
+                    call.boolean(true)
+                }
+                None => call.boolean(false),
+            }
+        })
+    })
+}
+
+fn delete(call: &Call<'_>, [key, version]: [Value; 2]) -> Outcome {
+    let version = call.number(version)?;
+    call.with_key(key, |cache, key, _| call.boolean(cache.delete(key, version as u64)?))
+}
+
+fn take(call: &Call<'_>, [key, _flags]: [Value; 2]) -> Outcome {
+    call.with_key(key, |cache, key, _| {
+        call.with_sink(|sink| {
+            let meta = cache.take(key, sink)?.ok_or(MISS)?;
+            call.put_meta(&meta);
+            call.value(&meta, sink)
+        })
+    })
+}
+
+fn take_into(call: &Call<'_>, [key, target]: [Value; 2]) -> Outcome {
+    call.with_key(key, |cache, key, _| {
+        let meta = cache.take(key, &mut SliceSink::new(call.bytes(target)?))?.ok_or(MISS)?;
+        call.put_int(1, i32::from(meta.kind));
+        call.double(meta.len as f64)
+    })
+}
+
+fn incr(call: &Call<'_>, [key, by, init, ttl, min, max]: [Value; 6]) -> Outcome {
+    let by = call.number(by)?;
+    let (init, ttl_ms) = (call.number(init)?, milliseconds(call.number(ttl)?));
+    let (min, max) = (
+        limit(call.number(min)?, f64::NEG_INFINITY),
+        limit(call.number(max)?, f64::INFINITY),
+    );
+    call.with_key(key, |cache, key, binary_key| {
+        call.double(cache.incr(
+            key,
+            by,
+            &Increment {
+                init,
+                ttl_ms,
+                min,
+                max,
+                binary_key,
+            },
+        )?)
+    })
+}
+
+fn touch(call: &Call<'_>, [key, ttl]: [Value; 2]) -> Outcome {
+    let ttl = call.number(ttl)?;
+    call.with_key(key, |cache, key, _| call.boolean(cache.touch(key, milliseconds(ttl))?))
+}
+
+fn ttl(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
+    call.with_key(key, |cache, key, _| {
+        let meta = cache.get(key, Manner::Peek, true, &mut NoSink)?.ok_or(MISS)?;
+        call.double(meta.remaining_ms.map_or(f64::INFINITY, |ms| ms as f64))
+    })
+}
+
+/// Makes a Node-API function of a Rust one.
+macro_rules! raw_function {
+    ($name:literal, $function:path, $count:literal) => {{
+        unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+            // SAFETY: `env` and `info` are those of the call that Node makes; missing arguments are `undefined`.
+            unsafe { enter::<$count>(env, info, $function) }
+        }
+        ($name, entry as Callback)
+    }};
+}
+
+/// # Safety
+/// To be called by a Node-API function with its own arguments, whose data is a leaked `Bound`.
+#[inline(always)]
+unsafe fn enter<const N: usize>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    function: impl FnOnce(&Call<'_>, [Value; N]) -> Outcome,
+) -> Value {
+    let mut arguments = [null_mut(); N];
+    let mut count = N;
+    let mut data = null_mut();
+    // SAFETY: `arguments` has room for `count` values; `data` is valid for the write.
+    let status = unsafe { sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr(), null_mut(), &mut data) };
+    if status != sys::Status::napi_ok || data.is_null() {
+        return null_mut();
+    }
+    // SAFETY: the data of every raw function is a `Bound` that is never freed, and it is used on its own thread only.
+    let call = Call {
+        env,
+        bound: unsafe { &*data.cast::<Bound>() },
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| function(&call, arguments))).unwrap_or(Err(Failed(CORRUPT)));
+    match outcome {
+        Ok(value) => value,
+        Err(Failed(status)) => {
+            call.put_int(0, status);
+            null_mut() // undefined
+        }
+    }
+}
+
+const FUNCTIONS: [(&CStr, Callback); 10] = [
+    raw_function!(c"get", get, 2),
+    raw_function!(c"getInto", get_into, 3),
+    raw_function!(c"has", has, 1),
+    raw_function!(c"set", set, 6),
+    raw_function!(c"delete", delete, 2),
+    raw_function!(c"take", take, 2),
+    raw_function!(c"takeInto", take_into, 2),
+    raw_function!(c"incr", incr, 6),
+    raw_function!(c"touch", touch, 2),
+    raw_function!(c"ttl", ttl, 1),
+];
+
+/// `rawCalls(id)`: an object of functions bound to one handle. Undefined for an id that is not open.
+unsafe extern "C" fn raw_calls(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let mut argument = null_mut();
+    let mut count = 1;
+    let mut id = 0;
+    // SAFETY: as in `enter`.
+    unsafe { sys::napi_get_cb_info(env, info, &mut count, &mut argument, null_mut(), null_mut()) };
+    // SAFETY: as in `Call::number`.
+    unsafe { sys::napi_get_value_uint32(env, argument, &mut id) };
+    let Some(handle) = env_state::find(id) else {
+        return null_mut();
+    };
+    SHARED.with_borrow(|shared| {
+        let Some(shared) = shared else { return null_mut() };
+        let bound: *mut Bound = Box::into_raw(Box::new(Bound {
+            handle,
+            meta: shared.meta,
+            scratch: shared.scratch,
+        }));
+        let mut object = null_mut();
+        // SAFETY: `env` is that of this call, and so for the calls below; names are C strings that live for ever.
+        unsafe { sys::napi_create_object(env, &mut object) };
+        for (name, callback) in FUNCTIONS {
+            set_function(env, object, name, callback, bound.cast());
+        }
+        for (name, reference) in [(c"meta", shared.meta_ref), (c"scratch", shared.scratch_ref)] {
+            let mut value = null_mut();
+            // SAFETY: the reference was made in this environment and is deleted only at its end.
+            unsafe { sys::napi_get_reference_value(env, reference, &mut value) };
+            // SAFETY: as above.
+            unsafe { sys::napi_set_named_property(env, object, name.as_ptr(), value) };
+        }
+        object
+    })
+}
+
+fn set_function(env: sys::napi_env, object: Value, name: &CStr, callback: Callback, data: *mut c_void) {
+    let mut function = null_mut();
+    // SAFETY: `env` is the current one; -1 lets Node take the name's length; `data` outlives the function.
+    unsafe { sys::napi_create_function(env, name.as_ptr(), -1, Some(callback), data, &mut function) };
+    // SAFETY: as above.
+    unsafe { sys::napi_set_named_property(env, object, name.as_ptr(), function) };
+}
+
+/// Memory that JavaScript sees as an ArrayBuffer, kept alive until the environment ends.
+fn array_buffer(env: sys::napi_env, len: usize) -> (*mut u8, sys::napi_ref) {
+    let (mut data, mut value, mut reference) = (null_mut(), null_mut(), null_mut());
+    // SAFETY: `env` is the one that loads the addon; both results are valid for the write.
+    unsafe { sys::napi_create_arraybuffer(env, len, &mut data, &mut value) };
+    // SAFETY: as above.
+    unsafe { sys::napi_create_reference(env, value, 1, &mut reference) };
+    (data.cast(), reference)
+}
+
+unsafe extern "C" fn on_environment_end(_: *mut c_void) {
+    let _ = catch_unwind(|| {
+        env_state::close_all();
+        SHARED.with_borrow_mut(|shared| {
+            if let Some(shared) = shared.take() {
+                for reference in [shared.meta_ref, shared.scratch_ref] {
+                    // SAFETY: made in this environment, which still exists in its clean-up hooks.
+                    unsafe { sys::napi_delete_reference(shared.env, reference) };
+                }
+            }
+        });
+    });
+}
+
+/// Registers `rawCalls` and the clean-up, once per environment.
+#[napi(module_exports)]
+pub fn register(exports: Object<'_>, env: Env) -> Result<()> {
+    let raw_env = env.raw();
+    let (meta, meta_ref) = array_buffer(raw_env, META_BYTES);
+    let (scratch, scratch_ref) = array_buffer(raw_env, SCRATCH_BYTES);
+    SHARED.set(Some(Shared {
+        env: raw_env,
+        meta,
+        scratch,
+        meta_ref,
+        scratch_ref,
+    }));
+    set_function(raw_env, exports.raw(), c"rawCalls", raw_calls, null_mut());
+    // SAFETY: the hook needs no argument and runs on this thread.
+    unsafe { sys::napi_add_env_cleanup_hook(raw_env, Some(on_environment_end), null_mut()) };
+    Ok(())
+}

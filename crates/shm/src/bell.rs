@@ -1,0 +1,175 @@
+//! Bells: how a writer wakes the processes that wait for a key, without a lock and without losing a wake-up.
+//!
+//! ```text
+//! waiter                          writer
+//! mark its slot in the stripe     publish the index word
+//! full fence                      full fence
+//! load its bell                   read the stripe's marks
+//! look at the key                 for each marked slot: note the stripe, bump its bell, wake it
+//! sleep while the bell is as loaded
+//! ```
+//!
+//! One of the two full fences comes first, so either the waiter sees the key or the writer sees the mark. The bell is
+//! loaded *before* the look: a ring between the look and the sleep makes the sleep return at once.
+//!
+//! The thing to get wrong: trusting it alone. A writer may die between its publish and its ring, so a waiter also looks
+//! every 50 ms.
+
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::steps::step;
+
+/// Sets the caller's bit among the marks of a stripe. From now on its bell is rung for keys of the stripe.
+pub fn mark(marks: &AtomicU64, bit: u32) {
+    marks.fetch_or(1 << bit, Ordering::Relaxed);
+    step("bell.marked");
+    // SeqCst: pairs with the fence in `marked`. Either the writer sees the mark or this process sees what it published.
+    fence(Ordering::SeqCst);
+}
+
+/// Clears the caller's bit.
+pub fn unmark(marks: &AtomicU64, bit: u32) {
+    marks.fetch_and(!(1 << bit), Ordering::Relaxed);
+}
+
+/// The writer's side, after its publish: the full fence. Marks are read after it.
+#[inline]
+pub fn after_publish() {
+    // SeqCst: pairs with the fence in `mark`.
+    fence(Ordering::SeqCst);
+}
+
+/// The writer's side, after `after_publish`: which slots listen.
+#[inline]
+pub fn marked(marks: &AtomicU64) -> u64 {
+    marks.load(Ordering::Relaxed)
+}
+
+/// Notes the stripe for its listener and moves its bell. The caller wakes the bell's futex afterwards.
+pub fn ring(rung: &AtomicU64, stripe_bit: u32, bell: &AtomicU32) {
+    rung.fetch_or(1 << stripe_bit, Ordering::Relaxed);
+    step("bell.rung");
+    // Release: pairs with the Acquire load in `load`; whoever sees the bell move sees the stripe and the entry.
+    bell.fetch_add(1, Ordering::Release);
+    step("bell.moved");
+}
+
+/// The listener's side, before it looks at its keys: the value to sleep on.
+pub fn load(bell: &AtomicU32) -> u32 {
+    // Acquire: pairs with the Release in `ring`.
+    bell.load(Ordering::Acquire)
+}
+
+#[cfg(not(cache_machine_loom))]
+pub use futex_event::FutexEvent;
+
+#[cfg(not(cache_machine_loom))]
+mod futex_event {
+    use super::*;
+    use crate::os;
+    use raw_sync::Timeout;
+    use raw_sync::events::{EventImpl, EventInit, EventState};
+    use std::error::Error;
+    use std::time::Duration;
+
+    /// raw_sync's event over one shared futex word: a counter that `set` moves and that `wait` sees moving.
+    ///
+    /// In place of the crate's own event, whose waiters and setters hang for ever once one of them is killed. A word
+    /// has no owner, so there is nothing a death can leave behind. Each instance remembers the value it saw last; a
+    /// signal given before `wait` is therefore not lost, whatever `auto_reset` says.
+    pub struct FutexEvent {
+        word: *const AtomicU32,
+        seen: AtomicU32,
+    }
+
+    impl FutexEvent {
+        fn word(&self) -> &AtomicU32 {
+            // SAFETY: `new` and `from_existing` demand memory that outlives the event; they aligned the pointer.
+            unsafe { &*self.word }
+        }
+
+        /// # Safety
+        /// As for `EventInit::new`: `mem` has at least `size_of` writable bytes that outlive the event.
+        unsafe fn over(mem: *mut u8) -> (Box<dyn EventImpl>, usize) {
+            let padding = mem.align_offset(4);
+            // SAFETY: `size_of` includes the padding.
+            let word = unsafe { mem.add(padding) }.cast::<AtomicU32>().cast_const();
+            let event = FutexEvent {
+                word,
+                seen: AtomicU32::new(0),
+            };
+            event.seen.store(load(event.word()), Ordering::Relaxed);
+            (Box::new(event), padding + 4)
+        }
+    }
+
+    impl EventInit for FutexEvent {
+        fn size_of(addr: Option<*mut u8>) -> usize {
+            4 + addr.map_or(3, |mem| mem.align_offset(4))
+        }
+
+        unsafe fn new(mem: *mut u8, _auto_reset: bool) -> Result<(Box<dyn EventImpl>, usize), Box<dyn Error>> {
+            // SAFETY: the caller's promise is passed on. Any value of the word is a valid start.
+            Ok(unsafe { Self::over(mem) })
+        }
+
+        unsafe fn from_existing(mem: *mut u8) -> Result<(Box<dyn EventImpl>, usize), Box<dyn Error>> {
+            // SAFETY: the caller's promise is passed on.
+            Ok(unsafe { Self::over(mem) })
+        }
+    }
+
+    impl EventImpl for FutexEvent {
+        fn wait(&self, timeout: Timeout) -> Result<(), Box<dyn Error>> {
+            let limit = match timeout {
+                Timeout::Infinite => None,
+                Timeout::Val(limit) => Some(limit),
+            };
+            let start = std::time::Instant::now();
+            loop {
+                let seen = self.seen.load(Ordering::Relaxed);
+                let now = load(self.word());
+                if now != seen {
+                    self.seen.store(now, Ordering::Relaxed);
+                    return Ok(());
+                }
+                let left = limit.map_or(Duration::from_secs(3600), |l| l.saturating_sub(start.elapsed()));
+                if left.is_zero() {
+                    return Err("timed out".into());
+                }
+                os::futex_wait(self.word(), seen, left);
+            }
+        }
+
+        fn set(&self, state: EventState) -> Result<(), Box<dyn Error>> {
+            match state {
+                EventState::Clear => self.seen.store(load(self.word()), Ordering::Relaxed),
+                EventState::Signaled => {
+                    // Release: pairs with the Acquire in `load`.
+                    self.word().fetch_add(1, Ordering::Release);
+                    os::futex_wake(self.word(), i32::MAX);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_signal_before_the_wait_is_not_lost_and_a_missing_one_times_out_in_full() {
+            let mut memory = [0u8; 16];
+            assert!(FutexEvent::size_of(None) <= 16);
+            // SAFETY: `memory` is long enough and outlives both events.
+            let (waiter, _) = unsafe { FutexEvent::new(memory.as_mut_ptr(), true) }.unwrap();
+            // SAFETY: as above.
+            let (setter, _) = unsafe { FutexEvent::from_existing(memory.as_mut_ptr()) }.unwrap();
+            setter.set(EventState::Signaled).unwrap();
+            waiter.wait(Timeout::Infinite).unwrap();
+            let start = std::time::Instant::now();
+            assert!(waiter.wait(Timeout::Val(Duration::from_millis(30))).is_err());
+            assert!(start.elapsed() >= Duration::from_millis(30));
+        }
+    }
+}

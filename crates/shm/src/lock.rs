@@ -1,0 +1,195 @@
+//! The shard lock: a 32-bit futex word whose owner may die, be stopped, or be replaced at any time.
+//!
+//! ```text
+//! word                     meaning                                   next
+//! 0                        free                                      take it
+//! slot, generation         held by that process                      held | WAITERS, 0, or a taker after its death
+//! … | WAITERS              held, and somebody may sleep on the word  0 (and one is woken), or a taker
+//! slot any, generation 0   abandoned by a panic: a *suspect*         a taker, who must rebuild
+//! ```
+//!
+//! Promises: at most one living holder; a dead holder's lock is handed out only as `Suspect`; a living holder, also a
+//! stopped one, is never robbed; a waiter waits at most as long as its patience.
+//!
+//! The thing to get wrong: liveness of one's own slot. A word with my slot and another generation is my dead
+//! predecessor's; with my generation it is another thread of this living process. The lease is never asked about it.
+
+use crate::atomic::{AtomicU32, Ordering, spin_loop};
+use crate::steps::step;
+
+/// Set while somebody may sleep on the word.
+pub const WAITERS: u32 = 1 << 31;
+/// Generations are `1..=GENERATION_MAX`; 0 would let a held word look free.
+pub const GENERATION_MAX: u32 = (1 << GENERATION_BITS) - 1;
+const GENERATION_BITS: u32 = 20;
+/// A word no owner can have: generation 0. Left by a guard that unwinds, so that the next taker rebuilds.
+const SUSPECT: u32 = 1 << GENERATION_BITS;
+/// Tries before the word is examined for a dead owner; a critical section is shorter than this in the common case.
+const SPINS: u32 = 100;
+
+/// Who holds a lock: a process slot, and which of the processes that had it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// Process slot, below 2,048.
+    pub slot: u16,
+    /// `1..=GENERATION_MAX`.
+    pub generation: u32,
+}
+
+impl Owner {
+    /// The lock word of this owner, without waiters.
+    #[inline]
+    pub fn word(self) -> u32 {
+        (u32::from(self.slot) << GENERATION_BITS) | self.generation
+    }
+
+    fn of(word: u32) -> Owner {
+        Owner {
+            slot: ((word & !WAITERS) >> GENERATION_BITS) as u16,
+            generation: word & GENERATION_MAX,
+        }
+    }
+}
+
+/// What the lock needs to know of the world.
+pub trait Parties {
+    /// The calling process.
+    fn me(&self) -> Owner;
+    /// Whether `owner`, a process in *another* slot, is certainly dead.
+    fn is_dead(&self, owner: Owner) -> bool;
+    /// Sleeps while `word` holds `expected`, a few milliseconds at most; may return early.
+    fn sleep(&self, word: &AtomicU32, expected: u32);
+    /// Wakes one sleeper on `word`.
+    fn wake_one(&self, word: &AtomicU32);
+}
+
+/// How the lock was got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a suspect lock must be repaired"]
+pub enum Acquired {
+    /// From a holder that released it: what it guards is whole.
+    Clean,
+    /// From a dead or panicked holder: what it guards must be rebuilt before anything else.
+    Suspect,
+}
+
+/// The holder outlasted the waiter's patience.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Busy;
+
+/// Takes the lock. `patience` is asked before each sleep whether to give up.
+#[inline]
+pub fn lock<P: Parties>(word: &AtomicU32, parties: &P, patience: &mut dyn FnMut() -> bool) -> Result<Acquired, Busy> {
+    // Acquire: pairs with the Release swap in `unlock`, so the taker sees all that the last holder wrote.
+    if word
+        .compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
+    {
+        step("lock.taken");
+        return Ok(Acquired::Clean);
+    }
+    lock_contended(word, parties, patience)
+}
+
+/// Takes the lock only if that needs no wait and no repair.
+#[inline]
+pub fn try_lock<P: Parties>(word: &AtomicU32, parties: &P) -> bool {
+    // Acquire: as in `lock`.
+    word.compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
+}
+
+#[cold]
+fn lock_contended<P: Parties>(
+    word: &AtomicU32,
+    parties: &P,
+    patience: &mut dyn FnMut() -> bool,
+) -> Result<Acquired, Busy> {
+    let me = parties.me();
+    for _ in 0..SPINS {
+        if word.load(Ordering::Relaxed) == 0 && try_lock(word, parties) {
+            step("lock.taken");
+            return Ok(Acquired::Clean);
+        }
+        spin_loop();
+    }
+    // Whoever has slept may not be the only sleeper, and its wake may have been meant for all: it keeps the bit set.
+    let mut slept = 0;
+    loop {
+        let seen = word.load(Ordering::Relaxed);
+        let held = seen & !WAITERS;
+        if held == 0 {
+            if take(word, seen, me.word() | slept) {
+                step("lock.taken");
+                return Ok(Acquired::Clean);
+            }
+            continue;
+        }
+        if owner_is_gone(held, me, parties) {
+            // A dead waiter may have eaten a wake, so the bit is set in any case.
+            if take(word, seen, me.word() | WAITERS) {
+                step("lock.stolen");
+                return Ok(Acquired::Suspect);
+            }
+            continue;
+        }
+        if patience() {
+            return Err(Busy);
+        }
+        if seen & WAITERS == 0
+            && word
+                .compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            continue;
+        }
+        step("lock.waiting");
+        parties.sleep(word, held | WAITERS);
+        slept = WAITERS;
+    }
+}
+
+/// Acquire: pairs with the Release swap in `unlock`; after a death, the kernel's release of the lease orders the rest.
+fn take(word: &AtomicU32, seen: u32, new: u32) -> bool {
+    word.compare_exchange(seen, new, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
+}
+
+fn owner_is_gone<P: Parties>(held: u32, me: Owner, parties: &P) -> bool {
+    let owner = Owner::of(held);
+    if owner.generation == 0 {
+        return true; // SUSPECT, or a word that nobody can own
+    }
+    if owner.slot == me.slot {
+        return owner.generation != me.generation;
+    }
+    parties.is_dead(owner)
+}
+
+/// Releases the lock and wakes a waiter if there may be one.
+#[inline]
+pub fn unlock<P: Parties>(word: &AtomicU32, parties: &P) {
+    release(word, 0, parties);
+}
+
+/// Releases the lock as a suspect: the next taker must rebuild. For a holder that cannot finish what it began.
+#[cold]
+pub fn abandon<P: Parties>(word: &AtomicU32, parties: &P) {
+    release(word, SUSPECT, parties);
+}
+
+#[inline]
+fn release<P: Parties>(word: &AtomicU32, new: u32, parties: &P) {
+    // Release: pairs with the Acquire exchanges in `lock` and `take`.
+    let before = word.swap(new, Ordering::Release);
+    step("lock.released");
+    if before & WAITERS != 0 {
+        parties.wake_one(word);
+    }
+}
+
+/// One look, for those who already know that the holder is stopped: may this lock be waited for with hope?
+pub fn is_held_by_the_living<P: Parties>(word: &AtomicU32, parties: &P) -> bool {
+    let held = word.load(Ordering::Relaxed) & !WAITERS;
+    held != 0 && !owner_is_gone(held, parties.me(), parties)
+}

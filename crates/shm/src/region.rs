@@ -1,0 +1,219 @@
+//! A mapped range of shared bytes, reached only as atomic words inside its bounds.
+//!
+//! A position outside the range panics, which the boundary turns into an error; it can never reach foreign memory. Code
+//! that follows positions found *in* the segment checks them first.
+//!
+//! The thing to get wrong: a plain copy out of shared bytes. Another process may be writing them, so bytes move word by
+//! word through relaxed atomics, and whoever copies decides afterwards (by `publish::recheck`) whether to believe it.
+
+use crate::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::mem::{align_of, size_of};
+use std::ptr::NonNull;
+
+/// A range of shared memory. It does not own the mapping; `Segment` does.
+#[derive(Debug)]
+pub struct Region {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: every access goes through atomics, and the mapping is not bound to a thread.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// # Safety
+    /// `base` is aligned to 64 bytes and `len` bytes from it stay mapped, readable and writable, as long as the region
+    /// is used; all other access to them, from this process, is atomic.
+    pub(crate) unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
+        assert!(base.as_ptr() as usize % 64 == 0);
+        Self { base, len }
+    }
+
+    /// Length in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True for a region of no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    #[inline(always)]
+    fn at<T>(&self, offset: usize) -> &T {
+        assert!(
+            offset <= self.len - size_of::<T>() && offset.is_multiple_of(align_of::<T>()),
+            "position {offset} is outside the segment or misaligned"
+        );
+        // SAFETY: in bounds and aligned, checked above; `T` is one of the atomics below, valid for any bytes and shared
+        // by design; the mapping outlives `self`, promised to `new`.
+        unsafe { self.base.add(offset).cast::<T>().as_ref() }
+    }
+
+    /// The 64-bit word at a byte offset.
+    #[inline(always)]
+    pub fn u64(&self, offset: usize) -> &AtomicU64 {
+        self.at(offset)
+    }
+
+    /// The 32-bit word at a byte offset.
+    #[inline(always)]
+    pub fn u32(&self, offset: usize) -> &AtomicU32 {
+        self.at(offset)
+    }
+
+    /// The byte at an offset.
+    #[inline(always)]
+    pub fn u8(&self, offset: usize) -> &AtomicU8 {
+        self.at(offset)
+    }
+
+    /// `count` consecutive 64-bit words.
+    #[inline(always)]
+    pub fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        let bytes = count.checked_mul(8).expect("length");
+        assert!(
+            offset <= self.len && bytes <= self.len - offset && offset.is_multiple_of(8),
+            "words at {offset} are outside the segment"
+        );
+        // SAFETY: in bounds and aligned, checked above; any bytes are valid atomics; the mapping outlives `self`.
+        unsafe { std::slice::from_raw_parts(self.base.add(offset).cast::<AtomicU64>().as_ptr(), count) }
+    }
+
+    /// Asks the processor to fetch the cache line at `offset`. Out of bounds: nothing.
+    #[inline(always)]
+    pub fn prefetch(&self, offset: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if offset < self.len {
+            // SAFETY: in bounds, so the pointer arithmetic stays inside the mapping.
+            let line = unsafe { self.base.add(offset) };
+            // SAFETY: a prefetch never faults.
+            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
+    }
+
+    /// Writes `bytes` from `offset` (a multiple of 8); the last word is filled up with zeros.
+    #[inline]
+    pub fn copy_in(&self, offset: usize, bytes: &[u8]) {
+        let words = self.words(offset, bytes.len().div_ceil(8));
+        let mut chunks = bytes.chunks_exact(8);
+        let mut index = 0;
+        for chunk in &mut chunks {
+            words[index].store(
+                u64::from_le_bytes(chunk.try_into().expect("8 bytes")),
+                Ordering::Relaxed,
+            );
+            index += 1;
+        }
+        let rest = chunks.remainder();
+        if !rest.is_empty() {
+            words[index].store(tail_word(rest), Ordering::Relaxed);
+        }
+    }
+
+    /// Fills `out` from `offset`, a multiple of 8.
+    #[inline]
+    pub fn copy_out(&self, offset: usize, out: &mut [u8]) {
+        let words = self.words(offset, out.len().div_ceil(8));
+        let mut chunks = out.chunks_exact_mut(8);
+        let mut index = 0;
+        for chunk in &mut chunks {
+            chunk.copy_from_slice(&words[index].load(Ordering::Relaxed).to_le_bytes());
+            index += 1;
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            let last = words[index].load(Ordering::Relaxed).to_le_bytes();
+            rest.copy_from_slice(&last[..rest.len()]);
+        }
+    }
+
+    /// Appends `len` bytes from `offset` (a multiple of 8) to `out`.
+    #[inline]
+    pub fn append_to(&self, offset: usize, len: usize, out: &mut Vec<u8>) {
+        let words = self.words(offset, len.div_ceil(8));
+        // Whole words are written, then cut: so room for the last one.
+        out.reserve(len + 8);
+        let start = out.len();
+        let mut to = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        for word in words {
+            let value = word.load(Ordering::Relaxed).to_le_bytes();
+            // SAFETY: `reserve` made room for `len + 8` bytes, and `words` has at most `len + 7` bytes.
+            unsafe { to.cast::<[u8; 8]>().write_unaligned(value) };
+            // SAFETY: as above; one past the end at most.
+            to = unsafe { to.add(8) };
+        }
+        // SAFETY: the first `len` bytes of the spare room were written above.
+        unsafe { out.set_len(start + len) };
+    }
+
+    /// Whether the bytes from `offset` (a multiple of 8), zero-filled to whole words, are `bytes`.
+    #[inline]
+    pub fn equals(&self, offset: usize, bytes: &[u8]) -> bool {
+        let words = self.words(offset, bytes.len().div_ceil(8));
+        let mut chunks = bytes.chunks_exact(8);
+        let mut index = 0;
+        for chunk in &mut chunks {
+            if words[index].load(Ordering::Relaxed) != u64::from_le_bytes(chunk.try_into().expect("8 bytes")) {
+                return false;
+            }
+            index += 1;
+        }
+        let rest = chunks.remainder();
+        rest.is_empty() || words[index].load(Ordering::Relaxed) == tail_word(rest)
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+}
+
+#[inline]
+fn tail_word(rest: &[u8]) -> u64 {
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[repr(align(64))]
+    struct Memory([u8; 256]);
+
+    #[test]
+    fn bytes_of_every_length_come_back_and_nothing_beyond_is_touched() {
+        let mut memory = Memory([0xAA; 256]);
+        // SAFETY: `memory` is aligned, 256 bytes long, and outlives the region.
+        let region = unsafe { Region::new(NonNull::from(&mut memory).cast(), 256) };
+        let bytes: Vec<u8> = (1..=100).collect();
+        for len in 0..=100 {
+            region.copy_in(64, &bytes[..len]);
+            let mut out = vec![0; len];
+            region.copy_out(64, &mut out);
+            assert_eq!(out, bytes[..len]);
+            let mut appended = vec![7];
+            region.append_to(64, len, &mut appended);
+            assert_eq!(appended[1..], bytes[..len]);
+            assert!(region.equals(64, &bytes[..len]));
+        }
+        assert!(!region.equals(64, &bytes[1..20]));
+        assert_eq!(region.u8(63).load(Ordering::Relaxed), 0xAA);
+        assert_eq!(region.u8(64 + 104).load(Ordering::Relaxed), 0xAA);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the segment")]
+    fn a_position_past_the_end_panics() {
+        let mut memory = Memory([0; 256]);
+        // SAFETY: as above.
+        let region = unsafe { Region::new(NonNull::from(&mut memory).cast(), 256) };
+        region.u64(256);
+    }
+}

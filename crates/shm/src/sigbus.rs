@@ -1,0 +1,128 @@
+//! Survives a segment that was truncated under us.
+//!
+//! Touching a page past the end of its file raises SIGBUS. The handler lays private zero pages over *our* range, marks
+//! the segment lost and returns; any other address goes to whoever handled the signal before.
+//!
+//! The thing to get wrong: what a handler may do. Only atomics and mmap are used here, nothing that locks or allocates.
+
+use crate::os;
+use std::ptr::NonNull;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+const RANGES: usize = 256;
+
+struct Guarded {
+    /// 0: the slot is free. Written last when taken, first when freed.
+    base: AtomicUsize,
+    len: AtomicUsize,
+    lost: AtomicBool,
+    taken: AtomicBool,
+}
+
+static GUARDED: [Guarded; RANGES] = [const {
+    Guarded {
+        base: AtomicUsize::new(0),
+        len: AtomicUsize::new(0),
+        lost: AtomicBool::new(false),
+        taken: AtomicBool::new(false),
+    }
+}; RANGES];
+static INSTALL: Once = Once::new();
+static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
+
+/// A guarded range; unguarded on drop.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    slot: Option<usize>,
+}
+
+impl Guard {
+    /// Guards a mapping of ours. With more than 256 segments in one process, the rest go unguarded.
+    pub(crate) fn new(base: NonNull<u8>, len: usize) -> Self {
+        INSTALL.call_once(install);
+        // AcqRel: pairs with the Release in `drop`; one owner per slot.
+        let slot = GUARDED.iter().position(|g| !g.taken.swap(true, Ordering::AcqRel));
+        if let Some(slot) = slot {
+            let guarded = &GUARDED[slot];
+            guarded.lost.store(false, Ordering::Relaxed);
+            guarded.len.store(len, Ordering::Relaxed);
+            // Release: pairs with the Acquire in the handler, which then sees this length.
+            guarded.base.store(base.as_ptr() as usize, Ordering::Release);
+        }
+        Self { slot }
+    }
+
+    /// Whether the range was replaced by zeros.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.slot.is_some_and(|slot| GUARDED[slot].lost.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            GUARDED[slot].base.store(0, Ordering::Relaxed);
+            // Release: pairs with the swap in `new`.
+            GUARDED[slot].taken.store(false, Ordering::Release);
+        }
+    }
+}
+
+fn install() {
+    // SAFETY: all zeros is a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_sigbus as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: all zeros is a valid sigaction.
+    let previous = Box::leak(Box::new(unsafe { std::mem::zeroed::<libc::sigaction>() }));
+    // SAFETY: reads the present action into `previous`, which lives for ever.
+    unsafe { libc::sigaction(libc::SIGBUS, std::ptr::null(), previous) };
+    // Release: pairs with the Acquire in the handler. Known before the handler can run.
+    PREVIOUS.store(previous, Ordering::Release);
+    // SAFETY: the handler keeps to what a handler may do.
+    unsafe { libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut()) };
+}
+
+extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid siginfo for SA_SIGINFO.
+    let address = unsafe { (*info).si_addr() } as usize;
+    for guarded in &GUARDED {
+        // Acquire: pairs with the Release in `Guard::new`.
+        let base = guarded.base.load(Ordering::Acquire);
+        let len = guarded.len.load(Ordering::Relaxed);
+        if base != 0 && address >= base && address < base + len {
+            // SAFETY: the range is a mapping of ours, read and written only as atomics that may hold anything.
+            if unsafe { os::overlay_with_zeros(base as *mut libc::c_void, len) } {
+                guarded.lost.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+    chain(signal, info, context);
+}
+
+fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // Acquire: pairs with the Release in `install`.
+    let previous = PREVIOUS.load(Ordering::Acquire);
+    // SAFETY: set before the handler was installed, and never freed.
+    let action = unsafe { &*previous };
+    match action.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {
+            // The fault happens again on return, now with the system's own action.
+            // SAFETY: restores the action that was there before us.
+            unsafe { libc::sigaction(signal, previous, std::ptr::null_mut()) };
+        }
+        handler if action.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: registered with SA_SIGINFO, so it has this signature.
+            let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                unsafe { std::mem::transmute(handler) };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: registered without SA_SIGINFO, so it has this signature.
+            let handler: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(handler) };
+            handler(signal);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Named kill steps: the places at which the tests kill a process. Compiled to nothing without the `kill-steps` feature.
+//!
+//! `step("set.publish")` stands directly after the store that it names. A test arms the n-th step that is passed in
+//! this process; the process then dies there by SIGKILL, which no code can catch.
+
+/// Passes the step `name`.
+#[inline(always)]
+pub fn step(name: &'static str) {
+    #[cfg(feature = "kill-steps")]
+    armed::pass(name);
+    #[cfg(not(feature = "kill-steps"))]
+    let _ = name;
+}
+
+#[cfg(feature = "kill-steps")]
+pub use armed::{Fault, arm, disarm, passed};
+
+#[cfg(feature = "kill-steps")]
+mod armed {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    /// What happens at the armed step.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Fault {
+        /// The process is killed by SIGKILL.
+        Kill,
+        /// The thread panics.
+        Panic,
+        /// The process stops itself by SIGSTOP and goes on after SIGCONT.
+        Stop,
+    }
+
+    const NEVER: u64 = u64::MAX;
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static AT: AtomicU64 = AtomicU64::new(NEVER);
+    static FAULT: AtomicU64 = AtomicU64::new(0);
+    static NAMES: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+    thread_local! {
+        // Only the thread that armed is counted: the background thread of a segment would make the count random.
+        static WATCHED: RefCell<bool> = const { RefCell::new(false) };
+    }
+
+    /// Forgets what was passed, and arms the step number `at` (from 0) of this thread.
+    pub fn arm(at: u64, fault: Fault) {
+        NAMES.lock().unwrap_or_else(|e| e.into_inner()).clear();
+        COUNT.store(0, Relaxed);
+        FAULT.store(fault as u64, Relaxed);
+        AT.store(at, Relaxed);
+        WATCHED.with(|w| *w.borrow_mut() = true);
+    }
+
+    /// Disarms; the names passed stay to be read.
+    pub fn disarm() {
+        AT.store(NEVER, Relaxed);
+        WATCHED.with(|w| *w.borrow_mut() = false);
+    }
+
+    /// The names passed since `arm`, with how often.
+    pub fn passed() -> BTreeMap<&'static str, u64> {
+        NAMES.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    pub(super) fn pass(name: &'static str) {
+        if !WATCHED.with(|w| *w.borrow()) {
+            return;
+        }
+        *NAMES.lock().unwrap_or_else(|e| e.into_inner()).entry(name).or_insert(0) += 1;
+        if COUNT.fetch_add(1, Relaxed) != AT.load(Relaxed) {
+            return;
+        }
+        match FAULT.load(Relaxed) {
+            0 => crate::os::signal_self(libc::SIGKILL),
+            1 => panic!("kill step {name}"),
+            _ => crate::os::signal_self(libc::SIGSTOP),
+        }
+    }
+}

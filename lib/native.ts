@@ -1,0 +1,211 @@
+/**
+ * The shape of the native addon: what Rust promises to TypeScript, and the numbers both sides share.
+ *
+ * Two kinds of calls cross the boundary. *Raw calls* are bound to one handle, never throw and allocate nothing but their
+ * result: when one returns `undefined`, `meta.status` tells why (0: a plain miss). All other calls are ordinary functions
+ * that throw an `Error` whose `code` is one of the codes in `errors.ts`.
+ *
+ * The thing to get wrong: `meta` is overwritten by every raw call of the handle, so read what you need before the next.
+ */
+import * as addon from '#native'
+
+/** A key as it crosses: 1 byte to 8 KiB as UTF-8 or raw bytes. */
+export type RawKey = string | Uint8Array
+
+/** How a value is stored. Kept in the entry's head; `crates/core/src/kind.rs` has the same numbers. */
+export const Kind = {
+  /** UTF-8 text; comes back as a string. */
+  String: 1,
+  /** IEEE 754 double. */
+  Number: 2,
+  /** Crosses as a number: 0 null, 1 false, 2 true; comes back as the value itself. */
+  Simple: 3,
+  /** A bigint of 64 bits, signed; comes back as a bigint. */
+  BigInt64: 4,
+  /** Any other bigint; crosses both ways as a string: optional minus, hexadecimal digits. */
+  BigIntHex: 5,
+  /** Bytes that come back as a Buffer. */
+  Buffer: 6,
+  /** Bytes that come back as a Uint8Array. */
+  Uint8Array: 7,
+  /** JSON text; crosses as a string. */
+  Json: 8,
+} as const
+
+/** Bits of the `flags` argument of `get` and `take`. */
+export const GetFlag = {
+  /** Neither count the read nor mark the entry as used. */
+  Peek: 1,
+  /** Fill `meta.version`, `meta.age`, `meta.remaining` and `meta.size`. */
+  Meta: 2,
+} as const
+
+/** Bits of the `flags` argument of `set`. The first three exclude each other. */
+export const SetFlag = {
+  IfAbsent: 1,
+  IfPresent: 2,
+  /** Only if the entry's version equals the `version` argument. */
+  IfVersion: 4,
+  /** Keep the deadline of the entry that is replaced; without one, `ttl` applies. */
+  KeepTtl: 8,
+} as const
+
+/** Positions in `Int32Array(meta)`. */
+export const MetaInt = {
+  /** Valid when a raw call returned undefined: 0, or the number of an error code (`errors.ts`, `codeOfStatus`). */
+  Status: 0,
+  /** The value's `Kind`. */
+  Kind: 1,
+  /** Length of the stored value in bytes. */
+  Length: 2,
+  /** 1: the bytes did not fit `scratch`; allocate `Length` bytes and call `getInto`. */
+  Large: 3,
+} as const
+
+/** Positions in `Float64Array(meta)`. */
+export const MetaFloat = {
+  /** Version of the entry read (flag `Meta`) or just written (always). */
+  Version: 2,
+  /** Milliseconds since the entry was written. */
+  Age: 3,
+  /** Milliseconds until it expires; Infinity when it does not. */
+  Remaining: 4,
+  /** Bytes of the segment that the entry occupies. */
+  Size: 5,
+} as const
+
+/** The hot calls of one handle. All return `undefined` for a miss or an error; see `MetaInt.Status`. */
+export interface RawCalls {
+  readonly meta: ArrayBuffer
+  readonly scratch: ArrayBuffer
+  /**
+   * Strings, numbers, booleans, null and 64-bit bigints come back as themselves; `Json` and `BigIntHex` as their text;
+   * bytes as their length, with the bytes in `scratch` unless `meta.large` is 1.
+   */
+  get(key: RawKey, flags: number): unknown
+  /** Fills `target`; returns the value's length, which may exceed the target's: then nothing was copied, try again. */
+  getInto(key: RawKey, target: Uint8Array, flags: number): number | undefined
+  has(key: RawKey): boolean | undefined
+  /** `ttl` in milliseconds, 0 for none. False: the condition did not hold, or `eviction: 'none'` and no room. */
+  set(key: RawKey, value: unknown, kind: number, ttl: number, flags: number, version: number): boolean | undefined
+  /** `version` 0: whatever its version. */
+  delete(key: RawKey, version: number): boolean | undefined
+  /** Like `get`, and deletes in the same step. Bytes that do not fit `scratch` are left in place with `meta.large` 1. */
+  take(key: RawKey, flags: number): unknown
+  /** Like `take` for large bytes: deletes only when the target was large enough. */
+  takeInto(key: RawKey, target: Uint8Array): number | undefined
+  incr(key: RawKey, by: number, init: number, ttl: number, min: number, max: number): number | undefined
+  /** `ttl` 0 removes the deadline. */
+  touch(key: RawKey, ttl: number): boolean | undefined
+  /** Remaining milliseconds, Infinity without a deadline. */
+  ttl(key: RawKey): number | undefined
+}
+
+export interface NativeOpenOptions {
+  name: string
+  directory?: string
+  size: number
+  maxEntrySize?: number
+  eviction: string
+  lockMemory: boolean
+  writeTimeout: number
+  /** Tests only: the segment is created with a clock that stands still until `advanceClock`, in every process. */
+  manualClock: boolean
+}
+
+/** What was opened: the segment's own properties, which may differ from what was asked for. */
+export interface NativeOpened {
+  id: number
+  created: boolean
+  path: string
+  size: number
+  maxEntrySize: number
+  eviction: string
+  shards: number
+}
+
+export interface NativeStats {
+  hits: number
+  misses: number
+  sets: number
+  deletes: number
+  evictions: number
+  expirations: number
+  entries: number
+  /** Bytes of space occupied by entries. */
+  usedBytes: number
+  /** Bytes of space for entries. */
+  capacityBytes: number
+  /** Bytes of the segment taken from the system so far. */
+  reservedBytes: number
+  /** Shards rebuilt after a death. */
+  repairs: number
+  /** Index words dropped because what they named was damaged. */
+  damaged: number
+  /** Writes that ended in ERR_BUSY. */
+  busy: number
+  lockWaits: number
+  processes: number
+}
+
+export interface NativeProcess {
+  slot: number
+  pid: number
+  /** Milliseconds since it attached. */
+  age: number
+}
+
+export interface NativeSegmentInfo {
+  name: string
+  path: string
+  size: number
+  reservedBytes: number
+  layoutVersion: number
+  /** False: another layout or damaged; then only name, path, size, layoutVersion and processes say something. */
+  readable: boolean
+  /** Milliseconds since creation. */
+  age: number
+  eviction: string
+  maxEntrySize: number
+  shards: number
+  entries: number
+  usedBytes: number
+  capacityBytes: number
+  processes: NativeProcess[]
+}
+
+/** What a notifier is told. */
+export const Notice = {
+  /** `ids`: waits whose key now has an entry newer than asked for. They are over; nothing to cancel. */
+  Waits: 0,
+  /** `ids`: [shard, index words dropped]. */
+  Repaired: 1,
+  /** `ids`: [shard, index words dropped]. */
+  Damage: 2,
+  /** The segment was destroyed, truncated or replaced under this handle. */
+  Detached: 3,
+} as const
+
+export interface Native {
+  open(options: NativeOpenOptions): NativeOpened
+  /** The raw calls of an open handle; to be called once per handle. */
+  rawCalls(id: number): RawCalls
+  /** Calls back on this thread, and never keeps the process alive. To be called at most once per handle. */
+  setNotifier(id: number, notify: (notice: number, ids: number[]) => void): void
+  /** Returns a wait's id; `after` as in `waitFor`, 0 for any entry. Needs a notifier. */
+  waitStart(id: number, key: RawKey, after: number): number
+  waitCancel(id: number, wait: number): void
+  clear(id: number): void
+  size(id: number): number
+  stats(id: number): NativeStats
+  /** Problems found in the structures of the segment; empty when all is well. Takes each shard's lock in turn. */
+  validate(id: number): string[]
+  /** Tests only: moves the manual clock of the segment. */
+  advanceClock(id: number, milliseconds: number): void
+  close(id: number): void
+  segmentsList(directory?: string): NativeSegmentInfo[]
+  segmentsInspect(name: string, directory?: string): NativeSegmentInfo | null
+  segmentsDestroy(name: string, directory: string | undefined, force: boolean): boolean
+}
+
+export const native = addon as unknown as Native

@@ -158,10 +158,7 @@ impl Cache {
             segment.lock_memory()?;
         }
         let core = Arc::new(Core::new(segment, options.write_timeout)?);
-        let attachment = Arc::new(Attachment {
-            service: Service::start(&core),
-            core,
-        });
+        let attachment = Arc::new(Attachment { service: Service::start(&core), core });
         registry.insert(file.path().to_owned(), Arc::downgrade(&attachment));
         Ok((Self { attachment }, opened))
     }
@@ -172,25 +169,17 @@ fn check_name(name: &str) -> Result<(), CacheError> {
     if (1..=64).contains(&name.len()) && name.bytes().all(fine) {
         return Ok(());
     }
-    Err(CacheError::InvalidArgument(format!(
-        "name is {name:?}; it must be 1 to 64 of A-Z a-z 0-9 . _ -"
-    )))
+    Err(CacheError::InvalidArgument(format!("name is {name:?}; it must be 1 to 64 of A-Z a-z 0-9 . _ -")))
 }
 
 /// Fills a new segment, which is all zeros.
 fn init(plan: &Geometry, manual_clock: bool, region: &Region) {
     plan.store(region);
     if manual_clock {
-        Header::of(region)
-            .manual_clock(region)
-            .store(1_000_000, Ordering::Relaxed);
+        Header::of(region).manual_clock(region).store(1_000_000, Ordering::Relaxed);
     }
     for index in 0..plan.shards {
-        let shard = ShardView {
-            region,
-            geometry: plan,
-            index,
-        };
+        let shard = ShardView { region, geometry: plan, index };
         let reserved = FIRST_RESERVATION.min(plan.units) as u32;
         shard.put(Field::Reserved, reserved);
         shard.put(Field::Cursor, 1);
@@ -263,9 +252,7 @@ impl Core {
     #[inline]
     pub fn now_ms(&self) -> u64 {
         if self.has_manual_clock {
-            return Header::of(self.segment.region())
-                .manual_clock(self.segment.region())
-                .load(Ordering::Relaxed);
+            return Header::of(self.segment.region()).manual_clock(self.segment.region()).load(Ordering::Relaxed);
         }
         self.clock.now_ms()
     }
@@ -276,41 +263,27 @@ impl Core {
     /// `InvalidArgument` where the segment has a real clock.
     pub fn advance_clock(&self, by_ms: u64) -> Result<(), CacheError> {
         if !self.has_manual_clock {
-            return Err(CacheError::InvalidArgument(
-                "the segment was not made with a manual clock".into(),
-            ));
+            return Err(CacheError::InvalidArgument("the segment was not made with a manual clock".into()));
         }
         let region = self.segment.region();
-        Header::of(region)
-            .manual_clock(region)
-            .fetch_add(by_ms, Ordering::Relaxed);
+        Header::of(region).manual_clock(region).fetch_add(by_ms, Ordering::Relaxed);
         Ok(())
     }
 
     /// The point in time at which `ttl_ms` from now is over; 0 for never.
     pub(crate) fn deadline(&self, ttl_ms: u64) -> u64 {
         const LATEST: u64 = (1 << 48) - 1;
-        if ttl_ms == 0 {
-            0
-        } else {
-            self.now_ms().saturating_add(ttl_ms).min(LATEST)
-        }
+        if ttl_ms == 0 { 0 } else { self.now_ms().saturating_add(ttl_ms).min(LATEST) }
     }
 
     #[inline]
     pub(crate) fn shard(&self, index: usize) -> ShardView<'_> {
-        ShardView {
-            region: self.segment.region(),
-            geometry: &self.geometry,
-            index,
-        }
+        ShardView { region: self.segment.region(), geometry: &self.geometry, index }
     }
 
     pub(crate) fn root_epoch(&self) -> u32 {
         // Acquire: pairs with the read-modify-writes in `clear` and `destroy`.
-        Header::of(self.segment.region())
-            .epoch(self.segment.region())
-            .load(Ordering::Acquire)
+        Header::of(self.segment.region()).epoch(self.segment.region()).load(Ordering::Acquire)
     }
 
     /// The root epoch, for a reader; an epoch not seen before makes it look whether the segment is still in use.
@@ -325,11 +298,7 @@ impl Core {
     }
 
     fn check_attached(&self) -> Result<(), CacheError> {
-        if self.is_attached() {
-            Ok(())
-        } else {
-            Err(CacheError::Detached)
-        }
+        if self.is_attached() { Ok(()) } else { Err(CacheError::Detached) }
     }
 
     /// False once the segment was destroyed, truncated or replaced: open again.
@@ -339,8 +308,7 @@ impl Core {
             && Header::of(self.segment.region()).state(self.segment.region()) == State::Ready;
         if !fine && !self.detached.swap(true, Ordering::Relaxed) {
             // From here on every read and write asks again, and is told.
-            self.seen_epoch
-                .store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
+            self.seen_epoch.store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
             self.notified.tell(Notice::Detached);
         }
         fine
@@ -349,8 +317,7 @@ impl Core {
     /// To be called now and then: notices that the name means another file, which no epoch tells.
     pub(crate) fn look_at_name(&self) {
         if !self.segment.is_still_named() && !self.detached.swap(true, Ordering::Relaxed) {
-            self.seen_epoch
-                .store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
+            self.seen_epoch.store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
             self.notified.tell(Notice::Detached);
         }
     }
@@ -448,18 +415,13 @@ impl Core {
                 Err(Fault::Damaged) => locked.rebuild(),
             }
         }
-        Err(CacheError::Corrupt(format!(
-            "shard {index} contradicts itself again after a rebuild"
-        )))
+        Err(CacheError::Corrupt(format!("shard {index} contradicts itself again after a rebuild")))
     }
 
     fn check_size(&self, key: &Key<'_>, value: usize) -> Result<(), CacheError> {
         let needed = key.bytes.len() + value;
         if needed > self.geometry.max_entry {
-            return Err(CacheError::ValueTooLarge {
-                needed,
-                limit: self.geometry.max_entry,
-            });
+            return Err(CacheError::ValueTooLarge { needed, limit: self.geometry.max_entry });
         }
         Ok(())
     }
@@ -491,13 +453,9 @@ impl Core {
     pub fn take<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<Meta>, CacheError> {
         let key = Key::new(&self.geometry, key)?;
         let taken = self.change(key.shard, |locked| locked.take(&key, sink))?;
-        let counter = if taken.is_some() {
-            Counter::Hits
-        } else {
-            Counter::Misses
-        };
+        let counter = if taken.is_some() { Counter::Hits } else { Counter::Misses };
         self.segment.member().count(counter, 1);
-        Ok(taken.map(|meta| meta.relative_to(self.now_ms())))
+        Ok(taken)
     }
 
     /// Gives the key's entry a new deadline (0: none). True if there is one.
@@ -533,10 +491,7 @@ impl Core {
     /// Number of entries; expired ones may count until they are swept.
     pub fn len(&self) -> u64 {
         let epoch = self.root_epoch();
-        self.shards()
-            .filter(|s| s.get(Field::CountEpoch) == epoch)
-            .map(|s| u64::from(s.get(Field::Entries)))
-            .sum()
+        self.shards().filter(|s| s.get(Field::CountEpoch) == epoch).map(|s| u64::from(s.get(Field::Entries))).sum()
     }
 
     /// True if there is no entry.
@@ -553,10 +508,7 @@ impl Core {
     pub(crate) fn writes_so_far(&self) -> Option<u64> {
         // Acquire: the sequences are read before the locks. A lock seen free after its sequence was counted means that
         // the write was published before it was released.
-        let sum = self
-            .shards()
-            .map(|s| s.count(Count::Sequence).load(Ordering::Acquire))
-            .fold(0, u64::wrapping_add);
+        let sum = self.shards().map(|s| s.count(Count::Sequence).load(Ordering::Acquire)).fold(0, u64::wrapping_add);
         let quiet = self.shards().all(|s| s.field(Field::Lock).load(Ordering::Acquire) == 0);
         quiet.then_some(sum)
     }
@@ -625,17 +577,10 @@ impl Core {
 
 /// What the shards themselves count.
 pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
-    let mut stats = Stats {
-        capacity_bytes: geometry.capacity() as u64,
-        ..Stats::default()
-    };
+    let mut stats = Stats { capacity_bytes: geometry.capacity() as u64, ..Stats::default() };
     let epoch = Header::of(region).epoch(region).load(Ordering::Acquire);
     for index in 0..geometry.shards {
-        let shard = ShardView {
-            region,
-            geometry,
-            index,
-        };
+        let shard = ShardView { region, geometry, index };
         let count = |count| shard.count(count).load(Ordering::Relaxed);
         let unit = crate::geometry::UNIT as u64;
         let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64);
@@ -646,10 +591,7 @@ pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
         stats.repairs += count(Count::Repairs);
         stats.damaged += count(Count::Damaged);
         stats.reserved_bytes += reserved * unit;
-        stats.used_bytes += reserved
-            .saturating_sub(1)
-            .saturating_sub(u64::from(shard.get(Field::Free)))
-            * unit;
+        stats.used_bytes += reserved.saturating_sub(1).saturating_sub(u64::from(shard.get(Field::Free))) * unit;
         if shard.get(Field::CountEpoch) == epoch {
             stats.entries += u64::from(shard.get(Field::Entries));
         }

@@ -62,10 +62,7 @@ impl Run {
     }
 
     pub(crate) fn of(word: u64) -> Self {
-        Self {
-            unit: word as u32,
-            count: (word >> 32) as u32,
-        }
+        Self { unit: word as u32, count: (word >> 32) as u32 }
     }
 }
 
@@ -152,10 +149,7 @@ impl Node {
     }
 
     pub(crate) fn store(self, words: &[AtomicU64]) {
-        words[POSITION / 8].store(
-            u64::from(self.position) | u64::from(self.placing) << 32,
-            Ordering::Relaxed,
-        );
+        words[POSITION / 8].store(u64::from(self.position) | u64::from(self.placing) << 32, Ordering::Relaxed);
         let newer = self.newer | if self.in_main { MAIN_QUEUE } else { 0 };
         words[LINKS / 8].store(u64::from(newer) | u64::from(self.older) << 32, Ordering::Relaxed);
     }

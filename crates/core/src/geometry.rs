@@ -59,9 +59,7 @@ impl Eviction {
 
     /// By name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::S3Fifo, Self::Lru, Self::None]
-            .into_iter()
-            .find(|e| e.name() == name)
+        [Self::S3Fifo, Self::Lru, Self::None].into_iter().find(|e| e.name() == name)
     }
 }
 
@@ -109,10 +107,7 @@ impl Geometry {
             let limit = plan.units / 4 * UNIT;
             if smallest <= limit {
                 // `max_entry` tells bytes of key and value; the quarter also holds the head and the words around them.
-                return Ok(Self {
-                    max_entry: max_entry.unwrap_or(limit - 2 * UNIT),
-                    ..plan
-                });
+                return Ok(Self { max_entry: max_entry.unwrap_or(limit - 2 * UNIT), ..plan });
             }
             if shards == 1 {
                 return Err(CacheError::InvalidArgument(format!(
@@ -166,23 +161,11 @@ impl Geometry {
 
     /// What this build can read.
     pub fn identity() -> Identity {
-        let sizes = [
-            UNIT,
-            WORDS_PER_LINE,
-            CONTROL_BYTES,
-            UNITS_PER_WORD,
-            OVERFLOW_SHARE,
-            UNITS_PER_GHOST,
-            GHOST_WAYS,
-        ];
-        let fingerprint = sizes.iter().fold(cfg!(target_endian = "big") as u64 + 2, |sum, size| {
-            sum.wrapping_mul(1_000_003) ^ *size as u64
-        });
-        Identity {
-            layout: LAYOUT_VERSION,
-            fingerprint,
-            table: Self::table(),
-        }
+        let sizes = [UNIT, WORDS_PER_LINE, CONTROL_BYTES, UNITS_PER_WORD, OVERFLOW_SHARE, UNITS_PER_GHOST, GHOST_WAYS];
+        let fingerprint = sizes
+            .iter()
+            .fold(cfg!(target_endian = "big") as u64 + 2, |sum, size| sum.wrapping_mul(1_000_003) ^ *size as u64);
+        Identity { layout: LAYOUT_VERSION, fingerprint, table: Self::table() }
     }
 
     /// The process table lies behind the header.
@@ -193,9 +176,7 @@ impl Geometry {
     /// Ranges to be reserved when the segment is made: all but the space, and the first bytes of each shard's space.
     pub(crate) fn first_reservations(&self) -> Vec<(usize, usize)> {
         let first = FIRST_RESERVATION.min(self.units) * UNIT;
-        std::iter::once((0, self.space_at))
-            .chain((0..self.shards).map(|s| (self.space(s), first)))
-            .collect()
+        std::iter::once((0, self.space_at)).chain((0..self.shards).map(|s| (self.space(s), first))).collect()
     }
 
     /// Writes the inputs of the plan into the header.
@@ -266,10 +247,7 @@ mod tests {
 
     #[test]
     fn every_size_is_planned_inside_its_bytes_and_wastes_little() {
-        for len in (0..200)
-            .map(|i| MIN_SIZE + i * 777_777)
-            .chain([64 << 20, 1 << 30, 8 << 30])
-        {
+        for len in (0..200).map(|i| MIN_SIZE + i * 777_777).chain([64 << 20, 1 << 30, 8 << 30]) {
             let plan = Geometry::plan(len, None, Eviction::S3Fifo, 1).unwrap();
             let end = plan.space_at + plan.shards * plan.units * UNIT;
             assert!(end <= plan.len, "{len}");

@@ -126,12 +126,7 @@ impl Locked<'_> {
                 Err(damaged) => return Visit::Done(Err(damaged)),
             };
             match self.shard.has_key(&head, key.bytes) {
-                Ok(true) => Visit::Done(Ok(Existing {
-                    at,
-                    unit,
-                    head,
-                    live: self.is_live(&head),
-                })),
+                Ok(true) => Visit::Done(Ok(Existing { at, unit, head, live: self.is_live(&head) })),
                 Ok(false) => Visit::Other,
                 Err(damaged) => Visit::Done(Err(damaged)),
             }
@@ -187,11 +182,7 @@ impl Locked<'_> {
         step("set.taken");
         let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed) + 1;
         let text = kind == kind::STRING || kind == kind::JSON || kind == kind::BIGINT_HEX;
-        let flags = [
-            (text && value.is_ascii(), ASCII),
-            (placement.chained, CHAINED),
-            (binary_key, BINARY_KEY),
-        ];
+        let flags = [(text && value.is_ascii(), ASCII), (placement.chained, CHAINED), (binary_key, BINARY_KEY)];
         let head = Head {
             key_len: key.bytes.len(),
             kind,
@@ -231,11 +222,7 @@ impl Locked<'_> {
 
     fn insert(&mut self, key: &Key<'_>, unit: u32, head: &Head) -> Result<(), Fault> {
         let at = self.free_position(key)?;
-        for line in key
-            .place
-            .path(self.core.geometry())
-            .take_while(|line| *line != at.line())
-        {
+        for line in key.place.path(self.core.geometry()).take_while(|line| *line != at.line()) {
             self.count_overflow(line);
         }
         self.shard.touched(at).store(0, Ordering::Relaxed);
@@ -338,15 +325,7 @@ impl Locked<'_> {
 
     fn remove_at(&mut self, at: Position, unit: u32, gone: Gone) -> Result<(), Damaged> {
         let head = self.shard.head(unit)?;
-        self.remove(
-            Existing {
-                at,
-                unit,
-                head,
-                live: true,
-            },
-            gone,
-        )
+        self.remove(Existing { at, unit, head, live: true }, gone)
     }
 
     /// Deletes the key's entry, if its version is `version` (0: any).
@@ -366,7 +345,8 @@ impl Locked<'_> {
         let Some(existing) = self.find_live(key)? else {
             return Ok(None);
         };
-        let meta = fetch(self.shard, &existing.head, sink, self.core)?;
+        let mut meta = Meta::EMPTY;
+        fetch(self.shard, &existing.head, sink, &mut meta)?;
         if meta.copied {
             self.remove(existing, Gone::Deleted)?;
         }
@@ -383,10 +363,7 @@ impl Locked<'_> {
         }
         let unit = self.shard.take_head()?;
         step("touch.taken");
-        let head = Head {
-            deadline: self.core.deadline(ttl_ms),
-            ..old.head
-        };
+        let head = Head { deadline: self.core.deadline(ttl_ms), ..old.head };
         head.store(self.shard.unit_words(unit)?);
         step("touch.head");
         publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));
@@ -417,14 +394,7 @@ impl Locked<'_> {
         if !sum.is_finite() || sum.abs() > MAX_SAFE_INTEGER {
             return Err(CacheError::Overflow.into());
         }
-        let stored = self.store(
-            key,
-            existing,
-            &sum.to_le_bytes(),
-            kind::NUMBER,
-            options.binary_key,
-            deadline,
-        )?;
+        let stored = self.store(key, existing, &sum.to_le_bytes(), kind::NUMBER, options.binary_key, deadline)?;
         match stored {
             Some(_) => Ok(sum),
             None => Err(CacheError::NoSpace("the shard is full and eviction is 'none'".into()).into()),
@@ -436,9 +406,7 @@ impl Locked<'_> {
             return Err(CacheError::NotANumber.into());
         }
         let mut bytes = [0; 8];
-        pieces(self.shard, head, head.value_at(), 8, |offset, _| {
-            self.shard.region.copy_out(offset, &mut bytes)
-        })?;
+        pieces(self.shard, head, head.value_at(), 8, |offset, _| self.shard.region.copy_out(offset, &mut bytes))?;
         Ok(f64::from_le_bytes(bytes))
     }
 
@@ -451,11 +419,7 @@ impl Locked<'_> {
             }
             let lines = self.core.geometry().lines();
             let dead_ones = self.shard.get(Field::Mortal) > 0 || self.shard.get(Field::Purge) > 0;
-            let budget = if self.core.geometry().eviction == Eviction::None {
-                lines
-            } else {
-                8
-            };
+            let budget = if self.core.geometry().eviction == Eviction::None { lines } else { 8 };
             if dead_ones && swept < lines {
                 swept += budget;
                 self.sweep(budget, spared)?;
@@ -492,9 +456,7 @@ impl Locked<'_> {
                 Ok(()) => {
                     step("reserve.taken");
                     // Readers check against it: the bytes are there before it says so.
-                    self.shard
-                        .field(Field::Reserved)
-                        .store((reserved + step_units) as u32, Ordering::Release);
+                    self.shard.field(Field::Reserved).store((reserved + step_units) as u32, Ordering::Release);
                     step("reserve.noted");
                     self.shard.add(Field::Free, step_units as u32);
                     return true;
@@ -548,15 +510,7 @@ impl Locked<'_> {
                     (true, true) => Gone::Expired,
                     (true, false) => continue,
                 };
-                self.remove(
-                    Existing {
-                        at,
-                        unit,
-                        head,
-                        live: false,
-                    },
-                    gone,
-                )?;
+                self.remove(Existing { at, unit, head, live: false }, gone)?;
                 removed += 1;
             }
             self.shard.put(Field::SweepLine, (line as u32 + 1) % total as u32);

@@ -30,35 +30,19 @@ pub(crate) enum Queue {
 
 impl Queue {
     pub(crate) fn newest(self) -> Field {
-        if self == Queue::Small {
-            Field::SmallNewest
-        } else {
-            Field::MainNewest
-        }
+        if self == Queue::Small { Field::SmallNewest } else { Field::MainNewest }
     }
 
     pub(crate) fn oldest(self) -> Field {
-        if self == Queue::Small {
-            Field::SmallOldest
-        } else {
-            Field::MainOldest
-        }
+        if self == Queue::Small { Field::SmallOldest } else { Field::MainOldest }
     }
 
     pub(crate) fn units(self) -> Field {
-        if self == Queue::Small {
-            Field::SmallUnits
-        } else {
-            Field::MainUnits
-        }
+        if self == Queue::Small { Field::SmallUnits } else { Field::MainUnits }
     }
 
     fn other(self) -> Self {
-        if self == Queue::Small {
-            Queue::Main
-        } else {
-            Queue::Small
-        }
+        if self == Queue::Small { Queue::Main } else { Queue::Small }
     }
 
     pub(crate) fn of(node: Node) -> Self {
@@ -86,26 +70,11 @@ impl ShardView<'_> {
     ) -> Result<(), Damaged> {
         let older = self.get(queue.newest());
         let in_main = queue == Queue::Main;
-        self.put_node(
-            unit,
-            Node {
-                position: position.0,
-                placing: placing.0,
-                newer: 0,
-                older,
-                in_main,
-            },
-        )?;
+        self.put_node(unit, Node { position: position.0, placing: placing.0, newer: 0, older, in_main })?;
         if older == 0 {
             self.put(queue.oldest(), unit);
         } else {
-            self.put_node(
-                older,
-                Node {
-                    newer: unit,
-                    ..self.node(older)?
-                },
-            )?;
+            self.put_node(older, Node { newer: unit, ..self.node(older)? })?;
         }
         self.put(queue.newest(), unit);
         self.add(queue.units(), units as u32);
@@ -125,23 +94,11 @@ impl ShardView<'_> {
     fn link(&self, queue: Queue, newer: u32, older: u32) -> Result<(), Damaged> {
         match newer {
             0 => self.put(queue.newest(), older),
-            _ => self.put_node(
-                newer,
-                Node {
-                    older,
-                    ..self.node(newer)?
-                },
-            )?,
+            _ => self.put_node(newer, Node { older, ..self.node(newer)? })?,
         }
         match older {
             0 => self.put(queue.oldest(), newer),
-            _ => self.put_node(
-                older,
-                Node {
-                    newer,
-                    ..self.node(older)?
-                },
-            )?,
+            _ => self.put_node(older, Node { newer, ..self.node(older)? })?,
         }
         Ok(())
     }
@@ -153,28 +110,13 @@ impl ShardView<'_> {
         self.put_node(new, node)?;
         match node.newer {
             0 => self.put(queue.newest(), new),
-            newer => self.put_node(
-                newer,
-                Node {
-                    older: new,
-                    ..self.node(newer)?
-                },
-            )?,
+            newer => self.put_node(newer, Node { older: new, ..self.node(newer)? })?,
         }
         match node.older {
             0 => self.put(queue.oldest(), new),
-            older => self.put_node(
-                older,
-                Node {
-                    newer: new,
-                    ..self.node(older)?
-                },
-            )?,
+            older => self.put_node(older, Node { newer: new, ..self.node(older)? })?,
         }
-        let units = self
-            .get(queue.units())
-            .saturating_sub(old_units as u32)
-            .wrapping_add(new_units as u32);
+        let units = self.get(queue.units()).saturating_sub(old_units as u32).wrapping_add(new_units as u32);
         self.put(queue.units(), units);
         Ok(())
     }
@@ -211,11 +153,7 @@ impl ShardView<'_> {
                 self.touched(at).store(0, Ordering::Relaxed);
                 self.move_to(Queue::Main, unit)?;
             } else if queue == Queue::Main && reads > 0 {
-                let left = if self.geometry.eviction == Eviction::Lru {
-                    0
-                } else {
-                    reads.min(3) - 1
-                };
+                let left = if self.geometry.eviction == Eviction::Lru { 0 } else { reads.min(3) - 1 };
                 self.touched(at).store(left, Ordering::Relaxed);
                 self.move_to(Queue::Main, unit)?;
             } else {
@@ -247,10 +185,7 @@ impl ShardView<'_> {
     fn ghost_set(&self, placing: Placing) -> (usize, u32) {
         let mixed = placing.0.wrapping_mul(0x85EB_CA6B);
         let set = ((u64::from(mixed) * self.geometry.ghost_sets as u64) >> 32) as usize;
-        (
-            self.geometry.ghost_offset(self.index) + set * GHOST_WAYS * 4,
-            mixed & 0xFFFF,
-        )
+        (self.geometry.ghost_offset(self.index) + set * GHOST_WAYS * 4, mixed & 0xFFFF)
     }
 
     fn ghosts(&self, set: usize) -> impl Iterator<Item = &AtomicU32> {
@@ -279,7 +214,7 @@ impl ShardView<'_> {
     fn add_ghost(&self, placing: Placing, units: usize) {
         self.add(Field::GhostClock, units as u32);
         let (set, print) = self.ghost_set(placing);
-        let stamp = self.get(Field::GhostClock) / self.ghost_step() & 0xFFFF;
+        let stamp = (self.get(Field::GhostClock) / self.ghost_step()) & 0xFFFF;
         let age = |slot: &&AtomicU32| match slot.load(Ordering::Relaxed) {
             0 => u32::MAX,
             ghost if ghost >> 16 == print => u32::MAX - 1,

@@ -9,6 +9,7 @@
 use crate::cache::Core;
 use crate::entry::{ASCII, Damaged, Head, pieces};
 use crate::error::CacheError;
+use crate::geometry::UNIT;
 use crate::key::Key;
 use crate::shard::{Position, ShardView, Visit};
 use cache_machine_shm::atomic::Ordering;
@@ -33,10 +34,10 @@ pub struct Meta {
     pub copied: bool,
     /// Grows with every write of the key.
     pub version: u64,
-    /// Milliseconds since it was written.
-    pub age_ms: u64,
-    /// Milliseconds until it expires.
-    pub remaining_ms: Option<u64>,
+    /// Milliseconds since boot at which it was written.
+    pub written: u64,
+    /// Milliseconds since boot at which it expires; 0: never.
+    pub deadline: u64,
     /// Bytes of the segment that it occupies.
     pub size: usize,
 }
@@ -106,135 +107,129 @@ pub enum Manner {
     Peek,
 }
 
-/// Copies the value of `head` into `sink`.
+impl Meta {
+    /// To be filled by a read.
+    pub(crate) const EMPTY: Self =
+        Self { kind: 0, ascii: false, len: 0, copied: false, version: 0, written: 0, deadline: 0, size: 0 };
+
+    /// Milliseconds since it was written.
+    pub fn age_ms(&self, now: u64) -> u64 {
+        now.saturating_sub(self.written)
+    }
+
+    /// Milliseconds until it expires.
+    pub fn remaining_ms(&self, now: u64) -> Option<u64> {
+        (self.deadline != 0).then(|| self.deadline.saturating_sub(now))
+    }
+}
+
+/// Copies the value of `head` into `sink`, and what is known of it into `meta`.
 #[inline]
-pub(crate) fn fetch<S: Sink>(shard: ShardView<'_>, head: &Head, sink: &mut S, core: &Core) -> Result<Meta, Damaged> {
-    if head.value_len > core.geometry().units * crate::geometry::UNIT {
+pub(crate) fn fetch<S: Sink>(shard: ShardView<'_>, head: &Head, sink: &mut S, meta: &mut Meta) -> Result<(), Damaged> {
+    if head.value_len > shard.geometry.units * UNIT {
         return Err(Damaged);
     }
-    let copied = sink.begin(head.kind, head.value_len);
-    if copied {
-        pieces(shard, head, head.value_at(), head.value_len, |offset, len| {
-            sink.piece(shard.region, offset, len)
-        })?;
+    meta.copied = sink.begin(head.kind, head.value_len);
+    if meta.copied {
+        pieces(shard, head, head.value_at(), head.value_len, |offset, len| sink.piece(shard.region, offset, len))?;
     }
-    Ok(Meta {
-        kind: head.kind,
-        ascii: head.flags & ASCII != 0,
-        len: head.value_len,
-        copied,
-        version: head.version,
-        age_ms: head.written,
-        remaining_ms: (head.deadline != 0).then_some(head.deadline),
-        size: head.units() * crate::geometry::UNIT,
-    })
+    meta.kind = head.kind;
+    meta.ascii = head.flags & ASCII != 0;
+    meta.len = head.value_len;
+    meta.version = head.version;
+    meta.written = head.written;
+    meta.deadline = head.deadline;
+    meta.size = head.units() * UNIT;
+    Ok(())
 }
 
-impl Meta {
-    /// `fetch` notes points in time, so that only those who want durations pay for the clock.
-    pub(crate) fn relative_to(self, now: u64) -> Self {
-        Self {
-            age_ms: now.saturating_sub(self.age_ms),
-            remaining_ms: self.remaining_ms.map(|at| at.saturating_sub(now)),
-            ..self
-        }
-    }
+/// A read under way: what is looked for, and where it goes. One struct, so that the search passes one pointer.
+struct Reading<'a, 'k, S> {
+    core: &'a Core,
+    shard: ShardView<'a>,
+    key: &'a Key<'k>,
+    epoch: u32,
+    manner: Manner,
+    tries: u32,
+    sink: &'a mut S,
+    meta: Meta,
 }
 
-impl Core {
-    /// Reads a key into `sink`. `None` is a miss. With `timed`, age and remaining time are filled in.
-    ///
-    /// # Errors
-    /// A key that cannot be; `Detached` when the segment is gone.
-    #[inline]
-    pub fn get<S: Sink>(
-        &self,
-        key: &[u8],
-        manner: Manner,
-        timed: bool,
-        sink: &mut S,
-    ) -> Result<Option<Meta>, CacheError> {
-        let key = Key::new(self.geometry(), key)?;
-        let epoch = self.epoch()?;
-        let found = self.lookup(&key, epoch, manner, sink);
-        if manner == Manner::Use {
-            self.segment.member().count(
-                if found.is_some() {
-                    Counter::Hits
-                } else {
-                    Counter::Misses
-                },
-                1,
-            );
+enum Look {
+    Other,
+    Dead,
+    Found,
+}
+
+impl<S: Sink> Reading<'_, '_, S> {
+    /// Looks at one word whose tag matches. `Done(true)`: found, and copied.
+    fn visit(&mut self, at: Position, word: u64) -> Visit<bool> {
+        let seen = self.look(word);
+        if recheck(self.shard.word(at), word).is_err() {
+            self.tries += 1;
+            if !self.tries.is_multiple_of(PATIENCE) {
+                return Visit::Again;
+            }
+            return self.look_under_lock().map_or(Visit::Again, Visit::Done);
         }
-        Ok(if timed {
-            found.map(|meta| meta.relative_to(self.now_ms()))
-        } else {
-            found
-        })
+        match seen {
+            Ok(Look::Other) => Visit::Other,
+            Ok(Look::Dead) => Visit::Done(false),
+            Ok(Look::Found) => {
+                if self.manner == Manner::Use {
+                    touch(self.shard, at);
+                }
+                Visit::Done(true)
+            }
+            Err(Damaged) => {
+                self.core.note_damage(self.shard.index);
+                Visit::Other
+            }
+        }
     }
 
     #[inline]
-    fn lookup<S: Sink>(&self, key: &Key<'_>, epoch: u32, manner: Manner, sink: &mut S) -> Option<Meta> {
-        let shard = self.shard(key.shard);
-        let mut tries = 0;
-        shard.search(key, |at, word| {
-            let slot = shard.word(at);
-            let seen = self.look(shard, key, epoch, word, sink);
-            if recheck(slot, word).is_err() {
-                tries += 1;
-                if tries % PATIENCE != 0 {
-                    return Visit::Again;
-                }
-                return self.look_under_lock(key, sink).map_or(Visit::Again, Visit::Done);
-            }
-            match seen {
-                Ok(Look::Other) => Visit::Other,
-                Ok(Look::Dead) => Visit::Done(None),
-                Ok(Look::Found(meta)) => {
-                    if manner == Manner::Use {
-                        touch(shard, at);
-                    }
-                    Visit::Done(Some(meta))
-                }
-                Err(Damaged) => {
-                    self.note_damage(shard.index);
-                    Visit::Other
-                }
-            }
-        })?
-    }
-
-    #[inline]
-    fn look<S: Sink>(
-        &self,
-        shard: ShardView<'_>,
-        key: &Key<'_>,
-        epoch: u32,
-        word: u64,
-        sink: &mut S,
-    ) -> Result<Look, Damaged> {
-        let head = shard.head(shard.unit_of(word))?;
-        if !shard.has_key(&head, key.bytes)? {
+    fn look(&mut self, word: u64) -> Result<Look, Damaged> {
+        let head = self.shard.head(self.shard.unit_of(word))?;
+        if !self.shard.has_key(&head, self.key.bytes)? {
             return Ok(Look::Other);
         }
-        if head.epoch != epoch || (head.deadline != 0 && head.is_expired(self.now_ms())) {
+        if head.epoch != self.epoch || (head.deadline != 0 && head.is_expired(self.core.now_ms())) {
             return Ok(Look::Dead);
         }
-        fetch(shard, &head, sink, self).map(Look::Found)
+        fetch(self.shard, &head, self.sink, &mut self.meta)?;
+        Ok(Look::Found)
     }
 
     /// The word changes faster than the entry can be copied: if the lock happens to be free, hold the writers off for
     /// one look. `None`: it is not free, look again without it.
     #[cold]
-    fn look_under_lock<S: Sink>(&self, key: &Key<'_>, sink: &mut S) -> Option<Option<Meta>> {
-        self.segment.member().count(Counter::Retries, 1);
-        let locked = self.try_locked(key.shard)?;
-        let found = locked.find(key).ok()?.filter(|entry| entry.live);
-        found
-            .map(|entry| fetch(locked.shard, &entry.head, sink, self))
-            .transpose()
-            .ok()
+    fn look_under_lock(&mut self) -> Option<bool> {
+        self.core.segment.member().count(Counter::Retries, 1);
+        let locked = self.core.try_locked(self.shard.index)?;
+        match locked.find(self.key).ok()?.filter(|entry| entry.live) {
+            Some(entry) => fetch(locked.shard, &entry.head, self.sink, &mut self.meta).ok().map(|()| true),
+            None => Some(false),
+        }
+    }
+}
+
+impl Core {
+    /// Reads a key into `sink`. `None` is a miss.
+    ///
+    /// # Errors
+    /// A key that cannot be; `Detached` when the segment is gone.
+    #[inline]
+    pub fn get<S: Sink>(&self, key: &[u8], manner: Manner, sink: &mut S) -> Result<Option<Meta>, CacheError> {
+        let key = Key::new(self.geometry(), key)?;
+        let epoch = self.epoch()?;
+        let shard = self.shard(key.shard);
+        let mut reading = Reading { core: self, shard, key: &key, epoch, manner, tries: 0, sink, meta: Meta::EMPTY };
+        let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
+        if manner == Manner::Use {
+            self.segment.member().count(if found { Counter::Hits } else { Counter::Misses }, 1);
+        }
+        Ok(found.then_some(reading.meta))
     }
 
     /// Whether the key has an entry; leaves no traces.
@@ -242,7 +237,7 @@ impl Core {
     /// # Errors
     /// As for `get`.
     pub fn has(&self, key: &[u8]) -> Result<bool, CacheError> {
-        Ok(self.get(key, Manner::Peek, false, &mut NoSink)?.is_some())
+        Ok(self.get(key, Manner::Peek, &mut NoSink)?.is_some())
     }
 
     /// The version of the key's entry.
@@ -250,16 +245,8 @@ impl Core {
     /// # Errors
     /// As for `get`.
     pub fn version_of(&self, key: &[u8]) -> Result<Option<u64>, CacheError> {
-        Ok(self
-            .get(key, Manner::Peek, false, &mut NoSink)?
-            .map(|meta| meta.version))
+        Ok(self.get(key, Manner::Peek, &mut NoSink)?.map(|meta| meta.version))
     }
-}
-
-enum Look {
-    Other,
-    Dead,
-    Found(Meta),
 }
 
 #[inline]

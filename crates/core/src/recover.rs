@@ -72,16 +72,11 @@ impl Locked<'_> {
         self.shard.put(Field::Mortal, totals.mortal);
         self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
         if self.shard.count(Count::Sequence).load(Ordering::Relaxed) < totals.newest {
-            self.shard
-                .count(Count::Sequence)
-                .store(totals.newest, Ordering::Relaxed);
+            self.shard.count(Count::Sequence).store(totals.newest, Ordering::Relaxed);
         }
         self.shard.bump(Count::Repairs);
         let damaged = self.shard.count(Count::Damaged);
-        damaged.store(
-            damaged.load(Ordering::Relaxed) + u64::from(totals.dropped),
-            Ordering::Relaxed,
-        );
+        damaged.store(damaged.load(Ordering::Relaxed) + u64::from(totals.dropped), Ordering::Relaxed);
         step("rebuild.counted");
         self.repaired = Some(self.repaired.unwrap_or(0) + totals.dropped);
     }
@@ -89,13 +84,7 @@ impl Locked<'_> {
     fn read_truth(&self, scratch: &mut Scratch) -> Totals {
         let shard = self.shard;
         let epoch = self.core.root_epoch();
-        let mut totals = Totals {
-            entries: 0,
-            mortal: 0,
-            dropped: 0,
-            newest: 0,
-            epoch,
-        };
+        let mut totals = Totals { entries: 0, mortal: 0, dropped: 0, newest: 0, epoch };
         for line in 0..shard.geometry.lines() {
             shard.each_in_line(line, |at, word| match self.accept(scratch, at, word) {
                 Ok(head) => {
@@ -124,17 +113,10 @@ impl Locked<'_> {
         let placing = self.placing_of(&mut scratch.key, &head, at, shard.tag_of(word))?;
         self.claim_all(unit, &head)?;
         let node = shard.node(unit)?;
-        shard.put_node(
-            unit,
-            crate::entry::Node {
-                position: at.0,
-                placing: placing.0,
-                ..node
-            },
-        )?;
+        shard.put_node(unit, crate::entry::Node { position: at.0, placing: placing.0, ..node })?;
         scratch.set_waiting(unit);
         for line in placing.path(shard.geometry).take_while(|line| *line != at.line()) {
-            scratch.overflow[line] = scratch.overflow[line].saturating_add(1).min(SATURATED);
+            scratch.overflow[line] = scratch.overflow[line].saturating_add(1);
         }
         Ok(head)
     }
@@ -143,18 +125,12 @@ impl Locked<'_> {
     fn placing_of(&self, buffer: &mut Vec<u8>, head: &Head, at: Position, tag: u32) -> Result<Placing, Damaged> {
         let shard = self.shard;
         buffer.clear();
-        crate::entry::pieces(shard, head, 0, head.key_len, |offset, len| {
-            shard.region.append_to(offset, len, buffer)
-        })?;
+        crate::entry::pieces(shard, head, 0, head.key_len, |offset, len| shard.region.append_to(offset, len, buffer))?;
         // The value must be there as well.
         crate::entry::pieces(shard, head, head.value_at(), head.value_len, |_, _| {})?;
         let key = Key::new(shard.geometry, buffer).map_err(|_| Damaged)?;
         let own = at.line() == key.place.line(shard.geometry) || at.line() >= shard.geometry.main_lines;
-        if key.shard == shard.index && key.tag == tag && own {
-            Ok(key.place)
-        } else {
-            Err(Damaged)
-        }
+        if key.shard == shard.index && key.tag == tag && own { Ok(key.place) } else { Err(Damaged) }
     }
 
     /// Marks all units of an entry, or none if one is marked already.
@@ -165,11 +141,7 @@ impl Locked<'_> {
             shard.run_offset(run)?;
             units += u64::from(run.count);
             // A chain that names one run again and again would never end in marks, but in time.
-            if shard.marked(run).0 || units > shard.geometry.units as u64 {
-                Err(Damaged)
-            } else {
-                Ok(())
-            }
+            if shard.marked(run).0 || units > shard.geometry.units as u64 { Err(Damaged) } else { Ok(()) }
         };
         check(Run { unit, count: 1 })?;
         runs(shard, head, &mut check)?;
@@ -236,13 +208,7 @@ impl Locked<'_> {
         let shard = self.shard;
         // Every unit in `waiting` was accepted, so these reads are in range.
         if let (Ok(node), Ok(head)) = (shard.node(unit), shard.head(unit)) {
-            let _ = shard.enqueue(
-                queue,
-                unit,
-                Position(node.position),
-                Placing(node.placing),
-                head.units(),
-            );
+            let _ = shard.enqueue(queue, unit, Position(node.position), Placing(node.placing), head.units());
         }
     }
 }
@@ -323,10 +289,8 @@ impl ShardView<'_> {
         let unit = self.unit_of(word);
         let head = self.head(unit).map_err(damaged)?;
         let mut key = Vec::new();
-        crate::entry::pieces(*self, &head, 0, head.key_len, |offset, len| {
-            self.region.append_to(offset, len, &mut key)
-        })
-        .map_err(damaged)?;
+        crate::entry::pieces(*self, &head, 0, head.key_len, |offset, len| self.region.append_to(offset, len, &mut key))
+            .map_err(damaged)?;
         let key = Key::new(self.geometry, &key).map_err(|e| e.to_string())?;
         if key.shard != self.index || key.tag != self.tag_of(word) {
             return Err("its key hashes elsewhere".into());
@@ -358,11 +322,7 @@ impl ShardView<'_> {
         claim(Run { unit, count: 1 }).map_err(damaged)?;
         runs(*self, &head, &mut claim).map_err(damaged)?;
         extents(*self, &head, |extent| claim(Run { unit: extent, count: 1 })).map_err(damaged)?;
-        if twice {
-            Err("a unit is named twice".into())
-        } else {
-            Ok((head, units))
-        }
+        if twice { Err("a unit is named twice".into()) } else { Ok((head, units)) }
     }
 
     fn validate_queue(&self, queue: Queue, report: &mut impl FnMut(String)) -> usize {
@@ -385,16 +345,10 @@ impl ShardView<'_> {
             unit = node.older;
         }
         if newer != self.get(queue.oldest()) {
-            report(format!(
-                "{queue:?} queue ends at {newer}, not at {}",
-                self.get(queue.oldest())
-            ));
+            report(format!("{queue:?} queue ends at {newer}, not at {}", self.get(queue.oldest())));
         }
         if units != self.get(queue.units()) {
-            report(format!(
-                "{queue:?} queue has {units} units, counted {}",
-                self.get(queue.units())
-            ));
+            report(format!("{queue:?} queue has {units} units, counted {}", self.get(queue.units())));
         }
         count
     }

@@ -91,16 +91,13 @@ fn look(file: &SegmentFile, layout: u32) -> Result<SegmentInfo, ShmError> {
             .into_iter()
             .map(|(slot, pid, since)| (slot, pid, now.saturating_sub(since)))
             .collect();
-        let contents = readable
-            .then(|| Geometry::load(region).ok())
-            .flatten()
-            .map(|geometry| Contents {
-                age_ms: now.saturating_sub(Header::of(region).created_ms(region)),
-                eviction: geometry.eviction,
-                max_entry: geometry.max_entry,
-                shards: geometry.shards,
-                stats: stats_of(region, &geometry),
-            });
+        let contents = readable.then(|| Geometry::load(region).ok()).flatten().map(|geometry| Contents {
+            age_ms: now.saturating_sub(Header::of(region).created_ms(region)),
+            eviction: geometry.eviction,
+            max_entry: geometry.max_entry,
+            shards: geometry.shards,
+            stats: stats_of(region, &geometry),
+        });
         SegmentInfo {
             name: file.name().to_owned(),
             path: file.path().to_owned(),
@@ -125,17 +122,10 @@ pub fn destroy(name: &str, directory: Option<&Path>, force: bool) -> Result<bool
         };
         let deadline = Instant::now() + PATIENCE;
         for index in 0..geometry.shards {
-            let word = ShardView {
-                region,
-                geometry: &geometry,
-                index,
-            }
-            .field(Field::Lock);
+            let word = ShardView { region, geometry: &geometry, index }.field(Field::Lock);
             let mut patience = || Instant::now() >= deadline;
             if lock::lock(word, segment.member(), &mut patience).is_err() {
-                return Err(ShmError::Busy(format!(
-                    "shard {index} is held by a process that is stopped"
-                )));
+                return Err(ShmError::Busy(format!("shard {index} is held by a process that is stopped")));
             }
             // A suspect stays one: nobody will read this shard again.
             lock::abandon(word, segment.member());

@@ -7,7 +7,7 @@
 use crate::cache::Core;
 use crate::shard::Field;
 use cache_machine_shm::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -43,28 +43,35 @@ pub trait Listener: Send + Sync {
 /// The listeners of one process.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    all: Mutex<(u64, Vec<(u64, Arc<dyn Listener>)>)>,
+    all: Mutex<Registered>,
+}
+
+#[derive(Default)]
+struct Registered {
+    last_id: u64,
+    listeners: Vec<(u64, Arc<dyn Listener>)>,
 }
 
 impl Listeners {
+    fn registered(&self) -> MutexGuard<'_, Registered> {
+        self.all.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     pub(crate) fn add(&self, listener: Box<dyn Listener>) -> u64 {
-        let mut all = self.all.lock().unwrap_or_else(|e| e.into_inner());
-        all.0 += 1;
-        let id = all.0;
-        all.1.push((id, Arc::from(listener)));
+        let mut registered = self.registered();
+        registered.last_id += 1;
+        let id = registered.last_id;
+        registered.listeners.push((id, Arc::from(listener)));
         id
     }
 
     pub(crate) fn remove(&self, id: u64) {
-        self.all
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .1
-            .retain(|(other, _)| *other != id);
+        self.registered().listeners.retain(|(other, _)| *other != id);
     }
 
+    /// Listeners are called without the table's lock: they may add or remove some.
     fn snapshot(&self) -> Vec<(u64, Arc<dyn Listener>)> {
-        self.all.lock().unwrap_or_else(|e| e.into_inner()).1.clone()
+        self.registered().listeners.clone()
     }
 
     pub(crate) fn tell(&self, notice: Notice) {
@@ -104,10 +111,7 @@ impl Service {
             .stack_size(256 << 10)
             .spawn(move || run(&core, &flag))
             .ok();
-        Self {
-            stop,
-            thread: Mutex::new(thread),
-        }
+        Self { stop, thread: Mutex::new(thread) }
     }
 
     pub(crate) fn stop(&self, core: &Core) {
@@ -124,10 +128,7 @@ impl Service {
 fn run(core: &Core, stop: &AtomicBool) {
     let mut next_sweep = Instant::now() + SWEEP_EVERY;
     let mut next_look = Instant::now() + IDLE;
-    let mut tick = Tick {
-        next: Instant::now(),
-        writes: core.writes_so_far(),
-    };
+    let mut tick = Tick { next: Instant::now(), writes: core.writes_so_far() };
     while !stop.load(Ordering::Relaxed) {
         let bell = core.segment.member().bell();
         look_at_waits(core, &mut tick);
@@ -146,9 +147,7 @@ fn run(core: &Core, stop: &AtomicBool) {
         }
         // The bell was loaded before the look; `stop` is set before the bell moves.
         if !stop.load(Ordering::Relaxed) {
-            core.segment
-                .member()
-                .sleep_on_bell(bell, sleep.max(Duration::from_millis(1)));
+            core.segment.member().sleep_on_bell(bell, sleep.max(Duration::from_millis(1)));
         }
     }
 }
@@ -183,11 +182,7 @@ fn sweep(core: &Core) -> bool {
     let has_dead = |s: &crate::shard::ShardView<'_>| s.get(Field::Mortal) > 0 || s.get(Field::Purge) > 0;
     // A clear is followed by the next writer; where there is none, the sweep must do it.
     let is_behind = |s: &crate::shard::ShardView<'_>| s.get(Field::CountEpoch) != core.root_epoch();
-    let shards: Vec<usize> = core
-        .shards()
-        .filter(|s| has_dead(s) || is_behind(s))
-        .map(|s| s.index)
-        .collect();
+    let shards: Vec<usize> = core.shards().filter(|s| has_dead(s) || is_behind(s)).map(|s| s.index).collect();
     if shards.is_empty() || !core.segment.try_be_sweeper() {
         return false;
     }

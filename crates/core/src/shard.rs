@@ -33,6 +33,9 @@ pub(crate) enum Field {
     Purge = 152,
     /// Writes, to sweep every few.
     Writes = 156,
+    /// The run freed last: its bytes are in the processor's cache, so it is taken first.
+    WarmUnit = 160,
+    WarmUnits = 164,
     SmallNewest = 192,
     SmallOldest = 196,
     SmallUnits = 200,

@@ -30,10 +30,7 @@ pub(crate) fn worst_case(body: usize) -> usize {
 
 impl ShardView<'_> {
     fn bitmap(&self) -> &[AtomicU64] {
-        self.region.words(
-            self.geometry.bitmap_offset(self.index),
-            self.geometry.units.div_ceil(64),
-        )
+        self.region.words(self.geometry.bitmap_offset(self.index), self.geometry.units.div_ceil(64))
     }
 
     fn reserved(&self) -> u32 {
@@ -78,11 +75,7 @@ impl ShardView<'_> {
 
     /// Marked units among the reserved, unit 0 not counted.
     pub(crate) fn count_marked(&self) -> u32 {
-        let all: u32 = self
-            .bitmap()
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed).count_ones())
-            .sum();
+        let all: u32 = self.bitmap().iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
         all.saturating_sub(1)
     }
 
@@ -90,16 +83,9 @@ impl ShardView<'_> {
     pub(crate) fn take(&self, body: usize) -> Result<Placement, Damaged> {
         before_reuse();
         let count = body as u32;
-        if let Some(run) = self.find_run(count + 1, NEAR) {
+        if let Some(run) = self.warm_run(count + 1).or_else(|| self.find_run(count + 1, NEAR)) {
             self.claim(run);
-            return Ok(Placement {
-                head: run.unit,
-                run: Run {
-                    unit: run.unit + 1,
-                    count,
-                },
-                chained: false,
-            });
+            return Ok(Placement { head: run.unit, run: Run { unit: run.unit + 1, count }, chained: false });
         }
         let head = self.take_run(1)?.unit;
         let mut left = count;
@@ -109,25 +95,14 @@ impl ShardView<'_> {
         loop {
             let words = self.unit_words(extent)?;
             for word in words.iter().take(RUNS_PER_EXTENT) {
-                let run = if left > 0 {
-                    self.take_run(left)?
-                } else {
-                    Run { unit: 0, count: 0 }
-                };
+                let run = if left > 0 { self.take_run(left)? } else { Run { unit: 0, count: 0 } };
                 word.store(run.word(), Ordering::Relaxed); // published with the head
                 step("space.extent");
                 left -= run.count;
                 runs += u32::from(run.count > 0);
             }
             if left == 0 {
-                return Ok(Placement {
-                    head,
-                    run: Run {
-                        unit: first,
-                        count: runs,
-                    },
-                    chained: true,
-                });
+                return Ok(Placement { head, run: Run { unit: first, count: runs }, chained: true });
             }
             let next = self.take_run(1)?.unit;
             words[RUNS_PER_EXTENT].store(u64::from(next), Ordering::Relaxed);
@@ -144,16 +119,10 @@ impl ShardView<'_> {
 
     /// The next free run, at most `most` units.
     fn take_run(&self, most: u32) -> Result<Run, Damaged> {
-        let run = self.find_run(1, usize::MAX).ok_or(Damaged)?;
+        let run = self.warm_run(1).or_else(|| self.find_run(1, usize::MAX)).ok_or(Damaged)?;
         let mut count = 1;
         while count < most && run.unit + count < self.reserved() {
-            if self
-                .marked(Run {
-                    unit: run.unit + count,
-                    count: 1,
-                })
-                .0
-            {
+            if self.marked(Run { unit: run.unit + count, count: 1 }).0 {
                 break;
             }
             count += 1;
@@ -166,7 +135,13 @@ impl ShardView<'_> {
     fn claim(&self, run: Run) {
         self.mark(run);
         self.subtract(Field::Free, run.count);
-        self.put(Field::Cursor, run.unit + run.count);
+    }
+
+    /// The run freed last, if it is long enough and still free.
+    fn warm_run(&self, want: u32) -> Option<Run> {
+        let warm = Run { unit: self.get(Field::WarmUnit), count: self.get(Field::WarmUnits) };
+        let run = Run { unit: warm.unit, count: want };
+        (warm.count >= want && self.run_offset(run).is_ok() && !self.marked(run).0).then_some(run)
     }
 
     /// A free run of `want` units, from the cursor on and round once, looking at `budget` bitmap words at most.
@@ -174,8 +149,11 @@ impl ShardView<'_> {
         let end = self.reserved();
         let cursor = self.get(Field::Cursor).clamp(1, end.max(1));
         let mut budget = budget;
-        self.find_between(want, cursor, end, &mut budget)
-            .or_else(|| self.find_between(want, 1, cursor.saturating_add(want).min(end), &mut budget))
+        let run = self
+            .find_between(want, cursor, end, &mut budget)
+            .or_else(|| self.find_between(want, 1, cursor.saturating_add(want).min(end), &mut budget))?;
+        self.put(Field::Cursor, run.unit + run.count);
+        Some(run)
     }
 
     fn find_between(&self, want: u32, from: u32, end: u32, budget: &mut usize) -> Option<Run> {
@@ -190,10 +168,7 @@ impl ShardView<'_> {
             let free = used.trailing_zeros().min(in_word);
             found += free;
             if found >= want {
-                return Some(Run {
-                    unit: at + free - found,
-                    count: want,
-                });
+                return Some(Run { unit: at + free - found, count: want });
             }
             at += free;
             if free < in_word {
@@ -209,6 +184,8 @@ impl ShardView<'_> {
     fn give_back(&self, run: Run) {
         self.unmark(run);
         self.add(Field::Free, run.count);
+        self.put(Field::WarmUnit, run.unit);
+        self.put(Field::WarmUnits, run.count);
     }
 
     /// Frees the head alone, whose body has a new one.
@@ -222,10 +199,7 @@ impl ShardView<'_> {
             // Usually the head stands before its body.
             self.run_offset(head.run)?;
             if head.run.unit == unit + 1 {
-                self.give_back(Run {
-                    unit,
-                    count: head.run.count + 1,
-                });
+                self.give_back(Run { unit, count: head.run.count + 1 });
                 return Ok(());
             }
         }
@@ -250,11 +224,7 @@ fn each_mask(run: Run, mut each: impl FnMut(usize, u64)) {
     while at < end {
         let shift = at % 64;
         let bits = (64 - shift).min(end - at);
-        let mask = if bits == 64 {
-            u64::MAX
-        } else {
-            ((1 << bits) - 1) << shift
-        };
+        let mask = if bits == 64 { u64::MAX } else { ((1 << bits) - 1) << shift };
         each((at / 64) as usize, mask);
         at += bits;
     }

@@ -44,12 +44,7 @@ impl Waits {
         if waits.is_empty() {
             core.segment.member().listen(stripe);
         }
-        waits.push(Wait {
-            id,
-            key: key.to_vec(),
-            after,
-            listener,
-        });
+        waits.push(Wait { id, key: key.to_vec(), after, listener });
         table.stripe_of.insert(id, stripe);
         id
     }
@@ -64,9 +59,7 @@ impl Waits {
 
     fn remove_where(&self, core: &Core, gone: impl Fn(&Wait) -> bool) {
         let mut table = self.table();
-        let Table {
-            by_stripe, stripe_of, ..
-        } = &mut *table;
+        let Table { by_stripe, stripe_of, .. } = &mut *table;
         by_stripe.retain(|stripe, waits| {
             waits.retain(|wait| !gone(wait) || stripe_of.remove(&wait.id).is_none());
             if waits.is_empty() {
@@ -80,19 +73,13 @@ impl Waits {
     pub(crate) fn take_ready(&self, core: &Core, rang: impl Fn(usize) -> bool) -> HashMap<u64, Vec<u64>> {
         let mut ready: HashMap<u64, Vec<u64>> = HashMap::new();
         let mut table = self.table();
-        let Table {
-            by_stripe, stripe_of, ..
-        } = &mut *table;
+        let Table { by_stripe, stripe_of, .. } = &mut *table;
         by_stripe.retain(|stripe, waits| {
             if !rang(*stripe) {
                 return true;
             }
             waits.retain(|wait| {
-                let there = core
-                    .version_of(&wait.key)
-                    .ok()
-                    .flatten()
-                    .is_some_and(|version| version > wait.after);
+                let there = core.version_of(&wait.key).ok().flatten().is_some_and(|version| version > wait.after);
                 if there {
                     stripe_of.remove(&wait.id);
                     ready.entry(wait.listener).or_default().push(wait.id);

@@ -34,10 +34,7 @@ fn values_of_every_length_come_back_whole() {
         put(&cache, "k", &value);
         assert_eq!(get(&cache, "k"), Some(value), "{len}");
     }
-    assert!(matches!(
-        cache.set(b"k", &bytes(&vec![0; limit])),
-        Err(CacheError::ValueTooLarge { .. })
-    ));
+    assert!(matches!(cache.set(b"k", &bytes(&vec![0; limit])), Err(CacheError::ValueTooLarge { .. })));
     assert_eq!(get(&cache, "k").unwrap().len(), limit - 1);
     assert_valid(&cache);
 }
@@ -79,11 +76,7 @@ fn a_full_cache_evicts_and_every_value_that_is_there_is_right() {
         let mut random = Random(7);
         let limit = cache.geometry().max_entry;
         for i in 0..40_000u64 {
-            let len = if random.below(500) == 0 {
-                random.below(limit as u64 - 20)
-            } else {
-                random.below(3000)
-            };
+            let len = if random.below(500) == 0 { random.below(limit as u64 - 20) } else { random.below(3000) };
             let key = random.below(20_000);
             put(&cache, &format!("{key}"), &vec![key as u8; len as usize]);
             let other = random.below(20_000);
@@ -144,11 +137,7 @@ fn without_eviction_a_full_shard_refuses_and_loses_nothing() {
     scene.options.eviction = Eviction::None;
     let cache = scene.open();
     let mut kept = 0;
-    while cache
-        .set(format!("{kept}").as_bytes(), &bytes(&[kept as u8; 1000]))
-        .unwrap()
-        .is_some()
-    {
+    while cache.set(format!("{kept}").as_bytes(), &bytes(&[kept as u8; 1000])).unwrap().is_some() {
         kept += 1;
     }
     for i in 0..kept {
@@ -163,53 +152,22 @@ fn without_eviction_a_full_shard_refuses_and_loses_nothing() {
 fn deadlines_are_kept_to_the_millisecond_and_dead_entries_are_reclaimed() {
     let scene = Scene::new("ttl");
     let cache = scene.open();
-    cache
-        .set(
-            b"k",
-            &Write {
-                ttl_ms: 100,
-                ..bytes(b"v")
-            },
-        )
-        .unwrap();
+    cache.set(b"k", &Write { ttl_ms: 100, ..bytes(b"v") }).unwrap();
     cache.advance_clock(99).unwrap();
-    assert_eq!(
-        cache
-            .get(b"k", Manner::Use, true, &mut NoSink)
-            .unwrap()
-            .unwrap()
-            .remaining_ms,
-        Some(1)
-    );
+    assert_eq!(cache.get(b"k", Manner::Use, &mut NoSink).unwrap().unwrap().remaining_ms(cache.now_ms()), Some(1));
     cache.advance_clock(1).unwrap();
     assert_eq!(get(&cache, "k"), None);
     assert!(!cache.touch(b"k", 50).unwrap());
     put(&cache, "k", b"new");
     assert!(cache.touch(b"k", 50).unwrap());
-    cache
-        .set(
-            b"k",
-            &Write {
-                keep_ttl: true,
-                ..bytes(b"newer")
-            },
-        )
-        .unwrap();
+    cache.set(b"k", &Write { keep_ttl: true, ..bytes(b"newer") }).unwrap();
     cache.advance_clock(49).unwrap();
     assert_eq!(get(&cache, "k").as_deref(), Some(&b"newer"[..]));
     assert!(cache.touch(b"k", 0).unwrap());
     cache.advance_clock(1 << 40).unwrap();
     assert_eq!(get(&cache, "k").as_deref(), Some(&b"newer"[..]));
     for i in 0..1000 {
-        cache
-            .set(
-                format!("{i}").as_bytes(),
-                &Write {
-                    ttl_ms: 10,
-                    ..bytes(&[1; 500])
-                },
-            )
-            .unwrap();
+        cache.set(format!("{i}").as_bytes(), &Write { ttl_ms: 10, ..bytes(&[1; 500]) }).unwrap();
     }
     cache.advance_clock(10).unwrap();
     // The background thread sweeps; nobody else does anything.
@@ -225,17 +183,7 @@ fn deadlines_are_kept_to_the_millisecond_and_dead_entries_are_reclaimed() {
 fn conditions_hold_or_nothing_happens() {
     let scene = Scene::new("conditions");
     let cache = scene.open();
-    let set = |value: &'static [u8], condition| {
-        cache
-            .set(
-                b"k",
-                &Write {
-                    condition,
-                    ..bytes(value)
-                },
-            )
-            .unwrap()
-    };
+    let set = |value: &'static [u8], condition| cache.set(b"k", &Write { condition, ..bytes(value) }).unwrap();
     assert_eq!(set(b"1", Condition::Present), None);
     let version = set(b"1", Condition::Absent).unwrap();
     assert_eq!(set(b"2", Condition::Absent), None);
@@ -250,19 +198,10 @@ fn conditions_hold_or_nothing_happens() {
 fn increments_are_exact_and_refuse_what_is_not_a_number() {
     let scene = Scene::new("incr");
     let cache = scene.open();
-    let plain = Increment {
-        init: 0.0,
-        ttl_ms: 0,
-        min: f64::NEG_INFINITY,
-        max: f64::INFINITY,
-        binary_key: false,
-    };
+    let plain = Increment { init: 0.0, ttl_ms: 0, min: f64::NEG_INFINITY, max: f64::INFINITY, binary_key: false };
     assert_eq!(cache.incr(b"n", 1.0, &Increment { init: 10.0, ..plain }).unwrap(), 11.0);
     assert_eq!(cache.incr(b"n", -0.5, &plain).unwrap(), 10.5);
-    assert_eq!(
-        cache.incr(b"n", 100.0, &Increment { max: 20.0, ..plain }).unwrap(),
-        20.0
-    );
+    assert_eq!(cache.incr(b"n", 100.0, &Increment { max: 20.0, ..plain }).unwrap(), 20.0);
     assert!(matches!(cache.incr(b"n", 1e300, &plain), Err(CacheError::Overflow)));
     put(&cache, "s", b"text");
     assert!(matches!(cache.incr(b"s", 1.0, &plain), Err(CacheError::NotANumber)));
@@ -310,15 +249,9 @@ fn a_destroyed_segment_lets_go_of_its_handles_and_a_new_one_starts_empty() {
     let scene = Scene::new("destroy");
     let cache = scene.open();
     put(&cache, "k", b"v");
-    assert!(matches!(
-        destroy(&scene.options.name, None, false),
-        Err(CacheError::InUse(1))
-    ));
+    assert!(matches!(destroy(&scene.options.name, None, false), Err(CacheError::InUse(1))));
     assert!(destroy(&scene.options.name, None, true).unwrap());
-    assert!(matches!(
-        cache.get(b"k", Manner::Use, false, &mut NoSink),
-        Err(CacheError::Detached)
-    ));
+    assert!(matches!(cache.get(b"k", Manner::Use, &mut NoSink), Err(CacheError::Detached)));
     assert!(matches!(cache.set(b"k", &bytes(b"w")), Err(CacheError::Detached)));
     let again = scene.open();
     assert_eq!(get(&again, "k"), None);

@@ -38,9 +38,7 @@ fn handle(id: u32) -> Result<Rc<Handle>> {
 
 fn with<T>(id: u32, f: impl FnOnce(&Cache) -> std::result::Result<T, CacheError>) -> Result<T> {
     let handle = handle(id)?;
-    let result = handle
-        .with(f)
-        .unwrap_or_else(|| Err(CacheError::InvalidArgument("the cache is closed".into())));
+    let result = handle.with(f).unwrap_or_else(|| Err(CacheError::InvalidArgument("the cache is closed".into())));
     result.map_err(fail)
 }
 
@@ -68,9 +66,14 @@ pub fn close(id: u32) {
     env_state::close(id);
 }
 
+/// What the notifier is called with: a number of `Notice`, and ids.
+type NoticeArguments = FnArgs<(u32, Vec<f64>)>;
+/// Weak, so that it does not keep the process alive.
+type Notify = ThreadsafeFunction<NoticeArguments, (), NoticeArguments, Status, false, true>;
+
 /// Tells JavaScript, without waiting for it.
 struct Notifier {
-    tell: ThreadsafeFunction<FnArgs<(u32, Vec<f64>)>, (), FnArgs<(u32, Vec<f64>)>, Status, false, true>,
+    tell: Notify,
 }
 
 impl Listener for Notifier {
@@ -88,10 +91,7 @@ impl Listener for Notifier {
 
 /// Registers the one notifier of a handle.
 #[napi(ts_args_type = "id: number, notify: (notice: number, ids: number[]) => void")]
-pub fn set_notifier(
-    id: u32,
-    notify: ThreadsafeFunction<FnArgs<(u32, Vec<f64>)>, (), FnArgs<(u32, Vec<f64>)>, Status, false, true>,
-) -> Result<()> {
+pub fn set_notifier(id: u32, notify: Notify) -> Result<()> {
     let handle = handle(id)?;
     let listener = handle.with(|cache| cache.add_listener(Box::new(Notifier { tell: notify })));
     if let Some(listener) = listener {
@@ -104,10 +104,7 @@ pub fn set_notifier(
 #[napi]
 pub fn wait_start(id: u32, key: Key, after: f64) -> Result<f64> {
     let Some(listener) = handle(id)?.listener() else {
-        return Err(Error::new(
-            Code("ERR_INVALID_ARGUMENT"),
-            "a wait needs a notifier".to_owned(),
-        ));
+        return Err(Error::new(Code("ERR_INVALID_ARGUMENT"), "a wait needs a notifier".to_owned()));
     };
     with(id, |cache| cache.wait_for(key_bytes(&key), after as u64, listener)).map(|wait| wait as f64)
 }
@@ -153,10 +150,7 @@ pub fn advance_clock(id: u32, milliseconds: f64) -> Result<()> {
 /// This user's segments of a place.
 #[napi]
 pub fn segments_list(directory: Option<String>) -> Vec<BindingSegmentInfo> {
-    list(directory.map(PathBuf::from).as_deref())
-        .into_iter()
-        .map(Into::into)
-        .collect()
+    list(directory.map(PathBuf::from).as_deref()).into_iter().map(Into::into).collect()
 }
 
 /// One segment, from outside.

@@ -18,10 +18,7 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) fn new(cache: Cache) -> Self {
-        Self {
-            cache: RefCell::new(Some(cache)),
-            listener: Cell::new(None),
-        }
+        Self { cache: RefCell::new(Some(cache)), listener: Cell::new(None) }
     }
 
     /// Runs `f` with the cache, unless the handle is closed.
@@ -77,9 +74,7 @@ pub(crate) fn close(id: u32) {
 
 /// The environment ends: nobody can use its handles any more.
 pub(crate) fn close_all() {
-    let handles = STATE
-        .try_with(|state| std::mem::take(&mut state.borrow_mut().handles))
-        .unwrap_or_default();
+    let handles = STATE.try_with(|state| std::mem::take(&mut state.borrow_mut().handles)).unwrap_or_default();
     for handle in handles.into_values() {
         handle.close();
     }

@@ -134,11 +134,7 @@ pub struct BindingSegmentInfo {
 
 impl From<SegmentInfo> for BindingSegmentInfo {
     fn from(info: SegmentInfo) -> Self {
-        let stats = info
-            .contents
-            .as_ref()
-            .map(|contents| contents.stats)
-            .unwrap_or_default();
+        let stats = info.contents.as_ref().map(|contents| contents.stats).unwrap_or_default();
         let contents = info.contents.as_ref();
         let processes = info.processes.into_iter().map(|(slot, pid, age)| BindingProcess {
             slot: slot.into(),

@@ -11,7 +11,7 @@ use cache_machine_core::{
     CacheError, Condition, Increment, MAX_KEY, Manner, Meta, NoSink, Sink, SliceSink, Write, kind,
 };
 use napi::bindgen_prelude::Object;
-use napi::{Env, JsValue, Result};
+use napi::{Env, Result};
 use napi_derive::napi;
 use napi_sys as sys;
 use std::cell::RefCell;
@@ -19,6 +19,7 @@ use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
+use std::rc::Rc;
 
 const META_BYTES: usize = 64;
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -49,19 +50,18 @@ struct Shared {
     scratch: *mut u8,
     meta_ref: sys::napi_ref,
     scratch_ref: sys::napi_ref,
+    /// Text on its way in or out, reused.
+    buffer: RefCell<Vec<u8>>,
 }
 
 thread_local! {
-    static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
-    /// Text on its way in or out, reused.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SHARED: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
 }
 
 /// A handle as its functions see it. Leaked on purpose: a function may be called after `close`.
 struct Bound {
-    handle: std::rc::Rc<Handle>,
-    meta: *mut u8,
-    scratch: *mut u8,
+    handle: Rc<Handle>,
+    shared: Rc<Shared>,
 }
 
 type Value = sys::napi_value;
@@ -88,36 +88,31 @@ const MISS: Failed = Failed(0);
 
 impl Call<'_> {
     fn put_int(&self, index: usize, value: i32) {
-        // SAFETY: `meta` has 64 bytes, kept alive by a reference until the environment ends; indices are constants
-        // below 4; JavaScript does not run meanwhile.
-        unsafe { self.bound.meta.cast::<i32>().add(index).write(value) };
+        // SAFETY: `meta` has 64 bytes, and indices are constants below 4.
+        let at = unsafe { self.bound.shared.meta.cast::<i32>().add(index) };
+        // SAFETY: kept alive by a reference until the environment ends; JavaScript does not run meanwhile.
+        unsafe { at.write(value) };
     }
 
     fn put_float(&self, index: usize, value: f64) {
-        // SAFETY: as above, with indices below 8 of 8 bytes each; an ArrayBuffer's memory is aligned to 8.
-        unsafe { self.bound.meta.cast::<f64>().add(index).write(value) };
+        // SAFETY: as above, with indices below 8 of 8 bytes each.
+        let at = unsafe { self.bound.shared.meta.cast::<f64>().add(index) };
+        // SAFETY: as above; an ArrayBuffer's memory is aligned to 8.
+        unsafe { at.write(value) };
     }
 
     fn number(&self, value: Value) -> std::result::Result<f64, Failed> {
         let mut number = 0.0;
         // SAFETY: `env` and `value` are those of this call; `number` is valid for the write.
         let status = unsafe { sys::napi_get_value_double(self.env, value, &mut number) };
-        if status == sys::Status::napi_ok {
-            Ok(number)
-        } else {
-            Err(Failed(INVALID_ARGUMENT))
-        }
+        if status == sys::Status::napi_ok { Ok(number) } else { Err(Failed(INVALID_ARGUMENT)) }
     }
 
     fn flags(&self, value: Value) -> std::result::Result<u32, Failed> {
         let mut flags = 0;
         // SAFETY: as in `number`.
         let status = unsafe { sys::napi_get_value_uint32(self.env, value, &mut flags) };
-        if status == sys::Status::napi_ok {
-            Ok(flags)
-        } else {
-            Err(Failed(INVALID_ARGUMENT))
-        }
+        if status == sys::Status::napi_ok { Ok(flags) } else { Err(Failed(INVALID_ARGUMENT)) }
     }
 
     /// Runs `f` with the cache and the key's bytes; the second argument tells whether the key was given as bytes.
@@ -134,26 +129,18 @@ impl Call<'_> {
             len = bytes.len().min(MAX_KEY + 1);
             // SAFETY: the buffer is longer than MAX_KEY + 1; the source is as long as `bytes`. Copied, since a shared
             // buffer could change while the key is hashed and compared.
-            unsafe {
-                buffer
-                    .as_mut_ptr()
-                    .cast::<u8>()
-                    .copy_from_nonoverlapping(bytes.as_ptr(), len)
-            };
+            unsafe { buffer.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), len) };
         }
         // SAFETY: the first `len` bytes were written above.
         let key = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), len) };
         if is_text && !key.is_ascii() && has_replacement(key) {
             return Err(Failed(KEY_NEEDS_A_LOOK));
         }
-        self.bound
-            .handle
-            .with(|cache| f(cache, key, !is_text))
-            .unwrap_or(Err(Failed(CLOSED)))
+        self.bound.handle.with(|cache| f(cache, key, !is_text)).unwrap_or(Err(Failed(CLOSED)))
     }
 
-    /// The bytes of a Uint8Array (or Buffer), good until the call returns.
-    fn bytes(&self, value: Value) -> std::result::Result<&mut [u8], Failed> {
+    /// Start and length of a Uint8Array (or Buffer), good until the call returns.
+    fn bytes_at(&self, value: Value) -> std::result::Result<(*mut u8, usize), Failed> {
         let mut is_array = false;
         // SAFETY: as in `number`.
         unsafe { sys::napi_is_typedarray(self.env, value, &mut is_array) };
@@ -163,18 +150,31 @@ impl Call<'_> {
         let (mut kind, mut len, mut data) = (0, 0, null_mut());
         // SAFETY: as in `number`; the last two results are not asked for.
         let status = unsafe {
-            sys::napi_get_typedarray_info(self.env, value, &mut kind, &mut len, &mut data, null_mut(), null_mut())
+            let none = null_mut();
+            sys::napi_get_typedarray_info(self.env, value, &mut kind, &mut len, &mut data, none, null_mut())
         };
         let is_bytes = kind == sys::TypedarrayType::uint8_array || kind == sys::TypedarrayType::uint8_clamped_array;
         if status != sys::Status::napi_ok || !is_bytes {
             return Err(Failed(INVALID_ARGUMENT));
         }
-        if len == 0 || data.is_null() {
-            return Ok(&mut []);
-        }
-        // SAFETY: Node vouches for `len` bytes at `data` until JavaScript runs again; nothing else in this call refers
-        // to them. Bytes of a SharedArrayBuffer may change under another thread's hand: any bytes are a valid value.
-        Ok(unsafe { std::slice::from_raw_parts_mut(data.cast::<u8>(), len) })
+        // An empty array may have no memory at all.
+        let start = if data.is_null() { std::ptr::NonNull::dangling().as_ptr() } else { data.cast() };
+        Ok((start, if data.is_null() { 0 } else { len }))
+    }
+
+    /// The bytes of a Uint8Array to be read.
+    fn bytes(&self, value: Value) -> std::result::Result<&[u8], Failed> {
+        let (start, len) = self.bytes_at(value)?;
+        // SAFETY: Node vouches for `len` bytes until JavaScript runs again. Bytes of a SharedArrayBuffer may change
+        // under another thread's hand: any bytes are a valid value.
+        Ok(unsafe { std::slice::from_raw_parts(start, len) })
+    }
+
+    /// A sink into a Uint8Array.
+    fn sink_into(&self, target: Value) -> std::result::Result<SliceSink<'_>, Failed> {
+        let (start, len) = self.bytes_at(target)?;
+        // SAFETY: as in `bytes`, and writable; nothing else in this call refers to the target's memory: keys are copied.
+        Ok(SliceSink::new(unsafe { std::slice::from_raw_parts_mut(start, len) }))
     }
 
     fn boolean(&self, value: bool) -> Outcome {
@@ -209,21 +209,15 @@ impl Call<'_> {
     fn text(&self, bytes: &[u8], ascii: bool) -> Outcome {
         let mut result = null_mut();
         let (start, len) = (bytes.as_ptr().cast(), bytes.len() as isize);
-        // SAFETY: Node copies `len` bytes from `start`. Latin-1 and UTF-8 agree on ASCII; ill-formed UTF-8 from a damaged
-        // segment becomes U+FFFD.
-        let status = unsafe {
-            if ascii {
-                sys::napi_create_string_latin1(self.env, start, len, &mut result)
-            } else {
-                sys::napi_create_string_utf8(self.env, start, len, &mut result)
-            }
+        let status = if ascii {
+            // SAFETY: Node copies `len` bytes from `start`. Latin-1 and UTF-8 agree on ASCII.
+            unsafe { sys::napi_create_string_latin1(self.env, start, len, &mut result) }
+        } else {
+            // SAFETY: as above; ill-formed UTF-8, from a damaged segment, becomes U+FFFD.
+            unsafe { sys::napi_create_string_utf8(self.env, start, len, &mut result) }
         };
         // A text longer than V8 allows can only come from a damaged segment.
-        if status == sys::Status::napi_ok {
-            Ok(result)
-        } else {
-            Err(Failed(CORRUPT))
-        }
+        if status == sys::Status::napi_ok { Ok(result) } else { Err(Failed(CORRUPT)) }
     }
 
     /// The value that `sink` took, as JavaScript gets it; see `RawCalls.get`.
@@ -247,26 +241,33 @@ impl Call<'_> {
         }
     }
 
-    fn put_meta(&self, meta: &Meta) {
+    fn put_meta(&self, meta: &Meta, now: u64) {
         self.put_float(2, meta.version as f64);
-        self.put_float(3, meta.age_ms as f64);
-        self.put_float(4, meta.remaining_ms.map_or(f64::INFINITY, |ms| ms as f64));
+        self.put_float(3, meta.age_ms(now) as f64);
+        self.put_float(4, meta.remaining_ms(now).map_or(f64::INFINITY, |ms| ms as f64));
         self.put_float(5, meta.size as f64);
+    }
+
+    /// Runs `f` with the reused buffer; one that grew large is given back.
+    #[inline]
+    fn with_buffer(&self, f: impl FnOnce(&mut Vec<u8>) -> Outcome) -> Outcome {
+        let Ok(mut buffer) = self.bound.shared.buffer.try_borrow_mut() else {
+            return Err(Failed(CORRUPT));
+        };
+        let outcome = f(&mut buffer);
+        if buffer.capacity() > KEEP_BYTES {
+            *buffer = Vec::new();
+        }
+        outcome
     }
 
     /// Runs `f` with a sink that puts text and scalars into the reused buffer, and bytes into `scratch`.
     #[inline]
     fn with_sink(&self, f: impl FnOnce(&mut ValueSink<'_>) -> Outcome) -> Outcome {
-        BUFFER.with_borrow_mut(|text| {
+        self.with_buffer(|text| {
             // SAFETY: `scratch` has SCRATCH_BYTES, kept alive like `meta`; JavaScript does not run meanwhile.
-            let scratch = unsafe { std::slice::from_raw_parts_mut(self.bound.scratch, SCRATCH_BYTES) };
-            let outcome = f(&mut ValueSink {
-                text,
-                scratch: SliceSink::new(scratch),
-                to_scratch: false,
-            });
-            give_back(text);
-            outcome
+            let scratch = unsafe { std::slice::from_raw_parts_mut(self.bound.shared.scratch, SCRATCH_BYTES) };
+            f(&mut ValueSink { text, scratch: SliceSink::new(scratch), to_scratch: false })
         })
     }
 
@@ -274,14 +275,12 @@ impl Call<'_> {
     #[inline]
     fn with_value(&self, value: Value, kind: u8, f: impl FnOnce(&[u8]) -> Outcome) -> Outcome {
         match kind {
-            kind::STRING | kind::JSON | kind::BIGINT_HEX => BUFFER.with_borrow_mut(|buffer| {
+            kind::STRING | kind::JSON | kind::BIGINT_HEX => self.with_buffer(|buffer| {
                 self.read_text(value, buffer)?;
                 if kind == kind::STRING && !buffer.is_ascii() && has_replacement(buffer) {
                     return Err(Failed(VALUE_NEEDS_A_LOOK));
                 }
-                let outcome = f(buffer);
-                give_back(buffer);
-                outcome
+                f(buffer)
             }),
             kind::NUMBER => f(&self.number(value)?.to_le_bytes()),
             kind::SIMPLE => f(&[self.flags(value)? as u8]),
@@ -330,12 +329,6 @@ impl Call<'_> {
     }
 }
 
-fn give_back(buffer: &mut Vec<u8>) {
-    if buffer.capacity() > KEEP_BYTES {
-        *buffer = Vec::new();
-    }
-}
-
 /// Whether U+FFFD is in well-formed UTF-8.
 fn has_replacement(bytes: &[u8]) -> bool {
     bytes.windows(3).any(|three| three == [0xEF, 0xBF, 0xBD])
@@ -352,11 +345,7 @@ impl Sink for ValueSink<'_> {
     #[inline]
     fn begin(&mut self, kind: u8, len: usize) -> bool {
         self.to_scratch = kind == kind::BUFFER || kind == kind::UINT8_ARRAY || kind > kind::JSON;
-        if self.to_scratch {
-            self.scratch.begin(kind, len)
-        } else {
-            self.text.begin(kind, len)
-        }
+        if self.to_scratch { self.scratch.begin(kind, len) } else { self.text.begin(kind, len) }
     }
 
     #[inline]
@@ -388,9 +377,9 @@ fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
     let timed = flags & WITH_META != 0;
     call.with_key(key, |cache, key, _| {
         call.with_sink(|sink| {
-            let meta = cache.get(key, manner(flags), timed, sink)?.ok_or(MISS)?;
+            let meta = cache.get(key, manner(flags), sink)?.ok_or(MISS)?;
             if timed {
-                call.put_meta(&meta);
+                call.put_meta(&meta, cache.now_ms());
             }
             call.value(&meta, sink)
         })
@@ -401,12 +390,10 @@ fn get_into(call: &Call<'_>, [key, target, flags]: [Value; 3]) -> Outcome {
     let flags = call.flags(flags)?;
     let timed = flags & WITH_META != 0;
     call.with_key(key, |cache, key, _| {
-        let meta = cache
-            .get(key, manner(flags), timed, &mut SliceSink::new(call.bytes(target)?))?
-            .ok_or(MISS)?;
+        let meta = cache.get(key, manner(flags), &mut call.sink_into(target)?)?.ok_or(MISS)?;
         call.put_int(1, i32::from(meta.kind));
         if timed {
-            call.put_meta(&meta);
+            call.put_meta(&meta, cache.now_ms());
         }
         call.double(meta.len as f64)
     })
@@ -430,14 +417,7 @@ fn set(call: &Call<'_>, [key, value, kind, ttl, flags, version]: [Value; 6]) -> 
     call.with_key(key, |cache, key, binary_key| {
         call.with_value(value, kind, |value| {
             let ttl_ms = milliseconds(ttl);
-            let write = Write {
-                value,
-                kind,
-                binary_key,
-                ttl_ms,
-                keep_ttl: flags & KEEP_TTL != 0,
-                condition,
-            };
+            let write = Write { value, kind, binary_key, ttl_ms, keep_ttl: flags & KEEP_TTL != 0, condition };
             match cache.set(key, &write)? {
                 Some(version) => {
                     call.put_float(2, version as f64);
@@ -458,7 +438,7 @@ fn take(call: &Call<'_>, [key, _flags]: [Value; 2]) -> Outcome {
     call.with_key(key, |cache, key, _| {
         call.with_sink(|sink| {
             let meta = cache.take(key, sink)?.ok_or(MISS)?;
-            call.put_meta(&meta);
+            call.put_meta(&meta, cache.now_ms());
             call.value(&meta, sink)
         })
     })
@@ -466,7 +446,7 @@ fn take(call: &Call<'_>, [key, _flags]: [Value; 2]) -> Outcome {
 
 fn take_into(call: &Call<'_>, [key, target]: [Value; 2]) -> Outcome {
     call.with_key(key, |cache, key, _| {
-        let meta = cache.take(key, &mut SliceSink::new(call.bytes(target)?))?.ok_or(MISS)?;
+        let meta = cache.take(key, &mut call.sink_into(target)?)?.ok_or(MISS)?;
         call.put_int(1, i32::from(meta.kind));
         call.double(meta.len as f64)
     })
@@ -475,22 +455,9 @@ fn take_into(call: &Call<'_>, [key, target]: [Value; 2]) -> Outcome {
 fn incr(call: &Call<'_>, [key, by, init, ttl, min, max]: [Value; 6]) -> Outcome {
     let by = call.number(by)?;
     let (init, ttl_ms) = (call.number(init)?, milliseconds(call.number(ttl)?));
-    let (min, max) = (
-        limit(call.number(min)?, f64::NEG_INFINITY),
-        limit(call.number(max)?, f64::INFINITY),
-    );
+    let (min, max) = (limit(call.number(min)?, f64::NEG_INFINITY), limit(call.number(max)?, f64::INFINITY));
     call.with_key(key, |cache, key, binary_key| {
-        call.double(cache.incr(
-            key,
-            by,
-            &Increment {
-                init,
-                ttl_ms,
-                min,
-                max,
-                binary_key,
-            },
-        )?)
+        call.double(cache.incr(key, by, &Increment { init, ttl_ms, min, max, binary_key })?)
     })
 }
 
@@ -501,8 +468,8 @@ fn touch(call: &Call<'_>, [key, ttl]: [Value; 2]) -> Outcome {
 
 fn ttl(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
     call.with_key(key, |cache, key, _| {
-        let meta = cache.get(key, Manner::Peek, true, &mut NoSink)?.ok_or(MISS)?;
-        call.double(meta.remaining_ms.map_or(f64::INFINITY, |ms| ms as f64))
+        let meta = cache.get(key, Manner::Peek, &mut NoSink)?.ok_or(MISS)?;
+        call.double(meta.remaining_ms(cache.now_ms()).map_or(f64::INFINITY, |ms| ms as f64))
     })
 }
 
@@ -534,10 +501,8 @@ unsafe fn enter<const N: usize>(
         return null_mut();
     }
     // SAFETY: the data of every raw function is a `Bound` that is never freed, and it is used on its own thread only.
-    let call = Call {
-        env,
-        bound: unsafe { &*data.cast::<Bound>() },
-    };
+    let bound = unsafe { &*data.cast::<Bound>() };
+    let call = Call { env, bound };
     let outcome = catch_unwind(AssertUnwindSafe(|| function(&call, arguments))).unwrap_or(Err(Failed(CORRUPT)));
     match outcome {
         Ok(value) => value,
@@ -561,25 +526,14 @@ const FUNCTIONS: [(&CStr, Callback); 10] = [
     raw_function!(c"ttl", ttl, 1),
 ];
 
-/// `rawCalls(id)`: an object of functions bound to one handle. Undefined for an id that is not open.
-unsafe extern "C" fn raw_calls(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
-    let mut argument = null_mut();
-    let mut count = 1;
-    let mut id = 0;
-    // SAFETY: as in `enter`.
-    unsafe { sys::napi_get_cb_info(env, info, &mut count, &mut argument, null_mut(), null_mut()) };
-    // SAFETY: as in `Call::number`.
-    unsafe { sys::napi_get_value_uint32(env, argument, &mut id) };
-    let Some(handle) = env_state::find(id) else {
-        return null_mut();
-    };
-    SHARED.with_borrow(|shared| {
-        let Some(shared) = shared else { return null_mut() };
-        let bound: *mut Bound = Box::into_raw(Box::new(Bound {
-            handle,
-            meta: shared.meta,
-            scratch: shared.scratch,
-        }));
+/// An object of functions bound to one handle: `RawCalls` of `lib/native.ts`.
+#[napi]
+pub fn raw_calls(env: Env, id: u32) -> Result<Object<'static>> {
+    let handle = env_state::find(id).ok_or_else(|| napi::Error::from_reason("the cache is closed"))?;
+    let env = env.raw();
+    let object = SHARED.with_borrow(|shared| {
+        let shared = shared.clone()?;
+        let bound: *mut Bound = Box::into_raw(Box::new(Bound { handle, shared: shared.clone() }));
         let mut object = null_mut();
         // SAFETY: `env` is that of this call, and so for the calls below; names are C strings that live for ever.
         unsafe { sys::napi_create_object(env, &mut object) };
@@ -593,8 +547,10 @@ unsafe extern "C" fn raw_calls(env: sys::napi_env, info: sys::napi_callback_info
             // SAFETY: as above.
             unsafe { sys::napi_set_named_property(env, object, name.as_ptr(), value) };
         }
-        object
-    })
+        Some(object)
+    });
+    let object = object.ok_or_else(|| napi::Error::from_reason("the environment is ending"))?;
+    Ok(Object::from_raw(env, object))
 }
 
 fn set_function(env: sys::napi_env, object: Value, name: &CStr, callback: Callback, data: *mut c_void) {
@@ -629,20 +585,14 @@ unsafe extern "C" fn on_environment_end(_: *mut c_void) {
     });
 }
 
-/// Registers `rawCalls` and the clean-up, once per environment.
+/// Makes the shared memory and registers the clean-up, once per environment.
 #[napi(module_exports)]
-pub fn register(exports: Object<'_>, env: Env) -> Result<()> {
+pub fn register(_exports: Object<'_>, env: Env) -> Result<()> {
     let raw_env = env.raw();
     let (meta, meta_ref) = array_buffer(raw_env, META_BYTES);
     let (scratch, scratch_ref) = array_buffer(raw_env, SCRATCH_BYTES);
-    SHARED.set(Some(Shared {
-        env: raw_env,
-        meta,
-        scratch,
-        meta_ref,
-        scratch_ref,
-    }));
-    set_function(raw_env, exports.raw(), c"rawCalls", raw_calls, null_mut());
+    let buffer = RefCell::default();
+    SHARED.set(Some(Rc::new(Shared { env: raw_env, meta, scratch, meta_ref, scratch_ref, buffer })));
     // SAFETY: the hook needs no argument and runs on this thread.
     unsafe { sys::napi_add_env_cleanup_hook(raw_env, Some(on_environment_end), null_mut()) };
     Ok(())

@@ -93,10 +93,7 @@ mod futex_event {
             let padding = mem.align_offset(4);
             // SAFETY: `size_of` includes the padding.
             let word = unsafe { mem.add(padding) }.cast::<AtomicU32>().cast_const();
-            let event = FutexEvent {
-                word,
-                seen: AtomicU32::new(0),
-            };
+            let event = FutexEvent { word, seen: AtomicU32::new(0) };
             event.seen.store(load(event.word()), Ordering::Relaxed);
             (Box::new(event), padding + 4)
         }

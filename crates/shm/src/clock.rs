@@ -14,9 +14,7 @@ impl BootClock {
     /// Reads the time namespace's offset once.
     pub fn new() -> Self {
         let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
-        Self {
-            namespace_offset_ms: parse_boottime_offset(&offsets),
-        }
+        Self { namespace_offset_ms: parse_boottime_offset(&offsets) }
     }
 
     /// Milliseconds since boot; never 0.
@@ -34,9 +32,7 @@ impl Default for BootClock {
 
 /// Epoch milliseconds. For display only: it jumps when the wall clock is set.
 pub fn wall_ms() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as u64)
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
 /// Lines look like `boottime  86400  0`: clock, seconds, nanoseconds.
@@ -57,10 +53,7 @@ mod tests {
 
     #[test]
     fn the_offset_of_a_time_namespace_is_read_in_milliseconds() {
-        assert_eq!(
-            parse_boottime_offset("monotonic  10 0\nboottime  -86400 500000000\n"),
-            -86_399_500
-        );
+        assert_eq!(parse_boottime_offset("monotonic  10 0\nboottime  -86400 500000000\n"), -86_399_500);
         assert_eq!(parse_boottime_offset(""), 0);
     }
 

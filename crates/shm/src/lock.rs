@@ -44,10 +44,7 @@ impl Owner {
     }
 
     fn of(word: u32) -> Owner {
-        Owner {
-            slot: ((word & !WAITERS) >> GENERATION_BITS) as u16,
-            generation: word & GENERATION_MAX,
-        }
+        Owner { slot: ((word & !WAITERS) >> GENERATION_BITS) as u16, generation: word & GENERATION_MAX }
     }
 }
 
@@ -81,10 +78,7 @@ pub struct Busy;
 #[inline]
 pub fn lock<P: Parties>(word: &AtomicU32, parties: &P, patience: &mut dyn FnMut() -> bool) -> Result<Acquired, Busy> {
     // Acquire: pairs with the Release swap in `unlock`, so the taker sees all that the last holder wrote.
-    if word
-        .compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed)
-        .is_ok()
-    {
+    if word.compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed).is_ok() {
         step("lock.taken");
         return Ok(Acquired::Clean);
     }
@@ -95,8 +89,7 @@ pub fn lock<P: Parties>(word: &AtomicU32, parties: &P, patience: &mut dyn FnMut(
 #[inline]
 pub fn try_lock<P: Parties>(word: &AtomicU32, parties: &P) -> bool {
     // Acquire: as in `lock`.
-    word.compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed)
-        .is_ok()
+    word.compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed).is_ok()
 }
 
 #[cold]
@@ -137,9 +130,7 @@ fn lock_contended<P: Parties>(
             return Err(Busy);
         }
         if seen & WAITERS == 0
-            && word
-                .compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
+            && word.compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
             continue;
         }
@@ -151,8 +142,7 @@ fn lock_contended<P: Parties>(
 
 /// Acquire: pairs with the Release swap in `unlock`; after a death, the kernel's release of the lease orders the rest.
 fn take(word: &AtomicU32, seen: u32, new: u32) -> bool {
-    word.compare_exchange(seen, new, Ordering::Acquire, Ordering::Relaxed)
-        .is_ok()
+    word.compare_exchange(seen, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
 }
 
 fn owner_is_gone<P: Parties>(held: u32, me: Owner, parties: &P) -> bool {

@@ -37,11 +37,7 @@ fn ofd_lock(file: &File, command: libc::c_int, hold: Hold, offset: i64, len: i64
     request.l_len = len;
     // SAFETY: the descriptor is open for as long as `file` is borrowed; `request` is a valid flock.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), command, &mut request) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(request)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(request) }
 }
 
 /// Tries to take (or drop) a lock on one byte; false if another description holds it.
@@ -66,20 +62,12 @@ pub(crate) fn first_held(file: &File, offset: i64, len: i64) -> io::Result<Optio
 
 /// Opens an existing file for reading and writing; a link is refused, the descriptor closes on exec.
 pub(crate) fn open_existing(path: &Path) -> io::Result<File> {
-    open(
-        path,
-        libc::O_RDWR | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK,
-        0,
-    )
+    open(path, libc::O_RDWR | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK, 0)
 }
 
 /// Creates a file that must not exist, mode 0600 whatever the umask leaves of it.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    open(
-        path,
-        libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC,
-        0o600,
-    )
+    open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0o600)
 }
 
 fn open(path: &Path, flags: libc::c_int, mode: libc::c_uint) -> io::Result<File> {
@@ -109,9 +97,7 @@ pub(crate) fn reserve(file: &File, offset: usize, len: usize) -> Result<(), ShmE
         match error.raw_os_error() {
             Some(libc::EINTR) => continue,
             Some(libc::EOPNOTSUPP | libc::ENOSYS) => {
-                return Err(ShmError::Unsupported(
-                    "the file system cannot reserve space (fallocate)".into(),
-                ));
+                return Err(ShmError::Unsupported("the file system cannot reserve space (fallocate)".into()));
             }
             _ => return Err(ShmError::from_io("reserve space", error)),
         }
@@ -141,9 +127,9 @@ pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> Result<bool, ShmError
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
         Some(libc::EEXIST) => Ok(false),
-        Some(libc::EINVAL | libc::ENOSYS) => Err(ShmError::Unsupported(
-            "the file system has no rename that never replaces".into(),
-        )),
+        Some(libc::EINVAL | libc::ENOSYS) => {
+            Err(ShmError::Unsupported("the file system has no rename that never replaces".into()))
+        }
         _ => Err(ShmError::from_io("publish the segment", error)),
     }
 }
@@ -152,14 +138,7 @@ pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> Result<bool, ShmError
 pub(crate) fn map(file: &File, len: usize) -> Result<NonNull<u8>, ShmError> {
     // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
     let address = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            len,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED,
-            file.as_raw_fd(),
-            0,
-        )
+        libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0)
     };
     if address == libc::MAP_FAILED {
         return Err(ShmError::os("map the segment"));
@@ -368,18 +347,19 @@ pub mod fork {
 
     /// Memory shared between a parent and the children it forks, outside every segment: for ledgers of the tests.
     pub fn shared_words(count: usize) -> &'static [crate::atomic::AtomicU64] {
-        // SAFETY: a fresh anonymous mapping of zeros, never unmapped, valid as atomics.
-        unsafe {
-            let address = libc::mmap(
+        // SAFETY: a new mapping touches no existing memory.
+        let address = unsafe {
+            libc::mmap(
                 std::ptr::null_mut(),
                 count * 8,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED | libc::MAP_ANONYMOUS,
                 -1,
                 0,
-            );
-            assert_ne!(address, libc::MAP_FAILED);
-            std::slice::from_raw_parts(address.cast(), count)
-        }
+            )
+        };
+        assert_ne!(address, libc::MAP_FAILED);
+        // SAFETY: `count` words of zeros, never unmapped, valid as atomics.
+        unsafe { std::slice::from_raw_parts(address.cast(), count) }
     }
 }

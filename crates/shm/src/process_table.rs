@@ -107,11 +107,7 @@ impl ProcessTable {
             })
             .map(|slot| {
                 let at = self.slot(slot);
-                (
-                    slot,
-                    region.u32(at + 8).load(Ordering::Relaxed),
-                    region.u64(at + 16).load(Ordering::Relaxed),
-                )
+                (slot, region.u32(at + 8).load(Ordering::Relaxed), region.u64(at + 16).load(Ordering::Relaxed))
             })
             .collect()
     }
@@ -143,9 +139,7 @@ impl Member {
         let held =
             os::is_held(&probe, LEASES + i64::from(slot), 1).map_err(|e| ShmError::from_io("test the lease", e))?;
         if !held {
-            return Err(ShmError::Unsupported(
-                "the file system does not keep byte locks between descriptions".into(),
-            ));
+            return Err(ShmError::Unsupported("the file system does not keep byte locks between descriptions".into()));
         }
         let generation = next_generation(table.generation(&region, slot).load(Ordering::Relaxed));
         // Release: pairs with the Acquire in `is_dead`. From here on all that my predecessor held has a dead owner.
@@ -154,32 +148,19 @@ impl Member {
         Header::of(&region).note_slot(&region, slot);
         step("join.noted");
         for stripe in 0..RUNG_STRIPES {
-            bell::unmark(
-                table.marks(&region, usize::from(slot) / 64, stripe),
-                u32::from(slot) % 64,
-            );
+            bell::unmark(table.marks(&region, usize::from(slot) / 64, stripe), u32::from(slot) % 64);
         }
         step("join.unmarked");
-        region
-            .u32(table.slot(slot) + 8)
-            .store(std::process::id(), Ordering::Relaxed);
+        region.u32(table.slot(slot) + 8).store(std::process::id(), Ordering::Relaxed);
         region.u64(table.slot(slot) + 16).store(now_ms, Ordering::Relaxed);
         step("join.described");
-        Ok(Self {
-            owner: Owner { slot, generation },
-            table,
-            region,
-            _lease: lease,
-            probe,
-        })
+        Ok(Self { owner: Owner { slot, generation }, table, region, _lease: lease, probe })
     }
 
     /// Adds to one of the process's counters.
     #[inline]
     pub fn count(&self, counter: Counter, by: u64) {
-        self.table
-            .counter(&self.region, self.owner.slot, counter)
-            .fetch_add(by, Ordering::Relaxed);
+        self.table.counter(&self.region, self.owner.slot, counter).fetch_add(by, Ordering::Relaxed);
     }
 
     /// Listens to a stripe: its keys ring this process's bell until `ignore`.
@@ -200,11 +181,7 @@ impl Member {
         bell::after_publish();
         let groups = Header::of(&self.region).slots_used(&self.region).div_ceil(64);
         let first = bell::marked(self.table.marks(&self.region, 0, stripe));
-        Listeners {
-            stripe,
-            first,
-            more: groups > 1,
-        }
+        Listeners { stripe, first, more: groups > 1 }
     }
 
     /// Rings everyone's bell in `listeners`.
@@ -217,11 +194,7 @@ impl Member {
 
     #[cold]
     fn ring_marked(&self, listeners: Listeners) {
-        let groups = if listeners.more {
-            Header::of(&self.region).slots_used(&self.region).div_ceil(64)
-        } else {
-            1
-        };
+        let groups = if listeners.more { Header::of(&self.region).slots_used(&self.region).div_ceil(64) } else { 1 };
         for group in 0..groups {
             let mut marked = match group {
                 0 => listeners.first,
@@ -231,11 +204,7 @@ impl Member {
                 let slot = (group * 64) as u16 + marked.trailing_zeros() as u16;
                 marked &= marked - 1;
                 let bell = self.table.bell(&self.region, slot);
-                bell::ring(
-                    self.table.rung(&self.region, slot, listeners.stripe),
-                    (listeners.stripe % 64) as u32,
-                    bell,
-                );
+                bell::ring(self.table.rung(&self.region, slot, listeners.stripe), (listeners.stripe % 64) as u32, bell);
                 os::futex_wake(bell, i32::MAX);
             }
         }
@@ -248,11 +217,7 @@ impl Member {
 
     /// Takes the stripes that rang since the last call: one bit each.
     pub fn take_rung(&self) -> [u64; RUNG_STRIPES / 64] {
-        std::array::from_fn(|i| {
-            self.table
-                .rung(&self.region, self.owner.slot, i * 64)
-                .swap(0, Ordering::Acquire)
-        })
+        std::array::from_fn(|i| self.table.rung(&self.region, self.owner.slot, i * 64).swap(0, Ordering::Acquire))
     }
 
     /// Sleeps while the bell is as `seen`, at most `limit`.
@@ -270,11 +235,7 @@ impl Member {
     /// As if a writer had changed a key of `stripe`: the background thread looks at the stripe's keys.
     pub fn ring_own_stripe(&self, stripe: usize) {
         let bell = self.table.bell(&self.region, self.owner.slot);
-        bell::ring(
-            self.table.rung(&self.region, self.owner.slot, stripe),
-            (stripe % 64) as u32,
-            bell,
-        );
+        bell::ring(self.table.rung(&self.region, self.owner.slot, stripe), (stripe % 64) as u32, bell);
         os::futex_wake(bell, i32::MAX);
     }
 
@@ -324,11 +285,7 @@ pub struct Listeners {
 
 impl Listeners {
     /// Nobody.
-    pub const NONE: Listeners = Listeners {
-        stripe: 0,
-        first: 0,
-        more: false,
-    };
+    pub const NONE: Listeners = Listeners { stripe: 0, first: 0, more: false };
 }
 
 fn take_lease(lease: &File) -> Result<u16, ShmError> {

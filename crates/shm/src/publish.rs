@@ -45,9 +45,5 @@ pub fn read<R>(word: &AtomicU64, copy: impl FnOnce(u64) -> R) -> Result<R, Chang
 pub fn recheck(word: &AtomicU64, before: u64) -> Result<(), Changed> {
     // Acquire: pairs with the Release fence in `before_reuse`; keeps the copy's loads above the load below.
     fence(Ordering::Acquire);
-    if word.load(Ordering::Relaxed) == before {
-        Ok(())
-    } else {
-        Err(Changed)
-    }
+    if word.load(Ordering::Relaxed) == before { Ok(()) } else { Err(Changed) }
 }

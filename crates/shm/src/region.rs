@@ -27,7 +27,7 @@ impl Region {
     /// `base` is aligned to 64 bytes and `len` bytes from it stay mapped, readable and writable, as long as the region
     /// is used; all other access to them, from this process, is atomic.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
-        assert!(base.as_ptr() as usize % 64 == 0);
+        assert!((base.as_ptr() as usize).is_multiple_of(64));
         Self { base, len }
     }
 
@@ -48,9 +48,11 @@ impl Region {
             offset <= self.len - size_of::<T>() && offset.is_multiple_of(align_of::<T>()),
             "position {offset} is outside the segment or misaligned"
         );
+        // SAFETY: in bounds, checked above.
+        let at = unsafe { self.base.add(offset) };
         // SAFETY: in bounds and aligned, checked above; `T` is one of the atomics below, valid for any bytes and shared
         // by design; the mapping outlives `self`, promised to `new`.
-        unsafe { self.base.add(offset).cast::<T>().as_ref() }
+        unsafe { at.cast::<T>().as_ref() }
     }
 
     /// The 64-bit word at a byte offset.
@@ -79,8 +81,10 @@ impl Region {
             offset <= self.len && bytes <= self.len - offset && offset.is_multiple_of(8),
             "words at {offset} are outside the segment"
         );
+        // SAFETY: in bounds, checked above.
+        let first = unsafe { self.base.add(offset) };
         // SAFETY: in bounds and aligned, checked above; any bytes are valid atomics; the mapping outlives `self`.
-        unsafe { std::slice::from_raw_parts(self.base.add(offset).cast::<AtomicU64>().as_ptr(), count) }
+        unsafe { std::slice::from_raw_parts(first.cast::<AtomicU64>().as_ptr(), count) }
     }
 
     /// Asks the processor to fetch the cache line at `offset`. Out of bounds: nothing.
@@ -104,15 +108,11 @@ impl Region {
         let mut chunks = bytes.chunks_exact(8);
         let mut index = 0;
         for chunk in &mut chunks {
-            words[index].store(
-                u64::from_le_bytes(chunk.try_into().expect("8 bytes")),
-                Ordering::Relaxed,
-            );
+            words[index].store(u64::from_le_bytes(chunk.try_into().expect("8 bytes")), Ordering::Relaxed);
             index += 1;
         }
-        let rest = chunks.remainder();
-        if !rest.is_empty() {
-            words[index].store(tail_word(rest), Ordering::Relaxed);
+        if !chunks.remainder().is_empty() {
+            words[index].store(tail_word(bytes), Ordering::Relaxed);
         }
     }
 
@@ -164,8 +164,7 @@ impl Region {
             }
             index += 1;
         }
-        let rest = chunks.remainder();
-        rest.is_empty() || words[index].load(Ordering::Relaxed) == tail_word(rest)
+        chunks.remainder().is_empty() || words[index].load(Ordering::Relaxed) == tail_word(bytes)
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -173,11 +172,15 @@ impl Region {
     }
 }
 
+/// The bytes behind the last whole word, filled up with zeros. There is at least one.
 #[inline]
-fn tail_word(rest: &[u8]) -> u64 {
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    u64::from_le_bytes(last)
+fn tail_word(bytes: &[u8]) -> u64 {
+    let rest = bytes.len() % 8;
+    if let Some(last) = bytes.last_chunk::<8>() {
+        // The last 8 bytes overlap the word before; shifted out, that costs one load and no loop.
+        return u64::from_le_bytes(*last) >> (64 - 8 * rest);
+    }
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -120,9 +120,7 @@ impl Header {
     }
 
     pub(crate) fn note_slot(self, region: &Region, slot: u16) {
-        region
-            .u32(Self::SLOTS_USED)
-            .fetch_max(u32::from(slot) + 1, Ordering::Relaxed);
+        region.u32(Self::SLOTS_USED).fetch_max(u32::from(slot) + 1, Ordering::Relaxed);
     }
 }
 
@@ -168,12 +166,7 @@ impl SegmentFile {
     /// `name` is 1 to 64 of `[A-Za-z0-9._-]`; the caller has checked that.
     pub fn new(place: Place, name: &str, layout: u32) -> Self {
         let path = place.directory().join(file_name(layout, os::effective_uid(), name));
-        Self {
-            place,
-            name: name.to_owned(),
-            layout,
-            path,
-        }
+        Self { place, name: name.to_owned(), layout, path }
     }
 
     /// The file.
@@ -225,9 +218,7 @@ impl SegmentFile {
                 }
             }
         }
-        Err(ShmError::Busy(
-            "the private file of a new segment kept vanishing".into(),
-        ))
+        Err(ShmError::Busy("the private file of a new segment kept vanishing".into()))
     }
 
     fn build_private(
@@ -242,16 +233,12 @@ impl SegmentFile {
             Place::Posix => {
                 let mapping = Mapping::create_posix(private, len)?;
                 step("create.file");
-                (
-                    mapping,
-                    os::open_existing(private).map_err(|e| ShmError::from_io("create the segment", e))?,
-                )
+                (mapping, os::open_existing(private).map_err(|e| ShmError::from_io("create the segment", e))?)
             }
             Place::Directory(_) => {
                 let file = os::create_new(private).map_err(|e| ShmError::from_io("create the segment", e))?;
                 step("create.file");
-                file.set_len(len as u64)
-                    .map_err(|e| ShmError::from_io("size the segment", e))?;
+                file.set_len(len as u64).map_err(|e| ShmError::from_io("size the segment", e))?;
                 (Mapping::map(&file, len)?, file)
             }
         };
@@ -269,14 +256,10 @@ impl SegmentFile {
         let region = mapping.region();
         region.u64(Header::MAGIC).store(MAGIC, Ordering::Relaxed);
         region.u32(Header::LAYOUT).store(identity.layout, Ordering::Relaxed);
-        region
-            .u64(Header::FINGERPRINT)
-            .store(identity.fingerprint, Ordering::Relaxed);
+        region.u64(Header::FINGERPRINT).store(identity.fingerprint, Ordering::Relaxed);
         region.u64(Header::NONCE).store(os::random_u64(), Ordering::Relaxed);
         region.u64(Header::LEN).store(len as u64, Ordering::Relaxed);
-        region
-            .u64(Header::CREATED)
-            .store(BootClock::new().now_ms(), Ordering::Relaxed);
+        region.u64(Header::CREATED).store(BootClock::new().now_ms(), Ordering::Relaxed);
         region.copy_in(Header::BOOT, &os::boot_id().to_le_bytes());
         region.u32(Header::EPOCH).store(1, Ordering::Relaxed);
         step("create.header");
@@ -322,9 +305,7 @@ impl SegmentFile {
         let deadline = Instant::now() + GATE_PATIENCE;
         while !os::try_hold(&file, hold, GATE).map_err(|e| ShmError::from_io("enter the gate", e))? {
             if Instant::now() >= deadline {
-                return Err(ShmError::Busy(
-                    "another process is opening or destroying the segment".into(),
-                ));
+                return Err(ShmError::Busy("another process is opening or destroying the segment".into()));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -346,21 +327,8 @@ impl SegmentFile {
         }
         let file = Arc::new(file);
         let guard = sigbus::Guard::new(region.base(), len);
-        let member = Member::join(
-            region.clone(),
-            identity.table,
-            lease,
-            file.clone(),
-            BootClock::new().now_ms(),
-        )?;
-        Ok(Segment {
-            member,
-            region,
-            guard,
-            file,
-            path: self.path.clone(),
-            mapping,
-        })
+        let member = Member::join(region.clone(), identity.table, lease, file.clone(), BootClock::new().now_ms())?;
+        Ok(Segment { member, region, guard, file, path: self.path.clone(), mapping })
     }
 
     /// Destroys the segment: `through_locks` must pass once through every lock, so that no writer is left inside.
@@ -492,28 +460,21 @@ impl Opened {
     fn check_header(&self, identity: Identity) -> Result<Found, ShmError> {
         let len = check_file(&self.file)?;
         let mut header = [0u8; 64];
-        self.file
-            .read_exact_at(&mut header, 0)
-            .map_err(|_| ShmError::Corrupt(format!("{len} bytes are too few")))?;
+        self.file.read_exact_at(&mut header, 0).map_err(|_| ShmError::Corrupt(format!("{len} bytes are too few")))?;
         let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
         let half = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
         if word(Header::MAGIC) != MAGIC {
             return Err(ShmError::Corrupt("not a segment of cache-machine".into()));
         }
         if half(Header::LAYOUT) != identity.layout {
-            return Err(ShmError::Version {
-                found: half(Header::LAYOUT),
-                expected: identity.layout,
-            });
+            return Err(ShmError::Version { found: half(Header::LAYOUT), expected: identity.layout });
         }
         let boot = u128::from_le_bytes(header[Header::BOOT..Header::BOOT + 16].try_into().expect("16 bytes"));
         if boot != os::boot_id() {
             return Ok(Found::EarlierBoot);
         }
         if word(Header::FINGERPRINT) != identity.fingerprint {
-            return Err(ShmError::Corrupt(
-                "made by another build of the same layout version".into(),
-            ));
+            return Err(ShmError::Corrupt("made by another build of the same layout version".into()));
         }
         match half(Header::STATE) {
             state if state == State::Destroyed as u32 => return Ok(Found::Destroyed),
@@ -521,15 +482,9 @@ impl Opened {
             state => return Err(ShmError::Corrupt(format!("state {state}"))),
         }
         if word(Header::LEN) != len as u64 || len < HEADER_BYTES {
-            return Err(ShmError::Corrupt(format!(
-                "{len} bytes long, the header says {}",
-                word(Header::LEN)
-            )));
+            return Err(ShmError::Corrupt(format!("{len} bytes long, the header says {}", word(Header::LEN))));
         }
-        Ok(Found::Usable {
-            len,
-            nonce: word(Header::NONCE),
-        })
+        Ok(Found::Usable { len, nonce: word(Header::NONCE) })
     }
 }
 
@@ -646,24 +601,13 @@ impl Mapping {
         shmem.set_owner(false);
         let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| ShmError::Corrupt("mapped at address 0".into()))?;
         if shmem.len() != len {
-            return Err(ShmError::Corrupt(format!(
-                "{} bytes mapped, {len} expected",
-                shmem.len()
-            )));
+            return Err(ShmError::Corrupt(format!("{} bytes mapped, {len} expected", shmem.len())));
         }
-        Ok(Self {
-            base,
-            len,
-            made_by: MadeBy::Crate(shmem),
-        })
+        Ok(Self { base, len, made_by: MadeBy::Crate(shmem) })
     }
 
     fn map(file: &File, len: usize) -> Result<Self, ShmError> {
-        Ok(Self {
-            base: os::map(file, len)?,
-            len,
-            made_by: MadeBy::Us,
-        })
+        Ok(Self { base: os::map(file, len)?, len, made_by: MadeBy::Us })
     }
 
     fn region(&self) -> Region {
@@ -692,24 +636,16 @@ fn file_name(layout: u32, uid: u32, name: &str) -> String {
 
 /// Ours, and only ours: a plain file of this user that nobody else may touch and that has one name.
 fn check_file(file: &File) -> Result<usize, ShmError> {
-    let meta = file
-        .metadata()
-        .map_err(|e| ShmError::from_io("examine the segment", e))?;
+    let meta = file.metadata().map_err(|e| ShmError::from_io("examine the segment", e))?;
     let uid = os::effective_uid();
     if !meta.is_file() {
         return Err(ShmError::Permission("not a plain file".into()));
     }
     if meta.uid() != uid {
-        return Err(ShmError::Permission(format!(
-            "it belongs to user {}, this process is user {uid}",
-            meta.uid()
-        )));
+        return Err(ShmError::Permission(format!("it belongs to user {}, this process is user {uid}", meta.uid())));
     }
     if meta.mode() & 0o077 != 0 {
-        return Err(ShmError::Permission(format!(
-            "mode {:o} lets others in",
-            meta.mode() & 0o777
-        )));
+        return Err(ShmError::Permission(format!("mode {:o} lets others in", meta.mode() & 0o777)));
     }
     if meta.nlink() > 1 {
         return Err(ShmError::Permission(format!("it has {} names", meta.nlink())));
@@ -733,11 +669,8 @@ fn same_file(a: &File, b: &File) -> bool {
 
 /// Names of this user's segments in a place, with their layout version, in order.
 pub fn list_segments(place: &Place) -> Vec<(u32, String)> {
-    let mut found: Vec<_> = entries(place)
-        .into_iter()
-        .filter(|e| e.private.is_none())
-        .map(|e| (e.layout, e.name))
-        .collect();
+    let mut found: Vec<_> =
+        entries(place).into_iter().filter(|e| e.private.is_none()).map(|e| (e.layout, e.name)).collect();
     found.sort();
     found
 }
@@ -775,10 +708,7 @@ fn entries(place: &Place) -> Vec<Entry> {
     let Ok(directory) = std::fs::read_dir(place.directory()) else {
         return Vec::new();
     };
-    directory
-        .flatten()
-        .filter_map(|e| parse(&e.file_name().into_string().ok()?))
-        .collect()
+    directory.flatten().filter_map(|e| parse(&e.file_name().into_string().ok()?)).collect()
 }
 
 fn parse(file_name: &str) -> Option<Entry> {
@@ -789,10 +719,5 @@ fn parse(file_name: &str) -> Option<Entry> {
         Some((name, private)) => (name, Some(private.to_owned())),
         None => (name, None),
     };
-    Some(Entry {
-        file_name: file_name.to_owned(),
-        layout: layout.parse().ok()?,
-        name: name.to_owned(),
-        private,
-    })
+    Some(Entry { file_name: file_name.to_owned(), layout: layout.parse().ok()?, name: name.to_owned(), private })
 }

@@ -86,7 +86,9 @@ fn install() {
 
 extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo for SA_SIGINFO.
-    let address = unsafe { (*info).si_addr() } as usize;
+    let info_ref = unsafe { &*info };
+    // SAFETY: SIGBUS carries the address of the fault.
+    let address = unsafe { info_ref.si_addr() } as usize;
     for guarded in &GUARDED {
         // Acquire: pairs with the Release in `Guard::new`.
         let base = guarded.base.load(Ordering::Acquire);

@@ -42,14 +42,7 @@ impl Drop for Scene {
 }
 
 pub fn bytes(value: &[u8]) -> Write<'_> {
-    Write {
-        value,
-        kind: kind::BUFFER,
-        binary_key: false,
-        ttl_ms: 0,
-        keep_ttl: false,
-        condition: Condition::Always,
-    }
+    Write { value, kind: kind::BUFFER, binary_key: false, ttl_ms: 0, keep_ttl: false, condition: Condition::Always }
 }
 
 pub fn put(cache: &Cache, key: &str, value: &[u8]) -> u64 {
@@ -58,10 +51,7 @@ pub fn put(cache: &Cache, key: &str, value: &[u8]) -> u64 {
 
 pub fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    cache
-        .get(key.as_bytes(), Manner::Use, false, &mut out)
-        .expect("get")
-        .map(|_| out)
+    cache.get(key.as_bytes(), Manner::Use, &mut out).expect("get").map(|_| out)
 }
 
 pub fn assert_valid(cache: &Cache) {

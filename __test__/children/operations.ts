@@ -1,0 +1,33 @@
+/**
+ * A cache by remote control: the test sends `[method, ...arguments]` and gets `{ value }` or `{ code, message }` back.
+ */
+import { open } from '../../index.ts'
+import type { OpenOptions } from '../../index.ts'
+import { input, receive, send } from '../helpers/port.ts'
+
+/** What comes back. */
+export interface Answer {
+  readonly value?: unknown
+  readonly code?: string
+  readonly message?: string
+}
+
+const cache = open(input<OpenOptions>())
+const events: string[] = []
+for (const event of ['damage', 'repaired', 'detached'] as const) cache.on(event, () => events.push(event))
+
+receive<[string, ...unknown[]]>(([method, ...args]) => {
+  void run(method, args).then(send)
+})
+send('ready')
+
+async function run(method: string, args: unknown[]): Promise<Answer> {
+  if (method === 'events') return { value: [...events] }
+  try {
+    const member: unknown = Reflect.get(cache, method, cache)
+    return { value: typeof member === 'function' ? await member.apply(cache, args) : member }
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    return { code: code ?? 'none', message }
+  }
+}

@@ -1,0 +1,106 @@
+import test from 'ava'
+import { CacheError } from '../index.ts'
+import type { IncrOptions } from '../index.ts'
+import { advance } from '../lib/testing.ts'
+import { fork } from './helpers/fork.ts'
+import { SMALL, openCache, openStopped, segmentName } from './helpers/segment.ts'
+
+test('incr counts from 0 by 1', (t) => {
+  const cache = openCache<number>(t)
+  t.is(cache.incr('a'), 1)
+  t.is(cache.incr('a'), 2)
+  t.is(cache.get('a'), 2)
+})
+
+test('incr takes any finite step', (t) => {
+  const cache = openCache(t)
+  t.is(cache.incr('a', 10), 10)
+  t.is(cache.incr('a', -15), -5)
+  t.is(cache.incr('a', 0.5), -4.5)
+  t.is(cache.incr('a', 0), -4.5)
+})
+
+test('incr goes on from a number that was set', (t) => {
+  const cache = openCache(t)
+  cache.set('a', 41)
+  t.is(cache.incr('a'), 42)
+})
+
+test('init is where a missing key starts, and only then', (t) => {
+  const cache = openCache(t)
+  t.is(cache.incr('a', -1, { init: 100 }), 99)
+  t.is(cache.incr('a', -1, { init: 100 }), 98)
+})
+
+test('ttl applies to a new counter only', (t) => {
+  const cache = openStopped(t)
+  cache.incr('a', 1, { ttl: '10s' })
+  advance(cache, 4000)
+  cache.incr('a', 1, { ttl: '10s' })
+  t.is(cache.ttl('a'), 6000)
+  cache.incr('a')
+  t.is(cache.ttl('a'), 6000)
+  advance(cache, 6000)
+  t.is(cache.incr('a', 1, { ttl: '10s' }), 1)
+  t.is(cache.ttl('a'), 10_000)
+})
+
+test('min and max clamp the result', (t) => {
+  const cache = openCache(t)
+  t.is(cache.incr('a', 5, { max: 3 }), 3)
+  t.is(cache.incr('a', -10, { min: -2 }), -2)
+  t.is(cache.incr('a', 1, { min: 0, max: 10 }), 0)
+  t.is(cache.incr('b', 1, { init: 100, max: 50 }), 50)
+})
+
+test('beyond the safe integers it overflows, unless clamped', (t) => {
+  const cache = openCache(t)
+  const { MAX_SAFE_INTEGER } = Number
+  cache.set('a', MAX_SAFE_INTEGER)
+  t.throws(() => cache.incr('a'), { instanceOf: CacheError, code: 'ERR_OVERFLOW' })
+  t.is(cache.get('a'), MAX_SAFE_INTEGER)
+  t.is(cache.incr('a', 1, { max: MAX_SAFE_INTEGER }), MAX_SAFE_INTEGER)
+  cache.set('b', -MAX_SAFE_INTEGER)
+  t.throws(() => cache.incr('b', -1), { code: 'ERR_OVERFLOW' })
+  t.throws(() => cache.incr('c', 1e300), { code: 'ERR_OVERFLOW' })
+  t.false(cache.has('c'))
+})
+
+test('NaN and infinities that were set are no numbers to count on', (t) => {
+  const cache = openCache(t)
+  for (const value of [Number.NaN, Infinity, -Infinity]) {
+    cache.set('a', value)
+    t.throws(() => cache.incr('a'), { code: 'ERR_OVERFLOW' })
+    t.is(cache.get('a'), value)
+  }
+})
+
+test('what is not a number throws and stays', (t) => {
+  const cache = openCache(t)
+  for (const value of ['5', '', null, true, 5n, { a: 1 }, Buffer.from('5')]) {
+    cache.set('a', value)
+    t.throws(() => cache.incr('a'), { instanceOf: CacheError, code: 'ERR_NOT_A_NUMBER' })
+    t.deepEqual(cache.get('a'), value)
+  }
+})
+
+test('wrong arguments throw', (t) => {
+  const cache = openCache(t)
+  for (const by of [Number.NaN, Infinity, '1', null, 1n]) {
+    t.throws(() => cache.incr('a', by as number), { code: 'ERR_INVALID_ARGUMENT' })
+  }
+  const wrong: unknown[] = [{ init: Number.NaN }, { init: '1' }, { min: Number.NaN }, { max: '5' }, { min: 5, max: 4 }]
+  for (const options of wrong) {
+    t.throws(() => cache.incr('a', 1, options as IncrOptions), { code: 'ERR_INVALID_ARGUMENT' })
+  }
+  t.false(cache.has('a'))
+})
+
+test('no increment of four processes is lost', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const children = Array.from({ length: 4 }, () => fork(t, 'counter', { name, size: SMALL, times: 20_000 }))
+  await Promise.all(children.map((child) => child.next()))
+  await Promise.all(children.map((child) => child.ask('go', 30_000)))
+  t.is(cache.get('counter'), 80_000)
+})

@@ -1,0 +1,101 @@
+/**
+ * Child programs: started from `children/`, spoken to over IPC, gone when the test ends.
+ *
+ * A program gets its input as JSON in its last argument and sends messages with `port.ts`. The thing to get wrong: every
+ * wait for a child also ends when the child does, or a crash would look like a hang.
+ */
+import { spawn } from 'node:child_process'
+import type { ChildProcess, Serializable, StdioOptions } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { ExecutionContext } from 'ava'
+import { within } from './eventually.ts'
+
+/** How a child ended. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export interface ForkOptions {
+  /** What is started before Node, with its arguments: `['unshare', '-pf']`. */
+  wrapper?: readonly string[]
+  env?: Readonly<Record<string, string>>
+  uid?: number
+  /** What becomes of standard output: shown with ours, or read by the test. */
+  stdout?: 'inherit' | 'pipe'
+}
+
+/** A running child program. */
+export class Child {
+  readonly process: ChildProcess
+  /** Settles when the child is gone and everything that it wrote was read. */
+  readonly exit: Promise<Exit>
+  /** Everything it wrote, if `stdout` is `'pipe'`. */
+  output = ''
+  readonly #messages: unknown[] = []
+  #wake: () => void = () => undefined
+  #ended: Exit | undefined
+
+  constructor(program: string, input: unknown, options: ForkOptions) {
+    const file = fileURLToPath(new URL(`../children/${program}.ts`, import.meta.url))
+    const node = [process.execPath, '--import', '@oxc-node/core/register', file, JSON.stringify(input)]
+    const [command = '', ...args] = [...(options.wrapper ?? []), ...node]
+    const stdio: StdioOptions = ['ignore', options.stdout ?? 'inherit', 'inherit', 'ipc']
+    const uid = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }
+    this.process = spawn(command, args, {
+      stdio,
+      serialization: 'advanced',
+      env: { ...process.env, ...options.env },
+      ...uid,
+    })
+    this.process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.output += text))
+    this.process.on('message', (message) => {
+      this.#messages.push(message)
+      this.#wake()
+    })
+    this.exit = new Promise((resolve) => {
+      this.process.on('close', (code, signal) => {
+        this.#ended = { code, signal }
+        this.#wake()
+        resolve(this.#ended)
+      })
+    })
+  }
+
+  /** The next message; rejects if the child ends first, or after a while. */
+  next<T = unknown>(timeout?: number): Promise<T> {
+    return within(`a message of child ${this.process.pid}`, this.#next<T>(), timeout)
+  }
+
+  /** Sends, and returns the next message. */
+  ask<T = unknown>(question: unknown, timeout?: number): Promise<T> {
+    this.send(question)
+    return this.next<T>(timeout)
+  }
+
+  send(message: unknown): void {
+    this.process.send(message as Serializable)
+  }
+
+  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.process.kill(signal)
+  }
+
+  async #next<T>(): Promise<T> {
+    while (this.#messages.length === 0) {
+      if (this.#ended) throw new Error(`the child ended with ${this.#ended.code ?? this.#ended.signal}`)
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+    return this.#messages.shift() as T
+  }
+}
+
+/** Starts `children/<program>.ts`. It is killed when the test ends. */
+export function fork(t: ExecutionContext, program: string, input: unknown = {}, options: ForkOptions = {}): Child {
+  const child = new Child(program, input, options)
+  t.teardown(async () => {
+    child.kill()
+    await child.exit
+  })
+  return child
+}

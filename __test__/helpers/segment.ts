@@ -1,0 +1,49 @@
+/**
+ * A segment of its own for each test, gone when the test is over, also if it failed.
+ *
+ * `openCache` is the usual way in. The thing to get wrong: a test that opens a name itself must get that name from
+ * `segmentName`, or nobody destroys the segment.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ExecutionContext } from 'ava'
+import { open, segments } from '../../index.ts'
+import type { OpenOptions, SegmentOptions, SharedCache } from '../../index.ts'
+import { manualClock } from '../../lib/testing.ts'
+
+/** `OpenOptions` without what `openCache` fills in, and with the clock that only tests have. */
+export type TestOptions = Partial<OpenOptions> & { [manualClock]?: boolean }
+
+/** Small enough to be quick, large enough for everything but the eviction specs: one shard. */
+export const SMALL = '8mb'
+
+/** A name that nobody else uses; its segment is destroyed when the test ends. */
+export function segmentName(t: ExecutionContext, where: SegmentOptions = {}): string {
+  const name = `test-${process.pid}-${randomBytes(6).toString('hex')}`
+  t.teardown(() => {
+    segments.destroy(name, { ...where, force: true })
+  })
+  return name
+}
+
+/** Opens a cache that is closed when the test ends; of a new name, unless `options` has one. */
+export function openCache<V = unknown>(t: ExecutionContext, options: TestOptions = {}): SharedCache<V> {
+  const { name = segmentName(t, { directory: options.directory }) } = options
+  const cache = open<V>({ size: SMALL, ...options, name })
+  t.teardown(() => cache.close())
+  return cache
+}
+
+/** The same with a clock that stands still until `advance(cache, milliseconds)`. */
+export function openStopped<V = unknown>(t: ExecutionContext, options: TestOptions = {}): SharedCache<V> {
+  return openCache<V>(t, { ...options, [manualClock]: true })
+}
+
+/** An empty folder that is removed when the test ends. */
+export function temporaryDirectory(t: ExecutionContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'cache-machine-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}

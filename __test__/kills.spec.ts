@@ -1,0 +1,112 @@
+/**
+ * `kill -9` at any moment: every write that was acknowledged is there afterwards, and nobody waits for the dead.
+ *
+ * Each slot has one writer at a time. It says every write on a pipe, whose contents outlive it, so at its death the test
+ * knows for each of its keys the last write said, and that at most the next one may have happened, too.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import test from 'ava'
+import type { ExecutionContext } from 'ava'
+import type { SharedCache } from '../index.ts'
+import { problems } from '../lib/testing.ts'
+import type { Writer } from './children/acknowledged-writes.ts'
+import { LONGEST, ownKey, stateAfter } from './helpers/acknowledged.ts'
+import { within } from './helpers/eventually.ts'
+import { fork } from './helpers/fork.ts'
+import { openCache, segmentName } from './helpers/segment.ts'
+import { numberIn } from './helpers/self-describing.ts'
+
+const KILLS = 300
+const BUDGET_MS = 60_000
+const SLOTS = 4
+const OWN_KEYS = 24
+const SHARED_KEYS = 40
+const SIZE = '64mb'
+
+test.serial('300 writers are killed under load: nothing acknowledged is lost, and nobody hangs', async (t) => {
+  t.timeout(BUDGET_MS * 2)
+  const name = segmentName(t)
+  const cache = openCache(t, { name, size: SIZE })
+  const end = performance.now() + BUDGET_MS
+  const scene = { kills: 0, writes: 0, counted: 0, longest: 0, wrong: [] as string[] }
+
+  // What a bystander feels: one write and one read of a key in each part of the segment, again and again.
+  const bystander = setInterval(() => {
+    for (let i = 0; i < 16; i++) {
+      const before = performance.now()
+      cache.set(`bystander${i}`, before)
+      if (cache.get(`bystander${i}`) !== before) scene.wrong.push('a bystander does not read what it wrote')
+      scene.longest = Math.max(scene.longest, performance.now() - before)
+    }
+  }, 5)
+  t.teardown(() => clearInterval(bystander))
+
+  const slots = Array.from({ length: SLOTS }, async (_, slot) => {
+    const numbers = Array<number>(OWN_KEYS).fill(0)
+    while (scene.kills < KILLS && performance.now() < end) {
+      scene.kills++
+      const { said, wrong } = await lifeOfAWriter(t, { name, size: SIZE, slot, numbers, shared: SHARED_KEYS })
+      scene.wrong.push(...wrong)
+      scene.writes += said.writes
+      scene.counted += said.counted
+      for (const [index, number] of numbers.entries()) {
+        const key = ownKey(slot, index)
+        const found = cache.get(key)
+        if (
+          !isDeepStrictEqual(found, stateAfter(key, number)) &&
+          !isDeepStrictEqual(found, stateAfter(key, number + 1))
+        ) {
+          scene.wrong.push(`${key} is neither as number ${number} nor as the next one left it`)
+        }
+      }
+    }
+  })
+  await within('all slots are done', Promise.all(slots), BUDGET_MS * 1.5)
+  clearInterval(bystander)
+
+  const { kills, writes, counted, longest, wrong } = scene
+  const { repairs, damaged } = cache.stats()
+  t.log(`${kills} kills, ${writes} acknowledged writes, ${repairs} repairs; longest stall ${longest.toFixed(1)} ms`)
+  t.deepEqual(wrong, [])
+  t.true(kills >= KILLS || performance.now() >= end)
+  t.true(kills >= 50, `only ${kills} kills`)
+  t.true(writes > kills)
+  t.is(damaged, 0)
+  const counter = cache.get('counter') as number
+  t.true(counter >= counted && counter <= counted + kills, `${counter} counted, ${counted} said`)
+  checkShared(cache)
+  t.deepEqual(problems(cache), [])
+  for (let i = 0; i < 1000; i++) t.true(cache.set(`afterwards${i}`, i) && cache.get(`afterwards${i}`) === i)
+})
+
+/** Starts a writer, kills it a moment after its first words, and reads everything that it said. */
+async function lifeOfAWriter(
+  t: ExecutionContext,
+  writer: Writer,
+): Promise<{ said: { writes: number; counted: number }; wrong: string[] }> {
+  const child = fork(t, 'acknowledged-writes', writer, { stdout: 'pipe' })
+  child.process.stdout?.once('data', () => {
+    setTimeout(() => child.kill(), 1 + Math.random() * 40)
+  })
+  const { signal } = await within('the end of a writer', child.exit, 30_000)
+  const said = { writes: 0, counted: 0 }
+  const wrong = signal === 'SIGKILL' ? [] : ['a writer ended by itself']
+  // What comes after the last line break was not said to the end.
+  for (const line of child.output.split('\n').slice(0, -1)) {
+    const [what, index, number] = line.split(' ')
+    if (what === 'c') said.counted++
+    else if (what === 'w') {
+      said.writes++
+      writer.numbers[Number(index)] = Number(number)
+    } else wrong.push(line)
+  }
+  return { said, wrong }
+}
+
+function checkShared(cache: SharedCache): void {
+  for (let i = 0; i < SHARED_KEYS; i++) {
+    const key = `common${i}`
+    const value = cache.get(key)
+    if (value !== undefined) numberIn(key, value, LONGEST)
+  }
+}

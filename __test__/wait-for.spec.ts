@@ -1,0 +1,244 @@
+/**
+ * `within` is not only a watchdog here: waits keep no process alive, and the runner takes an idle process for a hung test.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import test from 'ava'
+import { CacheError, segments } from '../index.ts'
+import { advance } from '../lib/testing.ts'
+import { within } from './helpers/eventually.ts'
+import { fork } from './helpers/fork.ts'
+import { SMALL, openCache, openStopped, segmentName } from './helpers/segment.ts'
+
+test('waitFor resolves at once with an entry that is there', async (t) => {
+  const cache = openCache(t)
+  cache.set('a', { x: 1 }, '1h')
+  const entry = await cache.waitFor('a')
+  t.deepEqual(entry, { ...cache.getEntry('a'), createdAt: entry.createdAt, expiresAt: entry.expiresAt } as typeof entry)
+  t.deepEqual(entry.value, { x: 1 })
+})
+
+test('waitFor resolves when the same process sets the key', async (t) => {
+  const cache = openCache(t)
+  const waiting = within('the entry', cache.waitFor('a'))
+  await turn()
+  cache.set('a', 'x')
+  t.is((await waiting).value, 'x')
+})
+
+test('waitFor resolves when another process sets the key', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const child = fork(t, 'operations', { name, size: SMALL })
+  await child.next()
+  for (let i = 0; i < 50; i++) {
+    const waiting = within('the entry', cache.waitFor(`job${i}`))
+    await child.ask(['set', `job${i}`, { result: i }])
+    t.deepEqual((await waiting).value, { result: i })
+  }
+})
+
+test('another process waits for what is set here', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const child = fork(t, 'operations', { name, size: SMALL })
+  await child.next()
+  child.send(['waitFor', 'a'])
+  cache.set('a', Buffer.alloc(300_000, 'abc'))
+  const { value } = await child.next<{ value: { value: Uint8Array } }>()
+  t.is(Buffer.compare(value.value, Buffer.alloc(300_000, 'abc')), 0)
+})
+
+test('every way of writing an entry ends a wait', async (t) => {
+  const cache = openCache(t)
+  const ways: [key: string, write: () => unknown][] = [
+    ['set', () => cache.set('set', 1)],
+    ['add', () => cache.add('add', 1)],
+    ['incr', () => cache.incr('incr')],
+    ['large', () => cache.set('large', Buffer.alloc(1_000_000))],
+    ['null', () => cache.set('null', null)],
+  ]
+  for (const [key, write] of ways) {
+    const waiting = within(key, cache.waitFor(key))
+    write()
+    t.truthy(await waiting)
+  }
+})
+
+test('a thousand waits for a thousand keys, and ten for the same', async (t) => {
+  const cache = openCache<number>(t)
+  const keys = Array.from({ length: 1000 }, (_, index) => `k${index}`)
+  const waiting = Promise.all([...keys, ...Array<string>(10).fill('same')].map((key) => cache.waitFor(key)))
+  cache.set('same', -1)
+  for (const [index, key] of keys.entries()) cache.set(key, index)
+  const values = (await within('all', waiting)).map(({ value }) => value)
+  t.deepEqual(values, [...keys.keys(), ...Array<number>(10).fill(-1)])
+})
+
+test('after: only a later version counts', async (t) => {
+  const cache = openCache(t)
+  cache.set('a', 1)
+  const { version } = await cache.waitFor('a')
+  const waiting = within('the later entry', cache.waitFor('a', { after: version }))
+  cache.touch('a', '1h')
+  cache.set('b', 1)
+  await turn()
+  cache.set('a', 2)
+  const next = await waiting
+  t.is(next.value, 2)
+  t.true(next.version > version)
+  t.is((await cache.waitFor('a', { after: version })).value, 2)
+})
+
+test('a chain of after sees the last of all changes', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache<number>(t, { name })
+  const child = fork(t, 'counter', { name, size: SMALL, times: 5000 })
+  await child.next()
+  child.send('go')
+  let after = 0
+  let last = 0
+  while (last < 5000) {
+    const entry = await within('the next change', cache.waitFor('counter', { after }))
+    t.true(entry.value > last && entry.version > after)
+    last = entry.value
+    after = entry.version
+  }
+  t.is(last, 5000)
+})
+
+test('an entry that is gone before the waiter looks does not end the wait', async (t) => {
+  const cache = openCache(t)
+  const waiting = within('the second entry', cache.waitFor('a'))
+  cache.set('a', 'first')
+  cache.delete('a')
+  await turn()
+  cache.set('a', 'second')
+  t.is((await waiting).value, 'second')
+})
+
+test('an expired entry is none', async (t) => {
+  const cache = openStopped(t)
+  cache.set('a', 1, 1000)
+  advance(cache, 1000)
+  const waiting = within('the entry', cache.waitFor('a'))
+  await turn()
+  cache.set('a', 2)
+  t.is((await waiting).value, 2)
+})
+
+test('the timeout rejects with ERR_TIMEOUT, and a later entry changes nothing', async (t) => {
+  const cache = openCache(t)
+  for (const timeout of [0, 20, '20ms'] as const) {
+    await t.throwsAsync(within('the timeout', cache.waitFor('a', { timeout })), {
+      instanceOf: CacheError,
+      code: 'ERR_TIMEOUT',
+    })
+  }
+  cache.set('a', 1)
+  await turn()
+  t.is((await cache.waitFor('a', { timeout: 0 })).value, 1)
+})
+
+test('a timeout longer than any timer does not fire at once', async (t) => {
+  const cache = openCache(t)
+  const waiting = within('the entry', cache.waitFor('a', { timeout: '60d' }))
+  await turn()
+  cache.set('a', 1)
+  t.is((await waiting).value, 1)
+})
+
+test('an abort rejects with the reason of the signal', async (t) => {
+  const cache = openCache(t)
+  const reason = new RangeError('changed my mind')
+  await t.throwsAsync(cache.waitFor('a', { signal: AbortSignal.abort(reason) }), { is: reason })
+
+  const controller = new AbortController()
+  const waiting = cache.waitFor('a', { signal: controller.signal })
+  controller.abort(reason)
+  await t.throwsAsync(waiting, { is: reason })
+  const signal = AbortSignal.timeout(1)
+  t.is(
+    await within(
+      'the abort',
+      cache.waitFor('a', { signal }).catch((why: unknown) => why),
+    ),
+    signal.reason,
+  )
+})
+
+test('a signal that is aborted afterwards changes nothing', async (t) => {
+  const cache = openCache(t)
+  const controller = new AbortController()
+  const waiting = cache.waitFor('a', { signal: controller.signal })
+  cache.set('a', 1)
+  t.is((await waiting).value, 1)
+  controller.abort()
+  await turn()
+  t.pass()
+})
+
+test('close rejects what is pending, and a wait after it', async (t) => {
+  const cache = openCache(t)
+  const pending = [cache.waitFor('a'), cache.waitFor('b', { timeout: '1h', ref: true })]
+  cache.close()
+  for (const wait of pending) await t.throwsAsync(wait, { instanceOf: CacheError, code: 'ERR_CLOSED' })
+  await t.throwsAsync(cache.waitFor('a'), { code: 'ERR_CLOSED' })
+})
+
+test('a close of one handle leaves the waits of another alone', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const other = openCache(t, { name })
+  const waiting = within('the entry', cache.waitFor('a'))
+  other.close()
+  cache.set('a', 1)
+  t.is((await waiting).value, 1)
+})
+
+test('wrong options reject', async (t) => {
+  const cache = openCache(t)
+  const wrong: unknown[] = [
+    { after: -1 },
+    { after: 1.5 },
+    { after: '1' },
+    { timeout: -1 },
+    { timeout: 'soon' },
+    { timeout: null },
+  ]
+  for (const options of wrong) {
+    await t.throwsAsync(cache.waitFor('a', options as never), { instanceOf: CacheError, code: 'ERR_INVALID_ARGUMENT' })
+  }
+})
+
+test('a wait does not keep the process alive', async (t) => {
+  const name = segmentName(t)
+  const child = fork(t, 'waiter', { options: { name, size: SMALL }, key: 'a', wait: { timeout: '1h' } })
+  t.is(await child.next(), 'waiting')
+  t.deepEqual(await within('the exit', child.exit), { code: 0, signal: null })
+})
+
+test('a wait with ref keeps the process alive until it ends', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const child = fork(t, 'waiter', { options: { name, size: SMALL }, key: 'a', wait: { ref: true } })
+  t.is(await child.next(), 'waiting')
+  cache.set('a', 'what it waited for')
+  t.is(await child.next(), 'what it waited for')
+  t.deepEqual(await within('the exit', child.exit), { code: 0, signal: null })
+
+  const late = fork(t, 'waiter', { options: { name, size: SMALL }, key: 'b', wait: { ref: true, timeout: 100 } })
+  t.is(await late.next(), 'waiting')
+  t.is(await late.next(), 'ERR_TIMEOUT')
+  t.deepEqual(await within('the exit', late.exit), { code: 0, signal: null })
+})
+
+test('a wait goes on over the destruction of the segment', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const child = fork(t, 'operations', { name, size: SMALL })
+  await child.next()
+  const waiting = within('the entry', cache.waitFor('a'))
+  segments.destroy(name, { force: true })
+  await child.ask(['set', 'a', 'in the new segment'])
+  t.is((await waiting).value, 'in the new segment')
+})

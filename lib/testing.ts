@@ -1,0 +1,29 @@
+/**
+ * Doors for our own tests. Nothing here is exported from the package.
+ *
+ * The thing to get wrong: the manual clock belongs to the segment, not to the handle. Whoever creates the segment decides
+ * on it, and one `advance` moves it for every process.
+ */
+import { native } from './native.ts'
+
+/** An open option, `true`: the segment's clock stands still until `advance`. */
+export const manualClock: unique symbol = Symbol('cache-machine.manualClock')
+
+/** The native handle of each open cache; a cache that opened its segment again has a new one. */
+export const nativeHandles: WeakMap<object, number> = new WeakMap()
+
+/** Moves the segment's clock. Throws if it is not a manual one. */
+export function advance(cache: object, milliseconds: number): void {
+  native.advanceClock(handleOf(cache), milliseconds)
+}
+
+/** What is wrong with the structures of the segment; empty when all is well. */
+export function problems(cache: object): string[] {
+  return native.validate(handleOf(cache))
+}
+
+function handleOf(cache: object): number {
+  const id = nativeHandles.get(cache)
+  if (id === undefined) throw new TypeError('not an open cache')
+  return id
+}

@@ -1,0 +1,97 @@
+/**
+ * A PM2 of our own, driven through its command line as its users do.
+ *
+ * Everything that PM2 keeps, sockets and logs included, hangs on PM2_HOME: the user's own PM2 is never met. PM2 copies
+ * each variable of its caller's environment into the settings of every app, where a stray `name` or `instances` does
+ * harm, and variables such as PM2_DAEMON_RPC_PORT overrule PM2_HOME: hence an environment of the few that are needed.
+ */
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+
+const require = createRequire(import.meta.url)
+const passedOn =
+  /^(PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_\w+|LD_\w+|DYLD_\w+|NODE_OPTIONS|NODE_V8_COVERAGE|NAPI_\w+)$/
+// PM2 waits ten seconds (`listen_timeout`) for each worker that does not come up.
+const commandTimeout = 60_000
+
+export class Pm2 {
+  #home
+  #environment
+
+  /** @param {Record<string, string>} variables For the apps. */
+  constructor(home, variables = {}) {
+    this.#home = home
+    this.#environment = {
+      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => passedOn.test(name))),
+      ...variables,
+      PM2_HOME: home,
+      // No banner, no question at npm whether there is a newer one, no agent.
+      PM2_DISCRETE_MODE: 'true',
+      PM2_DISABLE_VERSION_CHECK: 'true',
+      PM2_NO_INTERACTION: 'true',
+    }
+  }
+
+  get version() {
+    return require('pm2/package.json').version
+  }
+
+  start(ecosystemFile) {
+    return this.#run('start', ecosystemFile)
+  }
+
+  reload(name) {
+    return this.#run('reload', name)
+  }
+
+  kill() {
+    return this.#run('kill')
+  }
+
+  /** The cluster workers: `{ pid, restarts }`. */
+  async workers() {
+    const output = await this.#run('jlist')
+    const list = JSON.parse(output.split('\n').find((line) => line.startsWith('[{')) ?? '[]')
+    return list
+      .filter((app) => app.pm2_env.exec_mode === 'cluster_mode')
+      .map((app) => ({ pid: app.pid, restarts: app.pm2_env.restart_time }))
+  }
+
+  /** The last lines that the daemon and the apps have written, for whoever has to find out what went wrong. */
+  lastWords(lines = 15) {
+    const logs = join(this.#home, 'logs')
+    const files = [join(this.#home, 'pm2.log')]
+    try {
+      files.push(...readdirSync(logs).map((file) => join(logs, file)))
+      return files.map((file) => tail(file, lines)).join('')
+    } catch {
+      return ''
+    }
+  }
+
+  async #run(...parameters) {
+    const child = spawn(process.execPath, [require.resolve('pm2/bin/pm2'), ...parameters], {
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: commandTimeout,
+      killSignal: 'SIGKILL',
+      // A session of its own: Ctrl-C is for the story, which then needs `pm2 kill` to come to its end.
+      detached: true,
+    })
+    const ended = new Promise((resolve, reject) => {
+      child.once('error', reject)
+      child.once('exit', (code, signal) => resolve(code ?? signal))
+    })
+    const [output, errors, code] = await Promise.all([text(child.stdout), text(child.stderr), ended])
+    if (code !== 0) throw new Error(`pm2 ${parameters.join(' ')} ended with ${code}\n${output}${errors}`)
+    return output
+  }
+}
+
+function tail(file, lines) {
+  const content = readFileSync(file, 'utf8').trimEnd()
+  return content && `--- ${file}\n${content.split('\n').slice(-lines).join('\n')}\n`
+}

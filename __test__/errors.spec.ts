@@ -256,12 +256,15 @@ test('ERR_SEGMENT_CORRUPT: strict reads throw where others miss', (t) => {
   fill(lenient)
   truncateSync(segments.inspect(name, { directory })?.path ?? '', 100)
 
+  // The read that touches the missing pages first may be a plain miss.
+  t.is(lenient.get('kept1'), undefined)
+  const before = lenient.stats().degradedReads
   t.is(lenient.get('kept1'), undefined)
   t.false(lenient.has('kept1'))
   t.is(lenient.getEntry('kept1'), undefined)
   t.is(lenient.ttl('kept1'), undefined)
   t.is(lenient.size, 0)
-  t.true(lenient.stats().degradedReads >= 5)
+  t.true(lenient.stats().degradedReads - before >= 5)
   allThrow(t, 'ERR_SEGMENT_CORRUPT', [
     () => strict.get('kept1'),
     () => strict.has('kept1'),
@@ -406,8 +409,7 @@ test('ERR_BUSY: a stopped process holds the shard', async (t) => {
 })
 
 test('ERR_NATIVE_UNAVAILABLE: an addon that cannot be loaded', async (t) => {
-  const env = { NAPI_RS_NATIVE_LIBRARY_PATH: '/nonexistent/cache-machine.node' }
-  const child = fork(t, 'broken-addon', {}, { env })
+  const child = fork(t, 'broken-addon')
   const error = await child.next<{ name: string; code: string; message: string; hint: string; caused: boolean }>()
   t.like(error, { name: 'CacheError', code: 'ERR_NATIVE_UNAVAILABLE', caused: true })
   t.regex(error.message, new RegExp(`${process.platform} ${process.arch}`))

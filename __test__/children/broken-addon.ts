@@ -10,6 +10,8 @@ void use().catch(({ name, code, message, hint, cause }: CacheError) => {
 })
 
 async function use(): Promise<void> {
+  // Not from outside: the loader of this program's TypeScript goes by it, too.
+  process.env.NAPI_RS_NATIVE_LIBRARY_PATH = '/nonexistent/cache-machine.node'
   const { open } = await import('../../index.ts')
   open({ name: 'never' })
   send({ code: 'none' })

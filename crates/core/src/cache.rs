@@ -434,6 +434,7 @@ impl Core {
     pub fn set(&self, key: &[u8], write: &Write<'_>) -> Result<Option<u64>, CacheError> {
         let key = Key::new(&self.geometry, key)?;
         self.check_size(&key, write.value.len())?;
+        self.shard(key.shard).prefetch_line(&key);
         self.change(key.shard, |locked| locked.set(&key, write))
     }
 

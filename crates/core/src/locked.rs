@@ -146,6 +146,9 @@ impl Locked<'_> {
     pub(crate) fn set(&mut self, key: &Key<'_>, write: &Write<'_>) -> Result<Option<u64>, Fault> {
         let existing = self.find(key)?;
         let live = existing.filter(|e| e.live);
+        if let Some(old) = existing {
+            self.shard.prefetch_neighbours(old.unit);
+        }
         let holds = match write.condition {
             Condition::Always => true,
             Condition::Absent => live.is_none(),

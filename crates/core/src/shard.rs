@@ -176,6 +176,30 @@ impl<'a> ShardView<'a> {
         unit << self.geometry.tag_bits | tag
     }
 
+    /// Asks for the lines behind a head, where its body usually is, while the head itself is still on its way.
+    #[inline(always)]
+    fn prefetch_body(&self, unit: u32) {
+        let head = self.geometry.space(self.index) + unit as usize * UNIT;
+        self.region.prefetch(head + UNIT);
+        self.region.prefetch(head + 2 * UNIT);
+    }
+
+    /// Asks for the heads of an entry's neighbours in its queue, which a replacement will change.
+    #[inline]
+    pub(crate) fn prefetch_neighbours(&self, unit: u32) {
+        if let Ok(node) = self.node(unit) {
+            let space = self.geometry.space(self.index);
+            self.region.prefetch(space + node.newer as usize * UNIT);
+            self.region.prefetch(space + node.older as usize * UNIT);
+        }
+    }
+
+    /// Asks for the line where a search for `key` begins.
+    #[inline]
+    pub(crate) fn prefetch_line(&self, key: &Key<'_>) {
+        self.region.prefetch(self.line_offset(key.place.line(self.geometry)));
+    }
+
     /// The 8 words of a unit that may be used.
     #[inline]
     pub(crate) fn unit_words(&self, unit: u32) -> Result<&'a [AtomicU64], Damaged> {
@@ -257,6 +281,7 @@ impl<'a> ShardView<'a> {
                 if self.tag_of(word) != tag || self.unit_of(word) == 0 {
                     break;
                 }
+                self.prefetch_body(self.unit_of(word));
                 match visit(Position((line * WORDS_PER_LINE + i) as u32), word) {
                     Visit::Other => break,
                     Visit::Done(found) => return Some(found),

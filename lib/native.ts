@@ -80,9 +80,9 @@ export interface RawCalls {
   readonly scratch: ArrayBuffer
   /**
    * Strings, numbers, booleans, null and 64-bit bigints come back as themselves; `Json` and `BigIntHex` as their text;
-   * bytes as their length, with the bytes in `scratch` unless `meta.large` is 1.
+   * bytes as their length, with the bytes in `scratch` unless `meta.large` is 1. Without `flags` it is quicker.
    */
-  get(key: RawKey, flags: number): unknown
+  get(key: RawKey, flags?: number): unknown
   /** Fills `target`; returns the value's length, which may exceed the target's: then nothing was copied, try again. */
   getInto(key: RawKey, target: Uint8Array, flags: number): number | undefined
   has(key: RawKey): boolean | undefined

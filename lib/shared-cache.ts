@@ -134,7 +134,7 @@ export class SharedCache<V = unknown> implements Disposable {
    */
   get(key: Key): V | undefined {
     const handle = this.#live()
-    const found = handle.get(key, 0)
+    const found = handle.get(key)
     if (found === undefined) {
       return handle.ints[MetaInt.Status] === Status.None ? undefined : this.#readAgain('read', key, 0)
     }

@@ -149,7 +149,7 @@ function runKillTests() {
 }
 
 function runLoomTests() {
-  const args = ['-p', 'cache-machine-shm', '-p', 'cache-machine-core', '--release', '--test', 'model']
+  const args = ['-p', 'cache-machine-shm', '--release', '--test', 'model']
   // Folder of their own: other flags would build everything anew, here and then in the next suite.
   return cargoTest([...args, '--target-dir', 'target/loom'], { RUSTFLAGS: '--cfg cache_machine_loom' })
 }

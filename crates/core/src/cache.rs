@@ -95,6 +95,7 @@ pub struct Stats {
 #[derive(Clone)]
 pub struct Cache {
     attachment: Arc<Attachment>,
+    write_timeout: Duration,
 }
 
 /// The process's attachment with its background thread, which ends with the last handle.
@@ -138,7 +139,7 @@ impl Cache {
             if options.lock_memory {
                 attachment.core.segment.lock_memory()?;
             }
-            return Ok((Self { attachment }, Opened::Attached));
+            return Ok((Self { attachment, write_timeout: options.write_timeout }, Opened::Attached));
         }
         remove_unused(&file);
         let identity = Geometry::identity();
@@ -157,10 +158,74 @@ impl Cache {
         if options.lock_memory {
             segment.lock_memory()?;
         }
-        let core = Arc::new(Core::new(segment, options.write_timeout)?);
+        let core = Arc::new(Core::new(segment)?);
         let attachment = Arc::new(Attachment { service: Service::start(&core), core });
         registry.insert(file.path().to_owned(), Arc::downgrade(&attachment));
-        Ok((Self { attachment }, opened))
+        Ok((Self { attachment, write_timeout: options.write_timeout }, opened))
+    }
+
+    /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and nothing may
+    /// be evicted.
+    ///
+    /// # Errors
+    /// `ValueTooLarge`, `NoSpace`, `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
+    pub fn set(&self, key: &[u8], write: &Write<'_>) -> Result<Option<u64>, CacheError> {
+        let key = Key::new(self.geometry(), key)?;
+        self.check_size(&key, write.value.len())?;
+        self.shard(key.shard).prefetch_line(&key);
+        self.change(key.shard, self.write_timeout, |locked| locked.set(&key, write))
+    }
+
+    /// Deletes the key's entry, if its version is `version` (0: any). True if there was one.
+    ///
+    /// # Errors
+    /// `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
+    pub fn delete(&self, key: &[u8], version: u64) -> Result<bool, CacheError> {
+        let key = Key::new(self.geometry(), key)?;
+        self.change(key.shard, self.write_timeout, |locked| locked.delete(&key, version))
+    }
+
+    /// Reads and deletes in one step. If the sink refused the bytes (`Meta::copied`), nothing was deleted.
+    ///
+    /// # Errors
+    /// As for `delete`.
+    pub fn take<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<Meta>, CacheError> {
+        let key = Key::new(self.geometry(), key)?;
+        let taken = self.change(key.shard, self.write_timeout, |locked| locked.take(&key, sink))?;
+        let counter = if taken.is_some() { Counter::Hits } else { Counter::Misses };
+        self.segment.member().count(counter, 1);
+        Ok(taken)
+    }
+
+    /// Gives the key's entry a new deadline (0: none). True if there is one.
+    ///
+    /// # Errors
+    /// As for `delete`, and `NoSpace`.
+    pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<bool, CacheError> {
+        let key = Key::new(self.geometry(), key)?;
+        self.change(key.shard, self.write_timeout, |locked| locked.touch(&key, ttl_ms))
+    }
+
+    /// Adds to the number under the key and returns the sum.
+    ///
+    /// # Errors
+    /// `NotANumber`, `Overflow`, and as for `set`.
+    pub fn incr(&self, key: &[u8], by: f64, options: &Increment) -> Result<f64, CacheError> {
+        let key = Key::new(self.geometry(), key)?;
+        self.change(key.shard, self.write_timeout, |locked| locked.incr(&key, by, options))
+    }
+
+    /// What does not add up in any structure; takes each shard's lock in turn.
+    ///
+    /// # Errors
+    /// As for a write.
+    pub fn validate(&self) -> Result<Vec<String>, CacheError> {
+        let mut problems = Vec::new();
+        for index in 0..self.geometry().shards {
+            let locked = self.lock(index, self.write_timeout)?;
+            locked.shard.validate(&mut problems);
+        }
+        Ok(problems)
     }
 }
 
@@ -195,7 +260,6 @@ pub struct Core {
     geometry: Geometry,
     clock: BootClock,
     has_manual_clock: bool,
-    write_timeout: Duration,
     /// The root epoch at which the segment was last seen to be in use.
     seen_epoch: AtomicU32,
     /// Shards whose holder outlasted a writer: the next writers look, but do not wait.
@@ -210,11 +274,13 @@ pub struct Core {
     detached: AtomicBool,
 }
 
+/// The sweeper does not wait for long: there is another tick.
+const SWEEP_PATIENCE: Duration = Duration::from_millis(10);
 /// How long a full file system is not asked again.
 const RESERVE_AGAIN_MS: u64 = 1000;
 
 impl Core {
-    fn new(segment: Segment, write_timeout: Duration) -> Result<Self, CacheError> {
+    fn new(segment: Segment) -> Result<Self, CacheError> {
         let geometry = Geometry::load(segment.region())?;
         let header = Header::of(segment.region());
         let epoch = header.epoch(segment.region()).load(Ordering::Acquire);
@@ -229,7 +295,6 @@ impl Core {
             geometry,
             clock: BootClock::new(),
             has_manual_clock,
-            write_timeout,
             seen_epoch: AtomicU32::new(epoch),
             waits: Waits::default(),
             notified: Notified::default(),
@@ -297,7 +362,9 @@ impl Core {
         Ok(epoch)
     }
 
-    fn check_attached(&self) -> Result<(), CacheError> {
+    /// # Errors
+    /// `Detached` once the segment was destroyed, truncated or replaced.
+    pub fn check_attached(&self) -> Result<(), CacheError> {
         if self.is_attached() { Ok(()) } else { Err(CacheError::Detached) }
     }
 
@@ -350,8 +417,8 @@ impl Core {
         }
     }
 
-    /// Takes a shard's lock, rebuilding the shard if its last owner died.
-    pub(crate) fn lock(&self, index: usize) -> Result<Locked<'_>, CacheError> {
+    /// Takes a shard's lock, waiting for a living holder at most `timeout` and rebuilding the shard if its last owner died.
+    pub(crate) fn lock(&self, index: usize, timeout: Duration) -> Result<Locked<'_>, CacheError> {
         if self.segment.is_lost() || self.detached.load(Ordering::Relaxed) {
             self.is_attached();
             return Err(CacheError::Detached);
@@ -359,7 +426,7 @@ impl Core {
         let stuck = &self.stuck[index];
         let was_stuck = stuck.load(Ordering::Relaxed);
         let mut since = None;
-        let mut patience = || was_stuck || since.get_or_insert_with(Instant::now).elapsed() >= self.write_timeout;
+        let mut patience = || was_stuck || since.get_or_insert_with(Instant::now).elapsed() >= timeout;
         let member = self.segment.member();
         let Ok(acquired) = lock::lock(self.shard(index).field(Field::Lock), member, &mut patience) else {
             stuck.store(true, Ordering::Relaxed);
@@ -405,9 +472,10 @@ impl Core {
     fn change<R>(
         &self,
         index: usize,
+        timeout: Duration,
         mut change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
     ) -> Result<R, CacheError> {
-        let mut locked = self.lock(index)?;
+        let mut locked = self.lock(index, timeout)?;
         for _ in 0..2 {
             match change(&mut locked) {
                 Ok(done) => return Ok(done),
@@ -424,57 +492,6 @@ impl Core {
             return Err(CacheError::ValueTooLarge { needed, limit: self.geometry.max_entry });
         }
         Ok(())
-    }
-
-    /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and nothing may
-    /// be evicted.
-    ///
-    /// # Errors
-    /// `ValueTooLarge`, `NoSpace`, `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
-    pub fn set(&self, key: &[u8], write: &Write<'_>) -> Result<Option<u64>, CacheError> {
-        let key = Key::new(&self.geometry, key)?;
-        self.check_size(&key, write.value.len())?;
-        self.shard(key.shard).prefetch_line(&key);
-        self.change(key.shard, |locked| locked.set(&key, write))
-    }
-
-    /// Deletes the key's entry, if its version is `version` (0: any). True if there was one.
-    ///
-    /// # Errors
-    /// `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
-    pub fn delete(&self, key: &[u8], version: u64) -> Result<bool, CacheError> {
-        let key = Key::new(&self.geometry, key)?;
-        self.change(key.shard, |locked| locked.delete(&key, version))
-    }
-
-    /// Reads and deletes in one step. If the sink refused the bytes (`Meta::copied`), nothing was deleted.
-    ///
-    /// # Errors
-    /// As for `delete`.
-    pub fn take<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<Meta>, CacheError> {
-        let key = Key::new(&self.geometry, key)?;
-        let taken = self.change(key.shard, |locked| locked.take(&key, sink))?;
-        let counter = if taken.is_some() { Counter::Hits } else { Counter::Misses };
-        self.segment.member().count(counter, 1);
-        Ok(taken)
-    }
-
-    /// Gives the key's entry a new deadline (0: none). True if there is one.
-    ///
-    /// # Errors
-    /// As for `delete`, and `NoSpace`.
-    pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<bool, CacheError> {
-        let key = Key::new(&self.geometry, key)?;
-        self.change(key.shard, |locked| locked.touch(&key, ttl_ms))
-    }
-
-    /// Adds to the number under the key and returns the sum.
-    ///
-    /// # Errors
-    /// `NotANumber`, `Overflow`, and as for `set`.
-    pub fn incr(&self, key: &[u8], by: f64, options: &Increment) -> Result<f64, CacheError> {
-        let key = Key::new(&self.geometry, key)?;
-        self.change(key.shard, |locked| locked.incr(&key, by, options))
     }
 
     /// Removes everything, at once and in one step: entries of an earlier epoch are dead.
@@ -528,22 +545,9 @@ impl Core {
         stats
     }
 
-    /// What does not add up in any structure; takes each shard's lock in turn.
-    ///
-    /// # Errors
-    /// As for a write.
-    pub fn validate(&self) -> Result<Vec<String>, CacheError> {
-        let mut problems = Vec::new();
-        for index in 0..self.geometry.shards {
-            let locked = self.lock(index)?;
-            locked.shard.validate(&mut problems);
-        }
-        Ok(problems)
-    }
-
     /// Removes dead entries in the next `lines` index lines of a shard, for the background thread.
     pub(crate) fn sweep(&self, index: usize, lines: usize) -> Result<usize, CacheError> {
-        self.change(index, |locked| Ok(locked.sweep(lines, None)?))
+        self.change(index, SWEEP_PATIENCE, |locked| Ok(locked.sweep(lines, None)?))
     }
 
     /// Registers somebody to be told of repairs, damage, detachment and waits; returns its number.

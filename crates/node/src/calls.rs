@@ -126,13 +126,13 @@ pub fn clear(id: u32) -> Result<()> {
 /// Number of entries.
 #[napi]
 pub fn size(id: u32) -> Result<f64> {
-    with(id, |cache| Ok(cache.len() as f64))
+    with(id, |cache| cache.check_attached().map(|()| cache.len() as f64))
 }
 
 /// Counts over all processes.
 #[napi]
 pub fn stats(id: u32) -> Result<BindingStats> {
-    with(id, |cache| Ok(cache.stats().into()))
+    with(id, |cache| cache.check_attached().map(|()| cache.stats().into()))
 }
 
 /// What does not add up in the segment's structures.

@@ -65,6 +65,19 @@ test('every call finds its way to the new segment', async (t) => {
   t.is((await waiting).value, 'new')
 })
 
+test('size and stats are those of the new segment, too', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const second = openCache(t, { name })
+  const child = fork(t, 'operations', { name, size: SMALL })
+  await child.next()
+  for (let i = 0; i < 10; i++) cache.set(`old${i}`, i)
+  segments.destroy(name, { force: true })
+  for (let i = 0; i < 3; i++) await child.ask(['set', `new${i}`, i])
+  t.is(cache.size, 3)
+  t.is(second.stats().entries, 3)
+})
+
 test('a key of bytes and one with U+FFFD find their way, too', (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name })
@@ -143,15 +156,18 @@ test('a file that is cut off under use crashes nobody', async (t) => {
   }
 })
 
-test('a file that is removed by hand: whoever opens the name later is not alone for long', async (t) => {
+test('a file that is removed by hand: all meet again in the segment that now has the name', async (t) => {
   const directory = temporaryDirectory(t)
   const name = segmentName(t, { directory })
   const cache = openCache(t, { name, directory })
+  const child = fork(t, 'operations', { name, directory, size: SMALL })
+  await child.next()
   cache.set('a', 'old')
   unlinkSync(segments.inspect(name, { directory })?.path ?? '')
-  t.is(cache.get('a'), 'old', 'those who have it go on')
-  const later = openCache(t, { name, directory })
-  later.set('b', 1)
-  t.is(later.get('b'), 1)
-  t.notThrows(() => cache.set('a', 'still works'))
+  t.deepEqual(await child.ask(['set', 'before they notice', 1]), { value: true })
+  await eventually('they meet', async () => {
+    cache.set('meeting', 'new')
+    return (await child.ask<Answer>(['get', 'meeting'])).value === 'new' && segments.inspect(name, { directory })
+  })
+  t.is(cache.get('meeting'), 'new')
 })

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
 import { advance } from '../lib/testing.ts'
@@ -33,6 +34,28 @@ test('of four processes that take the same keys each entry is had once', async (
   const taken = await Promise.all(children.map((child) => child.ask<string[]>('go', 30_000)))
   t.deepEqual(taken.flat().toSorted(), keys.toSorted())
   t.is(cache.size, 0)
+})
+
+test('what comes between the two steps of taking large bytes is not lost', async (t) => {
+  t.timeout(60_000)
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const takers = Array.from({ length: 3 }, () => fork(t, 'relay-taker', { name, size: SMALL }))
+  await Promise.all(takers.map((taker) => taker.next()))
+  const bytes = Buffer.alloc(100_000)
+  const relay = async (value: unknown): Promise<void> => {
+    while (!cache.add('relay', value)) await turn()
+  }
+  // Large bytes and numbers take turns: whoever was told "large" may find a number in its place, and must not eat it.
+  for (let i = 1; i <= 1500; i++) {
+    bytes.writeUInt32LE(i)
+    await relay(i % 2 === 0 ? i : bytes)
+  }
+  const ends = takers.map((taker) => taker.next<number[]>(20_000))
+  for (let i = 0; i < takers.length; i++) await relay('end')
+  const numbers = await Promise.all(ends)
+  t.is(numbers.flat().length, 1500)
+  t.is(new Set(numbers.flat()).size, 1500)
 })
 
 test('touch gives a new lifetime from now on', (t) => {

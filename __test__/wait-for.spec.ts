@@ -204,6 +204,7 @@ test('wrong options reject', async (t) => {
     { timeout: -1 },
     { timeout: 'soon' },
     { timeout: null },
+    { signal: {} },
   ]
   for (const options of wrong) {
     await t.throwsAsync(cache.waitFor('a', options as never), { instanceOf: CacheError, code: 'ERR_INVALID_ARGUMENT' })

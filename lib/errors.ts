@@ -6,6 +6,18 @@
  * never reach a user.
  */
 
+/** Statuses that are answered inside the package. */
+export const Status = {
+  /** A plain miss. */
+  None: 0,
+  /** The handle's segment was destroyed or lost: open it again and repeat the call. */
+  Detached: 100,
+  /** U+FFFD in the key: either the caller's own, or what became of a lone surrogate. Only JavaScript can tell. */
+  SuspectKey: 101,
+  /** The same of a text that is to be stored. */
+  SuspectText: 102,
+} as const
+
 /**
  * What `CacheError.code` can be.
  *
@@ -67,18 +79,6 @@ export const codeOfStatus: readonly (CacheErrorCode | undefined)[] = [
   'ERR_UNSERIALIZABLE',
   'ERR_LOCK_LOST',
 ]
-
-/** Statuses that are answered inside the package. */
-export const Status = {
-  /** A plain miss. */
-  None: 0,
-  /** The handle's segment was destroyed or lost: open it again and repeat the call. */
-  Detached: 100,
-  /** U+FFFD in the key: either the caller's own, or what became of a lone surrogate. Only JavaScript can tell. */
-  SuspectKey: 101,
-  /** The same of a text that is to be stored. */
-  SuspectText: 102,
-} as const
 
 /** `Status.Detached` as the `code` of an error that an ordinary native call throws. */
 export const DETACHED = 'ERR_DETACHED'

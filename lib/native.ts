@@ -3,11 +3,13 @@
  *
  * Two kinds of calls cross the boundary. *Raw calls* are bound to one handle, never throw and allocate nothing but their
  * result: when one returns `undefined`, `meta.status` tells why (0: a plain miss). All other calls are ordinary functions
- * that throw an `Error` whose `code` is one of the codes in `errors.ts`.
+ * that throw an `Error` whose `code` is one of the codes in `errors.ts`, or `ERR_DETACHED` on a detached handle.
  *
- * The thing to get wrong: `meta` is overwritten by every raw call of the handle, so read what you need before the next.
+ * The thing to get wrong: `meta` and `scratch` are shared by all handles of a thread and overwritten by every raw call, so
+ * read what you need before the next.
  */
-import * as addon from '#native'
+import { createRequire } from 'node:module'
+import { nativeUnavailable } from './errors.ts'
 
 /** A key as it crosses: 1 byte to 8 KiB as UTF-8 or raw bytes. */
 export type RawKey = string | Uint8Array
@@ -83,7 +85,10 @@ export interface RawCalls {
    * bytes as their length, with the bytes in `scratch` unless `meta.large` is 1. Without `flags` it is quicker.
    */
   get(key: RawKey, flags?: number): unknown
-  /** Fills `target`; returns the value's length, which may exceed the target's: then nothing was copied, try again. */
+  /**
+   * Fills `target`; returns the value's length, which may exceed the target's: then nothing was copied, try again. Bytes only:
+   * where the entry is now of another kind nothing is copied, and `MetaInt.Kind` tells; call `get` again.
+   */
   getInto(key: RawKey, target: Uint8Array, flags: number): number | undefined
   has(key: RawKey): boolean | undefined
   /** `ttl` in milliseconds, 0 for none. False: the condition did not hold, or `eviction: 'none'` and no room. */
@@ -92,7 +97,7 @@ export interface RawCalls {
   delete(key: RawKey, version: number): boolean | undefined
   /** Like `get`, and deletes in the same step. Bytes that do not fit `scratch` are left in place with `meta.large` 1. */
   take(key: RawKey, flags: number): unknown
-  /** Like `take` for large bytes: deletes only when the target was large enough. */
+  /** Like `take` for large bytes: deletes only what it copied, as `getInto` does. */
   takeInto(key: RawKey, target: Uint8Array): number | undefined
   incr(key: RawKey, by: number, init: number, ttl: number, min: number, max: number): number | undefined
   /** `ttl` 0 removes the deadline. */
@@ -208,4 +213,17 @@ export interface Native {
   segmentsDestroy(name: string, directory: string | undefined, force: boolean): boolean
 }
 
-export const native = addon as unknown as Native
+/** The addon. Where it cannot be loaded, importing this works all the same, and the first call throws. */
+export const native: Native = load()
+
+function load(): Native {
+  try {
+    // Not a static import, whose failure could not be told in our own words.
+    return createRequire(import.meta.url)('#native') as Native
+  } catch (cause) {
+    const call = (): never => {
+      throw nativeUnavailable(cause)
+    }
+    return new Proxy({} as Native, { get: () => call })
+  }
+}

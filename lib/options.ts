@@ -27,7 +27,10 @@ export interface OpenOptions {
   name: string
   /** The whole segment, which is the memory limit. Memory is taken as it fills. Default: `'64mb'`. */
   size?: Bytes | undefined
-  /** Keep the segment as a file in this folder instead of in POSIX shared memory. Not durable over a restart of the host. */
+  /**
+   * Keep the segment as a file in this folder, which must exist, instead of in POSIX shared memory. Not durable over a
+   * restart of the host.
+   */
   directory?: string | undefined
   /** Lifetime of entries that are set without one. Default: they do not expire. */
   ttl?: Duration | undefined

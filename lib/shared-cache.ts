@@ -343,8 +343,12 @@ export class SharedCache<V = unknown> implements Disposable {
    * const { value } = await cache.waitFor(`job:${id}`, { timeout: '10m' })
    */
   async waitFor(key: Key, options: WaitOptions = {}): Promise<Entry<V>> {
+    this.#live()
     const { after = 0, timeout, signal, ref = false } = options
     checkVersion(after, 'after', 0)
+    if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+      throw invalid('signal must be an AbortSignal', signal)
+    }
     const limit = timeout === undefined ? Number.POSITIVE_INFINITY : resolveTimeout(timeout, 'timeout')
     this.#listen()
     return this.#waits.wait(steadyKey(key), after, { timeout: limit, signal, ref })
@@ -544,6 +548,7 @@ export class SharedCache<V = unknown> implements Disposable {
     if (ttl > 0) return this.#store(key, payload, kind, ttl, flags, version)
     // Already over: as if it had been stored and had expired at once.
     if ((flags & SetFlag.IfAbsent) === 0) this.delete(key, version === 0 ? {} : { version })
+    else this.has(key) // there is nothing to delete, but the key may be wrong
     return false
   }
 
@@ -606,8 +611,8 @@ export class SharedCache<V = unknown> implements Disposable {
 
   /** Throws the error, or counts it and lets the read be a miss. */
   #refuse(mode: Mode, error: unknown): undefined {
-    if (mode !== 'read' || this.#options.strict || !(error instanceof CacheError) || MISTAKES.has(error.code))
-      throw error
+    const fatal = mode !== 'read' || this.#options.strict
+    if (fatal || !(error instanceof CacheError) || MISTAKES.has(error.code)) throw error
     this.#degradedReads++
     this.#listeners.emit('damage', { shard: undefined, dropped: 0, error })
   }
@@ -618,7 +623,8 @@ export class SharedCache<V = unknown> implements Disposable {
    */
   #reopen(lost: Handle, mode: Mode): Handle | undefined {
     this.#announce(lost)
-    if (mode === 'read' && this.#failure !== undefined && performance.now() < this.#failure.until) {
+    const { strict } = this.#options
+    if (mode === 'read' && !strict && this.#failure !== undefined && performance.now() < this.#failure.until) {
       return this.#refuse(mode, this.#failure.error)
     }
     let handle: Handle | undefined
@@ -649,8 +655,8 @@ export class SharedCache<V = unknown> implements Disposable {
 
   #listen(): void {
     if (this.#notified) return
-    this.#native('write', (id) => this.#setNotifier(id))
-    this.#notified = true
+    this.#notified = true // and of every handle that follows this one
+    this.#setNotifier(this.#live().id)
   }
 
   #setNotifier(id: number): void {

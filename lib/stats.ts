@@ -2,6 +2,25 @@
  * What a cache counts. All numbers but the last are of the whole segment, over all processes since it was created.
  */
 
+/** The counts of a segment that cannot be read. */
+export const NO_STATS: Omit<Stats, 'degradedReads'> = {
+  hits: 0,
+  misses: 0,
+  sets: 0,
+  deletes: 0,
+  evictions: 0,
+  expirations: 0,
+  entries: 0,
+  usedBytes: 0,
+  capacityBytes: 0,
+  reservedBytes: 0,
+  repairs: 0,
+  damaged: 0,
+  busy: 0,
+  lockWaits: 0,
+  processes: 0,
+}
+
 /** See `SharedCache.stats`. */
 export interface Stats {
   /** Reads that found an entry. */
@@ -36,23 +55,4 @@ export interface Stats {
   readonly processes: number
   /** Reads through this object that became a miss because the segment was unwell. */
   readonly degradedReads: number
-}
-
-/** The counts of a segment that cannot be read. */
-export const NO_STATS: Omit<Stats, 'degradedReads'> = {
-  hits: 0,
-  misses: 0,
-  sets: 0,
-  deletes: 0,
-  evictions: 0,
-  expirations: 0,
-  entries: 0,
-  usedBytes: 0,
-  capacityBytes: 0,
-  reservedBytes: 0,
-  repairs: 0,
-  damaged: 0,
-  busy: 0,
-  lockWaits: 0,
-  processes: 0,
 }

@@ -5,6 +5,9 @@
  * wrong: both parsers answer NaN for whatever they do not understand, so that each caller can throw its own error.
  */
 
+/** A hundred years. Nothing lives longer; it also keeps nanoseconds within 64 bits. */
+export const MAX_DURATION: Milliseconds = 100 * 365.25 * 86_400_000
+
 /** A span of time in milliseconds. */
 export type Milliseconds = number
 
@@ -25,9 +28,6 @@ export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
  * '64kb' // also '256mb', '2gb', '1.5gb'
  */
 export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
-
-/** A hundred years. Nothing lives longer; it also keeps nanoseconds within 64 bits. */
-export const MAX_DURATION: Milliseconds = 100 * 365.25 * 86_400_000
 
 const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const BYTES = { kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 }

@@ -22,7 +22,8 @@ export interface Writer {
 }
 
 const { name, size, slot, numbers, shared } = input<Writer>()
-const cache = open({ name, size })
+const cache = open({ name, size, writeTimeout: '10s' })
+const uniform = [Buffer.alloc(500_000, 'a'), Buffer.alloc(500_000, 'b')]
 process.on('disconnect', () => process.exit())
 slice()
 
@@ -49,6 +50,11 @@ function step(): void {
   if (random(2) === 0) cache.set(common, describing(common, 1 + random(1_000_000), LONGEST))
   else check(common, random(8) === 0 ? cache.take(common) : cache.get(common))
   if (random(8) === 0) cache.touch(common, '1h')
+
+  // What takes long is where a kill hits most often.
+  const large = `large${random(4)}`
+  if (random(2) === 0) cache.set(large, uniform[random(2)])
+  else checkUniform(large, cache.get(large))
 }
 
 function check(key: string, value: unknown): void {
@@ -57,6 +63,10 @@ function check(key: string, value: unknown): void {
   } catch (error) {
     say(`! ${(error as Error).message}`)
   }
+}
+
+function checkUniform(key: string, value: unknown): void {
+  if (value !== undefined && !uniform.some((bytes) => bytes.equals(value as Buffer))) say(`! ${key} is a mix`)
 }
 
 function say(line: string): void {

@@ -11,7 +11,7 @@ export interface Contender {
 }
 
 const { name, size, keys } = input<Contender>()
-const cache = open({ name, size })
+const cache = open({ name, size, writeTimeout: '10s' })
 
 receive(() => {
   const all = Array.from({ length: keys }, (_, index) => `key${index}`)

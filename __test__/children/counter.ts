@@ -11,7 +11,7 @@ export interface Counting {
 }
 
 const { name, size, times } = input<Counting>()
-const cache = open({ name, size })
+const cache = open({ name, size, writeTimeout: '10s' })
 
 receive(() => {
   for (let i = 0; i < times; i++) cache.incr('counter')

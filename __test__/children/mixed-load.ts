@@ -21,7 +21,7 @@ export interface Load {
 export type Picture = (readonly [key: string, version: number, number: number])[]
 
 const { name, size, keys, operations = Number.POSITIVE_INFINITY } = input<Load>()
-const cache = open({ name, size })
+const cache = open({ name, size, writeTimeout: '10s' })
 const newest = new Map<string, number>()
 let done = 0
 let seen = 0
@@ -39,17 +39,20 @@ function slice(): void {
 
 function step(): void {
   const key = `k${random(keys)}`
-  switch (random(8)) {
+  switch (random(10)) {
     case 0:
     case 1:
       cache.set(key, describing(key, 1 + random(1_000_000)))
       break
     case 2: {
-      const taken = random(2) === 0 ? cache.take(key) : cache.delete(key) && undefined
+      const taken = cache.take(key)
       if (taken !== undefined) numberIn(key, taken)
       break
     }
-    case 3: {
+    case 3:
+      cache.delete(key)
+      break
+    case 4: {
       const value = cache.get(key)
       if (value !== undefined) numberIn(key, value)
       break

@@ -12,7 +12,7 @@ export interface Answer {
   readonly message?: string
 }
 
-const cache = open(input<OpenOptions>())
+const cache = open({ writeTimeout: '10s', ...input<OpenOptions>() })
 const events: string[] = []
 for (const event of ['damage', 'repaired', 'detached'] as const) cache.on(event, () => events.push(event))
 

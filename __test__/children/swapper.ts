@@ -11,7 +11,7 @@ export interface Swapper {
 }
 
 const { name, size, times } = input<Swapper>()
-const cache = open<{ length: number }>({ name, size })
+const cache = open<{ length: number }>({ name, size, writeTimeout: '10s' })
 
 receive(() => {
   let refused = 0

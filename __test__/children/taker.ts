@@ -11,7 +11,7 @@ export interface Taker {
 }
 
 const { name, size, keys } = input<Taker>()
-const cache = open({ name, size })
+const cache = open({ name, size, writeTimeout: '10s' })
 
 receive(() => {
   const all = Array.from({ length: keys }, (_, index) => `key${index}`)

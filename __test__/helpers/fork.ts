@@ -6,6 +6,7 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess, Serializable, StdioOptions } from 'node:child_process'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import { within } from './eventually.ts'
@@ -19,7 +20,8 @@ export interface Exit {
 export interface ForkOptions {
   /** What is started before Node, with its arguments: `['unshare', '-pf']`. */
   wrapper?: readonly string[]
-  env?: Readonly<Record<string, string>>
+  /** A folder made by `compile`, whose program is started instead: for tests with very many children. */
+  compiled?: string
   uid?: number
   /** What becomes of standard output: shown with ours, or read by the test. */
   stdout?: 'inherit' | 'pipe'
@@ -37,15 +39,17 @@ export class Child {
   #ended: Exit | undefined
 
   constructor(program: string, input: unknown, options: ForkOptions) {
-    const file = fileURLToPath(new URL(`../children/${program}.ts`, import.meta.url))
-    const node = [process.execPath, '--import', '@oxc-node/core/register', file, JSON.stringify(input)]
+    const file =
+      options.compiled === undefined
+        ? ['--import', '@oxc-node/core/register', fileURLToPath(new URL(`../children/${program}.ts`, import.meta.url))]
+        : [join(options.compiled, '__test__', 'children', `${program}.js`)]
+    const node = [process.execPath, ...file, JSON.stringify(input)]
     const [command = '', ...args] = [...(options.wrapper ?? []), ...node]
     const stdio: StdioOptions = ['ignore', options.stdout ?? 'inherit', 'inherit', 'ipc']
     const uid = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }
     this.process = spawn(command, args, {
       stdio,
       serialization: 'advanced',
-      env: { ...process.env, ...options.env },
       ...uid,
     })
     this.process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.output += text))

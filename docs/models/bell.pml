@@ -1,20 +1,21 @@
-/* Waiting for a key: a waiter marks its slot in the key's stripe and sleeps on its slot's bell; a writer rings marked slots.
+/* Waiting for a key: a waiter marks its slot in the key's stripe and sleeps on its slot's bell; a writer rings marked
+ * slots.
  *
- * Promises: when all is quiet, nobody sleeps over a change of the key that it has not seen. Without a death no waiter needs
- * the bounded look (50 ms); a writer killed between its publish and its last wake costs each waiter one look. A slot's new
- * owner neither inherits its predecessor's mark nor loses its own: nobody rings for a process that does not wait.
+ * Promises: when all is quiet, nobody sleeps over a change of the key that it has not seen. Without a death no waiter
+ * needs the bounded look (50 ms); a writer killed between its publish and its last wake costs each waiter one look. A
+ * slot's new owner neither inherits its predecessor's mark nor loses its own: nobody rings for a process that does not
+ * wait.
  *
- * WRITERS processes change the key WRITES times each and may be killed at any step.
- * WAITERS processes wait WAITS times each; each may be killed at any step, also asleep, and may get a
- * successor in its slot. DEATHS in all.
+ * WRITERS processes change the key WRITES times each and may be killed at any step. WAITERS processes wait WAITS times
+ * each; each may be killed at any step, also asleep, and may get a successor in its slot. DEATHS in all.
  *
- * Abstracted: the key is a counter and a wait is for any change of it; the writers are not serialised by the shard's lock,
- * which allows more; a waiter is one thread (watcher.pml has the callers and the watcher of one process); the clock is
- * `awake`: a look happens when nobody else can move (EARLY_TICKS: at any moment). One would expect the wake itself to carry
- * the news: it does not, it may come before the sleep. The bump carries it, because the sleep compares the bell with the
- * value loaded before the key was looked at.
+ * Abstracted: the key is a counter and a wait is for any change of it; the writers are not serialised by the shard's
+ * lock, which allows more; a waiter is one thread (watcher.pml has the callers and the watcher of one process); the
+ * clock is `awake`: a look happens when nobody else can move (EARLY_TICKS: at any moment). One would expect the wake
+ * itself to carry the news: it does not, it may come before the sleep. The bump carries it, because the sleep compares
+ * the bell with the value loaded before the key was looked at.
  *
- * Broken variants, each of which must be reported (with the smallest setting that shows it):
+ * Broken variants, each of which must be reported:
  *   LATE_BELL      the waiter loads its bell after it has looked at the key
  *   NO_RECHECK     the waiter does not look at the key again after marking
  *   LATE_MARK      the waiter marks its slot after it has looked at the key

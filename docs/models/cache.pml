@@ -1,17 +1,20 @@
 /* One key of the cache: its index word, the entries that the word may name, and everybody who reads and writes it.
  *
- * Promises: a reader, holding nothing, never returns a torn value, never one older than a value that was acknowledged before
- * it began, and never one older than any finished read returned; the same holds for a near copy, which is believed while
- * the index word's generation is unchanged; a writer always finds room for its new entry. A word names units in use.
+ * Promises: a reader, holding nothing, never returns a torn value, never one older than a value that was acknowledged
+ * before it began, and never one older than any finished read returned; the same holds for a near copy, which is
+ * believed while the index word's generation is unchanged; a writer always finds room for its new entry. A word names
+ * units in use.
  *
- * WRITERS processes replace the key (with DELETES, or empty its word) WRITES times each under one lock. KILLS of them are
- * killed before any store, also inside the rebuild that a dead owner's successor runs. READERS read READS times each.
+ * WRITERS processes replace the key (with DELETES, or empty its word) WRITES times each under one lock. KILLS of them
+ * are killed before any store, also inside the rebuild that a dead owner's successor runs. READERS read READS times
+ * each.
  *
  * Abstracted: an entry is two payload words, torn when they differ; the space has one unit more than entries, so a leak
- * shows at once; the lock is one step (lock.pml has the real one) and an acknowledgement is the unlock. One would expect
- * the derived free list to be protected too: it is not, a dead owner leaves it wrong, and only the rebuild makes it right.
+ * shows at once; the lock is one step (lock.pml has the real one) and an acknowledgement is the unlock. One would
+ * expect the derived free list to be protected too: it is not, a dead owner leaves it wrong, and only the rebuild makes
+ * it right.
  *
- * Broken variants, each of which must be reported (with the smallest setting that shows it):
+ * Broken variants, each of which must be reported:
  *   NO_RECHECK     a reader trusts its copy without loading the word again
  *   NO_GENERATION  replacing keeps the generation
  *   NO_REBUILD     a dead owner's lock is taken as it is

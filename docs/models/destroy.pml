@@ -1,29 +1,32 @@
 /* Opening a segment by its name, destroying it, and what attached handles believe meanwhile.
  *
- * Promises: no write is acknowledged, and no read answered, by a segment that is unlinked; so no two handles use different
- * segments under one name without one of them noticing at its next operation. Only the inode that was checked is unlinked.
- * A destroyer killed half way blocks nobody and costs a handle at most one detachment.
+ * Promises: no write is acknowledged, and no read answered, by a segment that is unlinked; so no two handles use
+ * different segments under one name without one of them noticing at its next operation. Only the inode that was checked
+ * is unlinked. A destroyer killed half way blocks nobody and costs a handle at most one detachment.
  *
- * PROCESSES processes open and then do OPERATIONS operations each, any of write, read and destroy; DESTROYS destructions
- * and DEATHS deaths at any step in all; BUSY destroyers give up waiting for the shard's lock. Gates and shard locks of the dead are dropped (lock.pml has the real lock).
+ * PROCESSES processes open and then do OPERATIONS operations each, any of write, read and destroy; DESTROYS
+ * destructions and DEATHS deaths at any step in all; BUSY destroyers give up waiting for the shard's lock. Gates and
+ * shard locks of the dead are dropped (lock.pml has the real lock).
  *
- * Abstracted: a segment has one shard; creating under a private name and publishing it is one step, as the rename is; bounded
- * waits are waits. One would expect the state alone to tell a handle that its segment is gone: readers look at it only
- * when the epoch differs from the one they attached with, so an opener must load its epoch while it still holds the gate.
+ * Abstracted: a segment has one shard; creating under a private name and publishing it is one step, as the rename is;
+ * bounded waits are waits. One would expect the state alone to tell a handle that its segment is gone. But readers look
+ * at it only when the epoch differs from the one they know: an opener must load its epoch while it still holds the
+ * gate, or know none, so that its first read looks (FIRST_LOOK).
  *
- * Broken variants, each of which must be reported (with the smallest setting that shows it):
- *   NO_GATE        openers do not hold the gate
- *   EARLY_RELEASE  an opener releases the gate before it loads its epoch
+ * Broken variants, each of which must be reported:
+ *   NO_GATE          openers do not hold the gate
+ *   EARLY_RELEASE    an opener releases the gate before it loads its epoch
  *   ONE_DESCRIPTION  two openers lock the gate through one file description: the first to leave drops it for both
- *   NO_CHECK       an opener does not check, under the gate, that the name means this inode and that it is alive
- *   BLIND_UNLINK   destroy does not check, under the gate, that the name still means its inode
- *   NO_PASS        destroy unlinks without passing through the shard's lock
- *   LATE_STATE     destroy passes through the shard's lock before it sets the state
- *   EARLY_UNLINK   destroy unlinks before it sets the state
- *   NO_EPOCH       destroy does not bump the epoch
- *   EARLY_EPOCH    destroy bumps the epoch before it sets the state
- *   NO_FINISH      an opener takes a segment that a dead destroyer left behind for a living one
- *   EARLY_LOOK     a writer looks at the state before it has the shard's lock
+ *   NO_CHECK         an opener does not check, under the gate, that the name means this inode and that it is alive
+ *   NO_FINISH        an opener takes a segment that a dead destroyer left behind for a living one
+ *   HALF_FINISH      an opener unlinks what a dead destroyer left behind, and does nothing of the rest
+ *   BLIND_UNLINK     destroy does not check, under the gate, that the name still means its inode
+ *   NO_PASS          destroy unlinks without passing through the shard's lock
+ *   LATE_STATE       destroy passes through the shard's lock before it sets the state
+ *   EARLY_UNLINK     destroy unlinks before it sets the state
+ *   NO_EPOCH         destroy does not bump the epoch
+ *   EARLY_EPOCH      destroy bumps the epoch before it sets the state
+ *   EARLY_LOOK       a writer looks at the state before it has the shard's lock
  */
 #ifndef PROCESSES
 #define PROCESSES 3
@@ -41,6 +44,7 @@
 #define BUSY 1
 #endif
 
+#define NO_EPOCH_YET 255         /* equals none */
 #define SEGMENTS (DESTROYS + 2)  /* 0 means none; each destruction makes room for one more */
 
 byte name = 0;                   /* the inode that the name means */
@@ -108,7 +112,11 @@ open:
 #ifdef EARLY_RELEASE
   STEP leave_gate() END;
 #endif
+#ifdef FIRST_LOOK
+  STEP mine = NO_EPOCH_YET END;
+#else
   STEP mine = epoch[s] END;
+#endif
 #ifndef EARLY_RELEASE
   STEP leave_gate() END;
 #endif
@@ -151,6 +159,9 @@ destroy:
 #ifndef BLIND_UNLINK
   STEP if :: name != s -> exclusive[s] = 0; goto destroyed_by_another :: else fi END;
 #endif
+#ifdef HALF_FINISH
+  if :: finishes -> goto unlink :: else fi;
+#endif
 #ifdef EARLY_UNLINK
   STEP assert(name == s); unlinked[s] = true; name = 0 END;
 #endif
@@ -175,6 +186,9 @@ destroy:
   :: WHEN(lock[s] == 0) lock[s] = p + 1 END
   fi;
   STEP lock[s] = 0 END;
+#endif
+#ifdef HALF_FINISH
+unlink:
 #endif
 #ifndef EARLY_UNLINK
   STEP assert(name == s); unlinked[s] = true; name = 0 END;

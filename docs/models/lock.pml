@@ -1,20 +1,20 @@
 /* The lock of one shard: a futex word that names its owner, and leases that the kernel drops when a process ends.
  *
- * Promises: never two owners among the living, so a living owner, stopped or not, is never robbed; data that a dead owner
- * or a panic left half written is repaired before anybody uses it; nobody is left asleep, and each death costs the sleepers
- * at most one bounded sleep: without a death every wake arrives by itself.
+ * Promises: never two owners among the living, so a living owner, stopped or not, is never robbed; data that a dead
+ * owner or a panic left half written is repaired before anybody uses it; nobody is left asleep, and each death costs
+ * the sleepers at most one bounded sleep: without a death every wake arrives by itself.
  *
- * N processes, each in a slot of its own, take the lock ROUNDS times. DEATHS of them may be killed at any step, also asleep,
- * while attaching and inside the repair; a successor in the dead one's slot may come (and take the lock or stay idle), or
- * not. PANICS owners unwind and leave the reserved suspect word. STOPS of them stop for good. BUSY deadlines pass.
- * SIBLING gives process 0 a second thread, which has the same slot and dies with it.
+ * N processes, each in a slot of its own, take the lock ROUNDS times. DEATHS of them may be killed at any step, also
+ * asleep, while attaching and inside the repair; a successor in the dead one's slot may come (and take the lock or stay
+ * idle), or not. PANICS owners unwind and leave the reserved suspect word. STOPS of them stop for good. BUSY deadlines
+ * pass. SIBLING gives process 0 a second thread, which has the same slot and dies with it.
  *
- * Abstracted: a compare-exchange that fails is a look; the short spin is one look; the protected data is one bit; the clock
- * is `awake`: a bounded sleep ends when nobody else can move (EARLY_TICKS: at any moment). Generations do not wrap:
- * a reader would expect the lease alone to say who is dead, yet a successor's lease hides its predecessor's death, and only
- * the generation in the word tells the two apart.
+ * Abstracted: a compare-exchange that fails is a look; the short spin is one look; the protected data is one bit; the
+ * clock is `awake`: a bounded sleep ends when nobody else can move (EARLY_TICKS: at any moment). Generations do not
+ * wrap. One would expect the lease alone to say who is dead, yet a successor's lease hides its predecessor's death, and
+ * only the generation in the word tells the two apart.
  *
- * Broken variants, each of which must be reported (with the smallest setting that shows it):
+ * Broken variants, each of which must be reported:
  *   NO_GENERATION   the word names the slot alone; a successor looks first whether it inherits the lock
  *   EARLY_USE       a successor uses the lock before it bumps its slot's generation
  *   EARLY_BUMP      a successor bumps the generation of a slot before it has the slot's lease

@@ -1,19 +1,20 @@
-/* Invalidating a tag: one clock for the segment, one record per tag (or the floor), near copies that depend on the clock.
+/* Invalidating a tag: one clock for the segment, one record per tag (or the floor), near copies that depend on the
+ * clock.
  *
  * Promises: once an invalidation is acknowledged, nobody gets a value whose making began before it, from the segment or
- * from a near copy; a value that began after the last invalidation began is not dead on arrival; no near copy outlives an
- * entry that the segment calls dead. The latter two also where an invalidator was killed at any step, and for good.
+ * from a near copy; a value that began after the last invalidation began is not dead on arrival; no near copy outlives
+ * an entry that the segment calls dead. The latter two also where an invalidator was killed at any step, and for good.
  *
- * INVALIDATORS processes invalidate the tag once each under the tag lock, by its record or, when the table is full, by the
- * floor; DEATHS of them are killed. SETTERS store SETS values each (the stamp is taken when the value begins to be made).
- * READERS read READS times each, with a near copy.
+ * INVALIDATORS processes invalidate the tag once each under the tag lock, by its record or, when the table is full, by
+ * the floor; DEATHS of them are killed. SETTERS store SETS values each (the stamp is taken when the value begins to be
+ * made). READERS read READS times each, with a near copy.
  *
- * Abstracted: one key, one tag; publishing an entry and reading one are single steps (cache.pml), the tag lock is one step
- * (lock.pml). One would expect a near copy to be safe when the clock has not moved since before the entry was read: not if
- * an invalidator was killed between its record and its second advance. So the clock is odd while somebody invalidates, and
- * what was read under an odd clock is not kept.
+ * Abstracted: one key, one tag; publishing an entry and reading one are single steps (cache.pml), the tag lock is one
+ * step (lock.pml). One would expect a near copy to be safe when the clock has not moved since before the entry was
+ * read: not if an invalidator was killed between its record and its second advance. So the clock is odd while somebody
+ * invalidates, and what was read under an odd clock is not kept.
  *
- * Broken variants, each of which must be reported (with the smallest setting that shows it):
+ * Broken variants, each of which must be reported:
  *   ODD_NEAR       near copies are kept whether the clock is odd or even
  *   NO_SECOND      the same, and the clock is not advanced after the record; no death is needed
  *   LATE_ADVANCE   the record is stored before the clock is advanced

@@ -1,21 +1,28 @@
-/* Waiting inside one process: callers on several threads register waits, one watcher thread sleeps on the process's bell.
+/* Waiting inside one process: callers on several threads register waits, one watcher thread sleeps on the process's
+ * bell.
  *
- * Promises: when all is quiet, no caller waits for a change that has happened, and the slot is marked exactly while somebody
- * waits. Without a writer's death nobody needs the bounded look, and a death costs one look.
+ * Promises: when all is quiet, no caller waits for a change that has happened, and the slot is marked exactly while
+ * somebody waits. Without a writer's death nobody needs the bounded look, and a death costs one, although that look
+ * looks at the keys only if the count of writes has moved or a writer is in the middle of one.
  *
- * CALLERS threads wait WAITS times each for a change of one key, and may give up (GIVE_UPS) at any moment. WRITERS other
- * processes change the key once each; DEATHS of them are killed at any step.
+ * CALLERS threads wait WAITS times each for a change of one key, and may give up (GIVE_UPS) at any moment. WRITERS
+ * other processes change the key once each, under one lock; DEATHS of them are killed at any step.
  *
- * Abstracted: a registry that is changed and scanned under a mutex private to the process, so one step each; the mark is
- * changed under that mutex too; how several slots share a stripe is bell.pml's. One would expect registering and marking to
- * be enough: the watcher may already be asleep without a bound, because nobody waited when it lay down. So whoever registers
- * rings the own bell.
+ * Abstracted: a registry that is changed and scanned under a mutex private to the process, so one step each; the mark
+ * is changed under that mutex too; several slots are bell.pml's, the lock is lock.pml's; a bounded look happens when
+ * nobody else can move. One would expect registering and marking to be enough: the watcher may already be asleep
+ * without a bound, because nobody waited when it lay down. So whoever registers rings the own bell.
  *
- * Broken variants, each of which must be reported (with the smallest setting that shows it):
+ * Broken variants, each of which must be reported:
  *   NO_KICK       a caller registers and marks, and does not ring its own watcher
- *   OWN_LOOK      instead of ringing, the caller looks at the key itself; a later death finds the watcher without a bound
+ *   OWN_LOOK      instead of ringing, the caller looks at the key itself; a death finds the watcher without a bound
  *   KICK_FIRST    a caller rings its watcher before it registers
  *   LATE_BELL     the watcher loads the bell after it has scanned the registry
+ *   EARLY_RUNG    the watcher takes the stripes that rang before it loads the bell
+ *   LATE_RUNG     a writer bumps the bell before it notes the stripe
+ *   NO_QUIET      the bounded look goes by the count of writes alone, also while a writer is in the middle of one
+ *   EARLY_QUIET   it looks whether a writer is in the middle of one before it counts
+ *   LATE_COUNT    it counts after it has looked at the keys
  *   UNMARK_ALL    whoever stops waiting clears the mark though others wait
  *   LATE_UNMARK   the mark is cleared after the mutex is released
  */
@@ -23,7 +30,7 @@
 #define CALLERS 2
 #endif
 #ifndef WAITS
-#define WAITS 2
+#define WAITS 1
 #endif
 #ifndef WRITERS
 #define WRITERS 2
@@ -34,9 +41,20 @@
 #ifndef GIVE_UPS
 #define GIVE_UPS 1
 #endif
+#if CALLERS > 2
+#error "the scan and the promise are written out for two callers"
+#endif
+
+#define FREE 0
+#define HELD 1
+#define DEAD 2                   /* held, and the owner was killed */
+#define UNKNOWN 255              /* a count of writes that equals none */
 
 byte key = 0;
+byte writes = 0;                 /* the shard's sequence; it moves before the key does */
+byte lock = FREE;
 bool mark = false;
+bool rung = false;               /* the key's stripe, among those that rang */
 byte bell = 0;
 bool asleep = false;             /* the watcher, in the bell's futex queue */
 bool bounded = false;            /* the watcher saw somebody waiting when it lay down */
@@ -50,14 +68,16 @@ bool owed = false;               /* a writer was killed between its publish and 
 byte deaths = DEATHS;
 byte give_ups = GIVE_UPS;
 
-#if CALLERS > 2
-#error "the scan and the promise are written out for two callers"
-#endif
+#if CALLERS > 1
 #define WAITED (waiting[0] || waiting[1])
-#define SERVED(i) (!waiting[i] || known[i] == key)
+#define SERVED (!(waiting[0] && known[0] != key) && !(waiting[1] && known[1] != key))
+#else
+#define WAITED waiting[0]
+#define SERVED !(waiting[0] && known[0] != key)
+#endif
 inline rest() {
   awake--;
-  assert(awake > 0 || (owed && bounded) || (SERVED(0) && SERVED(1)));
+  assert(awake > 0 || (owed && bounded) || SERVED);
   assert(awake > 0 || mark == WAITED)
 }
 
@@ -82,6 +102,12 @@ inline unmark_late() {
 #endif
 }
 
+inline kick() {
+  rung = true;
+  bell++;
+  atomic { wake_watcher() }
+}
+
 proctype caller(byte c) {
   byte waits = WAITS;
 #ifdef LATE_UNMARK
@@ -92,17 +118,15 @@ proctype caller(byte c) {
      waits--;
      known[c] = key;
 #ifdef KICK_FIRST
-     bell++;
-     atomic { wake_watcher() }
+     kick();
 #endif
-     atomic { waiting[c] = true; mark = true }
+     atomic { waiting[c] = true; mark = true }       /* a full fence follows */
 #ifdef OWN_LOOK
      atomic { if :: waiting[c] && key != known[c] -> waiting[c] = false; unmark(); goto next :: else fi }
 #elif !defined(NO_KICK) && !defined(KICK_FIRST)
-     bell++;                     /* a full fence lies between the mark and this */
-     atomic { wake_watcher() }
+     kick();
 #endif
-     atomic { rest() };          /* if it is told already, that has been counted */
+     atomic { rest() }           /* if it is told already, that has been counted */
 end_waiting:
      if
      :: atomic { told[c] -> told[c] = false }
@@ -115,22 +139,74 @@ next:
   atomic { rest() }
 }
 
+/* One caller's part of a scan; who is told is awake again. */
+inline tell(c) { if :: waiting[c] && known[c] != key -> waiting[c] = false; told[c] = true; awake++ :: else fi }
+
+inline count() {
+#ifdef EARLY_QUIET
+  quiet = (lock == FREE);
+  sum = writes
+#else
+  sum = writes;
+#ifdef NO_QUIET
+  quiet = true
+#else
+  quiet = (lock == FREE)
+#endif
+#endif
+}
+
 proctype watcher() {
   byte b = 0;
+  byte last = 0;                 /* the count of writes at the last bounded look */
+  byte sum = 0;
+  bool quiet = false;
+  bool due = false;
+  bool looks = false;
 #ifdef LATE_UNMARK
   bool unmarks = false;
 #endif
+
 look:
-#ifndef LATE_BELL
+#ifdef EARLY_RUNG
+  atomic { looks = rung; rung = false }
+#endif
+#if !defined(LATE_BELL)
   b = bell;
 #endif
-  atomic {                       /* one scan under the mutex; a caller that is told is awake again */
-    if :: waiting[0] && known[0] != key -> waiting[0] = false; told[0] = true; awake++ :: else fi;
-    if :: waiting[1] && known[1] != key -> waiting[1] = false; told[1] = true; awake++ :: else fi;
-    unmark();
-    bounded = WAITED
-  }
-  unmark_late();
+#ifndef EARLY_RUNG
+  atomic { looks = rung; rung = false }
+#endif
+  if
+  :: WAITED ->
+     if :: due = true :: true fi;          /* the last bounded look may be long ago */
+     if
+     :: due ->
+        count();
+        atomic {
+          if :: !quiet || sum != last -> looks = true :: else fi;
+          if :: quiet -> last = sum :: else -> last = UNKNOWN fi
+        }
+     :: else
+     fi;
+     if
+     :: atomic {
+          looks ->
+          tell(0);
+#if CALLERS > 1
+          tell(1);
+#endif
+          unmark()
+        }
+     :: else
+     fi;
+#ifdef LATE_COUNT
+     if :: due -> count(); if :: quiet -> last = sum :: else -> last = UNKNOWN fi :: else fi;
+#endif
+     unmark_late()
+  :: else
+  fi;
+  atomic { due = false; looks = false; quiet = false; sum = 0; bounded = WAITED }
 #ifdef LATE_BELL
   b = bell;
 #endif
@@ -143,27 +219,46 @@ look:
 end_asleep:
   if
   :: atomic { !asleep -> goto look }
-  :: atomic { asleep && bounded && owed && awake == 0 -> owed = false; asleep = false; awake++; goto look }
+  :: atomic { asleep && bounded && owed && awake == 0 -> owed = false; due = true; asleep = false; awake++; goto look }
   fi
 }
 
-#define KILLED :: atomic { deaths > 0 -> deaths--; owed = owed || ringing; ringing = false; goto dead }
 #define STEP if KILLED :: atomic { true ->
 #define END } fi
+#define KILLED :: atomic {               \
+    deaths > 0 ->                        \
+    deaths--;                            \
+    owed = owed || rings;                \
+    if :: holds -> lock = DEAD :: else fi; \
+    rings = false;                       \
+    holds = false;                       \
+    goto dead                            \
+  }
 
 proctype writer() {
-  bool ringing = false;          /* ghost: published, and not done with waking */
-  bool rings = false;
-  STEP key++; ringing = true END;
-  STEP rings = mark END;
+  bool holds = false;
+  bool rings = false;            /* ghost: published, and not done with waking */
+  bool marked = false;
+  STEP skip END;
+  atomic { lock != HELD -> lock = HELD; holds = true }
+  STEP writes++ END;
+  STEP key++; rings = true END;            /* the publish; a full fence follows */
+  STEP marked = mark END;
+  STEP lock = FREE; holds = false END;
   if
-  :: rings ->
+  :: marked ->
+#ifdef LATE_RUNG
      STEP bell++ END;
+     STEP rung = true END;
+#else
+     STEP rung = true END;
+     STEP bell++ END;
+#endif
      STEP wake_watcher() END
   :: else
   fi;
 dead:
-  atomic { rest() }
+  atomic { rings = false; marked = false; rest() }
 }
 
 init {

@@ -12,7 +12,7 @@ use crate::key::Key;
 use crate::locked::{Fault, Increment, Locked, Write};
 use crate::read::{Meta, Sink};
 use crate::recover::Scratch;
-use crate::segments::segment_file;
+use crate::segments::{segment_file, through_locks};
 use crate::service::{Listener, Listeners as Notified, Notice, Service};
 use crate::shard::{Count, Field, ShardView};
 use crate::waits::Waits;
@@ -145,7 +145,7 @@ impl Cache {
         let identity = Geometry::identity();
         let mut opened = Opened::Attached;
         let segment = loop {
-            match file.attach(identity) {
+            match file.attach(identity, &through_locks) {
                 Ok(segment) => break segment,
                 Err(ShmError::NotFound) => {}
                 Err(error) => return Err(error.into()),
@@ -191,7 +191,10 @@ impl Cache {
     /// As for `delete`.
     pub fn take<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<Meta>, CacheError> {
         let key = Key::new(self.geometry(), key)?;
-        let taken = self.change(key.shard, self.write_timeout, |locked| locked.take(&key, sink))?;
+        // A miss needs no lock: whoever polls a queue of keys holds nobody up.
+        let there = self.version_of(key.bytes)?.is_some();
+        let taken =
+            if there { self.change(key.shard, self.write_timeout, |locked| locked.take(&key, sink))? } else { None };
         let counter = if taken.is_some() { Counter::Hits } else { Counter::Misses };
         self.segment.member().count(counter, 1);
         Ok(taken)
@@ -262,8 +265,9 @@ pub struct Core {
     has_manual_clock: bool,
     /// The root epoch at which the segment was last seen to be in use.
     seen_epoch: AtomicU32,
-    /// Shards whose holder outlasted a writer: the next writers look, but do not wait.
-    stuck: Vec<AtomicBool>,
+    /// How many milliseconds a shard's holder has outlasted a writer: the next writers who would not wait longer look, but
+    /// do not wait.
+    stuck: Vec<AtomicU64>,
     /// Shards in which a reader met damage.
     damaged: Vec<AtomicBool>,
     /// When (boot milliseconds) a shard's last reservation failed.
@@ -283,19 +287,20 @@ impl Core {
     fn new(segment: Segment) -> Result<Self, CacheError> {
         let geometry = Geometry::load(segment.region())?;
         let header = Header::of(segment.region());
-        let epoch = header.epoch(segment.region()).load(Ordering::Acquire);
+        // The gate is open again: the segment may be destroyed by now. So the first read looks.
+        let never_seen = header.epoch(segment.region()).load(Ordering::Acquire).wrapping_sub(1);
         let has_manual_clock = header.manual_clock(segment.region()).load(Ordering::Relaxed) != 0;
-        let flags = || (0..geometry.shards).map(|_| AtomicBool::new(false)).collect();
+        let numbers = || (0..geometry.shards).map(|_| AtomicU64::new(0)).collect();
         Ok(Self {
-            stuck: flags(),
-            damaged: flags(),
-            full_since: (0..geometry.shards).map(|_| AtomicU64::new(0)).collect(),
+            stuck: numbers(),
+            damaged: (0..geometry.shards).map(|_| AtomicBool::new(false)).collect(),
+            full_since: numbers(),
             scratch: Mutex::new(Scratch::new(&geometry)),
             segment,
             geometry,
             clock: BootClock::new(),
             has_manual_clock,
-            seen_epoch: AtomicU32::new(epoch),
+            seen_epoch: AtomicU32::new(never_seen),
             waits: Waits::default(),
             notified: Notified::default(),
             detached: AtomicBool::new(false),
@@ -357,7 +362,12 @@ impl Core {
         let epoch = self.root_epoch();
         if epoch != self.seen_epoch.load(Ordering::Relaxed) {
             self.check_attached()?;
-            self.seen_epoch.store(epoch, Ordering::Relaxed);
+            // SeqCst: pairs with `detach`. Either this sees that the segment is gone, or `detach` overwrites this.
+            self.seen_epoch.store(epoch, Ordering::SeqCst);
+            if self.detached.load(Ordering::SeqCst) {
+                self.seen_epoch.store(epoch.wrapping_sub(1), Ordering::Relaxed);
+                return Err(CacheError::Detached);
+            }
         }
         Ok(epoch)
     }
@@ -368,23 +378,36 @@ impl Core {
         if self.is_attached() { Ok(()) } else { Err(CacheError::Detached) }
     }
 
+    /// # Errors
+    /// `Detached` when the file was truncated under us.
+    #[inline]
+    pub(crate) fn check_not_lost(&self) -> Result<(), CacheError> {
+        if self.segment.is_lost() { self.check_attached() } else { Ok(()) }
+    }
+
     /// False once the segment was destroyed, truncated or replaced: open again.
     pub fn is_attached(&self) -> bool {
         let fine = !self.detached.load(Ordering::Relaxed)
             && !self.segment.is_lost()
             && Header::of(self.segment.region()).state(self.segment.region()) == State::Ready;
-        if !fine && !self.detached.swap(true, Ordering::Relaxed) {
-            // From here on every read and write asks again, and is told.
-            self.seen_epoch.store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
-            self.notified.tell(Notice::Detached);
+        if !fine {
+            self.detach();
         }
         fine
     }
 
     /// To be called now and then: notices that the name means another file, which no epoch tells.
     pub(crate) fn look_at_name(&self) {
-        if !self.segment.is_still_named() && !self.detached.swap(true, Ordering::Relaxed) {
-            self.seen_epoch.store(self.root_epoch().wrapping_sub(1), Ordering::Relaxed);
+        if !self.segment.is_still_named() {
+            self.detach();
+        }
+    }
+
+    /// From here on every read and write asks again, and is told.
+    fn detach(&self) {
+        // SeqCst: pairs with `epoch`.
+        if !self.detached.swap(true, Ordering::SeqCst) {
+            self.seen_epoch.store(self.root_epoch().wrapping_sub(1), Ordering::SeqCst);
             self.notified.tell(Notice::Detached);
         }
     }
@@ -424,19 +447,21 @@ impl Core {
             return Err(CacheError::Detached);
         }
         let stuck = &self.stuck[index];
-        let was_stuck = stuck.load(Ordering::Relaxed);
+        let outlasted = stuck.load(Ordering::Relaxed);
+        let patience_ms = (timeout.as_millis() as u64).max(1);
+        let was_stuck = outlasted >= patience_ms;
         let mut since = None;
         let mut patience = || was_stuck || since.get_or_insert_with(Instant::now).elapsed() >= timeout;
         let member = self.segment.member();
         let Ok(acquired) = lock::lock(self.shard(index).field(Field::Lock), member, &mut patience) else {
-            stuck.store(true, Ordering::Relaxed);
+            stuck.fetch_max(patience_ms, Ordering::Relaxed);
             member.count(Counter::Busy, 1);
             return Err(CacheError::Busy(format!(
                 "shard {index} is held by a live process that is stopped or slower than writeTimeout"
             )));
         };
-        if was_stuck {
-            stuck.store(false, Ordering::Relaxed);
+        if outlasted != 0 {
+            stuck.store(0, Ordering::Relaxed);
         }
         let mut locked = self.guard(index);
         if acquired == Acquired::Suspect || self.damaged[index].swap(false, Ordering::Relaxed) {
@@ -476,14 +501,24 @@ impl Core {
         mut change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
     ) -> Result<R, CacheError> {
         let mut locked = self.lock(index, timeout)?;
-        for _ in 0..2 {
-            match change(&mut locked) {
-                Ok(done) => return Ok(done),
-                Err(Fault::Error(error)) => return Err(error),
-                Err(Fault::Damaged) => locked.rebuild(),
-            }
+        let mut result = change(&mut locked);
+        if let Err(Fault::Damaged) = result {
+            locked.rebuild();
+            result = change(&mut locked);
         }
-        Err(CacheError::Corrupt(format!("shard {index} contradicts itself again after a rebuild")))
+        if let Err(Fault::Damaged) = result {
+            locked.rebuild();
+        }
+        if self.segment.is_lost() {
+            // All this may have happened in zeros that no other process sees.
+            drop(locked);
+            self.detach();
+            return Err(CacheError::Detached);
+        }
+        result.map_err(|fault| match fault {
+            Fault::Error(error) => error,
+            Fault::Damaged => CacheError::Corrupt(format!("shard {index} contradicts itself again after a rebuild")),
+        })
     }
 
     fn check_size(&self, key: &Key<'_>, value: usize) -> Result<(), CacheError> {
@@ -586,15 +621,18 @@ pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
     let epoch = Header::of(region).epoch(region).load(Ordering::Acquire);
     for index in 0..geometry.shards {
         let shard = ShardView { region, geometry, index };
-        let count = |count| shard.count(count).load(Ordering::Relaxed);
         let unit = crate::geometry::UNIT as u64;
         let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64);
-        stats.sets += count(Count::Sets);
-        stats.deletes += count(Count::Deletes);
-        stats.evictions += count(Count::Evictions);
-        stats.expirations += count(Count::Expirations);
-        stats.repairs += count(Count::Repairs);
-        stats.damaged += count(Count::Damaged);
+        for (sum, count) in [
+            (&mut stats.sets, Count::Sets),
+            (&mut stats.deletes, Count::Deletes),
+            (&mut stats.evictions, Count::Evictions),
+            (&mut stats.expirations, Count::Expirations),
+            (&mut stats.repairs, Count::Repairs),
+            (&mut stats.damaged, Count::Damaged),
+        ] {
+            *sum = sum.wrapping_add(shard.count(count).load(Ordering::Relaxed));
+        }
         stats.reserved_bytes += reserved * unit;
         stats.used_bytes += reserved.saturating_sub(1).saturating_sub(u64::from(shard.get(Field::Free))) * unit;
         if shard.get(Field::CountEpoch) == epoch {

@@ -27,6 +27,9 @@ pub(crate) const CHAINED: u8 = 2;
 /// The key was given as bytes, not as a string.
 pub(crate) const BINARY_KEY: u8 = 4;
 
+/// No shard counts so far; what says more is damaged. A damaged sequence has as much again above it.
+pub(crate) const LAST_VERSION: u64 = 1 << 53;
+
 pub(crate) const RUNS_PER_EXTENT: usize = 7;
 const RUN: usize = 40;
 const POSITION: usize = 48;
@@ -176,37 +179,59 @@ pub(crate) fn pieces(
         each(start + from, len);
         return Ok(());
     }
+    if len == 0 {
+        return Ok(());
+    }
     let (mut skip, mut left) = (from, len);
-    runs(shard, head, |run| {
+    let walked = runs(shard, head, |run| {
         let start = shard.run_offset(run)?;
         let bytes = run.count as usize * UNIT;
         if skip >= bytes {
             skip -= bytes;
-        } else if left > 0 {
-            let piece = (bytes - skip).min(left);
-            each(start + skip, piece);
-            left -= piece;
-            skip = 0;
+            return Ok(());
         }
-        Ok(())
-    })?;
-    if left == 0 { Ok(()) } else { Err(Damaged) }
+        let piece = (bytes - skip).min(left);
+        each(start + skip, piece);
+        left -= piece;
+        skip = 0;
+        if left == 0 { Err(Stop::Enough) } else { Ok(()) }
+    });
+    if walked == Err(Stop::Enough) { Ok(()) } else { Err(Damaged) }
 }
 
-/// Calls `each` with every run of the body.
-pub(crate) fn runs(
+/// Why a walk along runs ended before the last one.
+#[derive(PartialEq, Eq)]
+enum Stop {
+    Enough,
+    Damaged,
+}
+
+impl From<Damaged> for Stop {
+    fn from(_: Damaged) -> Self {
+        Self::Damaged
+    }
+}
+
+/// Calls `each` with every run of the body; together they have no more units than the space, whatever the extents say.
+pub(crate) fn runs<E: From<Damaged>>(
     shard: ShardView<'_>,
     head: &Head,
-    mut each: impl FnMut(Run) -> Result<(), Damaged>,
-) -> Result<(), Damaged> {
+    mut each: impl FnMut(Run) -> Result<(), E>,
+) -> Result<(), E> {
     if head.flags & CHAINED == 0 {
         return each(head.run);
     }
     let mut left = head.run.count as usize;
+    let mut units = shard.geometry.units;
     extents(shard, head, |extent| {
         let words = shard.unit_words(extent)?;
         for word in words.iter().take(RUNS_PER_EXTENT.min(left)) {
-            each(Run::of(word.load(Ordering::Relaxed)))?;
+            let run = Run::of(word.load(Ordering::Relaxed));
+            if run.count == 0 || run.count as usize > units {
+                return Err(Damaged.into());
+            }
+            units -= run.count as usize;
+            each(run)?;
         }
         left = left.saturating_sub(RUNS_PER_EXTENT);
         Ok(())
@@ -214,17 +239,17 @@ pub(crate) fn runs(
 }
 
 /// Calls `each` with every extent unit of a chained body; a bounded number, whatever the links say.
-pub(crate) fn extents(
+pub(crate) fn extents<E: From<Damaged>>(
     shard: ShardView<'_>,
     head: &Head,
-    mut each: impl FnMut(u32) -> Result<(), Damaged>,
-) -> Result<(), Damaged> {
+    mut each: impl FnMut(u32) -> Result<(), E>,
+) -> Result<(), E> {
     if head.flags & CHAINED == 0 {
         return Ok(());
     }
     let count = (head.run.count as usize).div_ceil(RUNS_PER_EXTENT);
     if count == 0 || count > shard.geometry.units {
-        return Err(Damaged);
+        return Err(Damaged.into());
     }
     let mut extent = head.run.unit;
     for _ in 0..count {

@@ -18,3 +18,8 @@ pub const BUFFER: u8 = 6;
 pub const UINT8_ARRAY: u8 = 7;
 /// JSON text.
 pub const JSON: u8 = 8;
+
+/// Whether a value of this kind crosses as bytes: buffers, and whatever a codec makes.
+pub fn is_bytes(kind: u8) -> bool {
+    !matches!(kind, STRING | NUMBER | SIMPLE | BIGINT64 | BIGINT_HEX | JSON)
+}

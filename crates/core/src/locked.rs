@@ -8,7 +8,7 @@
 //! reservation of space.
 
 use crate::cache::Core;
-use crate::entry::{ASCII, BINARY_KEY, CHAINED, Damaged, Head, pieces};
+use crate::entry::{ASCII, BINARY_KEY, CHAINED, Damaged, Head, LAST_VERSION, pieces};
 use crate::error::CacheError;
 use crate::geometry::{Eviction, RESERVATION_STEP, UNIT, WORDS_PER_LINE};
 use crate::key::{Key, Placing};
@@ -163,7 +163,8 @@ impl Locked<'_> {
             _ => self.core.deadline(write.ttl_ms),
         };
         let version = self.store(key, existing, write.value, write.kind, write.binary_key, deadline)?;
-        self.sweep_now_and_then()?;
+        let swept = self.sweep_now_and_then();
+        self.settle(swept);
         Ok(version)
     }
 
@@ -183,7 +184,10 @@ impl Locked<'_> {
         }
         let placement = self.shard.take(body)?;
         step("set.taken");
-        let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed) + 1;
+        let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed).saturating_add(1);
+        if version > 2 * LAST_VERSION {
+            return Err(Fault::Damaged);
+        }
         let text = kind == kind::STRING || kind == kind::JSON || kind == kind::BIGINT_HEX;
         let flags = [(text && value.is_ascii(), ASCII), (placement.chained, CHAINED), (binary_key, BINARY_KEY)];
         let head = Head {
@@ -206,7 +210,7 @@ impl Locked<'_> {
         self.shard.count(Count::Sequence).store(version, Ordering::Relaxed); // guarded by the lock
         step("set.sequence");
         match existing {
-            Some(old) => self.replace(key, old, placement.head, &head)?,
+            Some(old) => self.replace(key, old, placement.head, &head),
             None => self.insert(key, placement.head, &head)?,
         }
         self.shard.bump(Count::Sets);
@@ -233,15 +237,21 @@ impl Locked<'_> {
         publish(self.shard.word(at), self.shard.low_word(unit, key.tag));
         step("set.published");
         let queue = self.shard.entry_queue(key.place);
-        self.shard.enqueue(queue, unit, at, key.place, head.units())?;
+        let queued = self.shard.enqueue(queue, unit, at, key.place, head.units());
         step("set.queued");
         self.count_in(head);
+        self.settle(queued);
         Ok(())
     }
 
-    fn replace(&mut self, key: &Key<'_>, old: Existing, unit: u32, head: &Head) -> Result<(), Fault> {
+    fn replace(&mut self, key: &Key<'_>, old: Existing, unit: u32, head: &Head) {
         publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));
         step("replace.published");
+        let replaced = self.forget_replaced(old, unit, head);
+        self.settle(replaced);
+    }
+
+    fn forget_replaced(&self, old: Existing, unit: u32, head: &Head) -> Result<(), Damaged> {
         self.shard.requeue(old.unit, unit, old.head.units(), head.units())?;
         step("replace.queued");
         if old.head.epoch == self.epoch && old.head.is_expired(self.core.now_ms()) {
@@ -252,6 +262,13 @@ impl Locked<'_> {
         self.shard.free_entry(old.unit, &old.head)?;
         step("replace.freed");
         Ok(())
+    }
+
+    /// A change whose word is stored is done. If the rest failed, a rebuild puts it in order; the change must not run again.
+    fn settle(&mut self, rest: Result<(), Damaged>) {
+        if rest.is_err() {
+            self.rebuild();
+        }
     }
 
     fn count_in(&self, head: &Head) {
@@ -306,7 +323,7 @@ impl Locked<'_> {
         }
     }
 
-    /// Removes an entry. The store of its word is the commit.
+    /// Removes an entry. The store of its word is the commit; `Damaged` may be returned before it or after it.
     pub(crate) fn remove(&mut self, entry: Existing, gone: Gone) -> Result<(), Damaged> {
         let node = self.shard.node(entry.unit)?;
         publish(self.shard.word(entry.at), 0);
@@ -331,6 +348,16 @@ impl Locked<'_> {
         self.remove(Existing { at, unit, head, live: true }, gone)
     }
 
+    /// Removes an entry for the user, who must be told the truth: `Damaged` means that it is still there.
+    fn remove_for_user(&mut self, entry: Existing, gone: Gone) -> Result<(), Damaged> {
+        let removed = self.remove(entry, gone);
+        if self.shard.unit_of(self.shard.word(entry.at).load(Ordering::Relaxed)) != 0 {
+            return removed;
+        }
+        self.settle(removed);
+        Ok(())
+    }
+
     /// Deletes the key's entry, if its version is `version` (0: any).
     pub(crate) fn delete(&mut self, key: &Key<'_>, version: u64) -> Result<bool, Fault> {
         let Some(existing) = self.find(key)? else {
@@ -339,7 +366,7 @@ impl Locked<'_> {
         if existing.live && version != 0 && existing.head.version != version {
             return Ok(false);
         }
-        self.remove(existing, if existing.live { Gone::Deleted } else { Gone::Expired })?;
+        self.remove_for_user(existing, if existing.live { Gone::Deleted } else { Gone::Expired })?;
         Ok(existing.live)
     }
 
@@ -351,7 +378,7 @@ impl Locked<'_> {
         let mut meta = Meta::EMPTY;
         fetch(self.shard, &existing.head, sink, &mut meta)?;
         if meta.copied {
-            self.remove(existing, Gone::Deleted)?;
+            self.remove_for_user(existing, Gone::Deleted)?;
         }
         Ok(Some(meta))
     }
@@ -371,11 +398,12 @@ impl Locked<'_> {
         step("touch.head");
         publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));
         step("touch.published");
-        self.shard.requeue(old.unit, unit, old.head.units(), head.units())?;
+        let queued = self.shard.requeue(old.unit, unit, old.head.units(), head.units());
         self.count_out(&old.head);
         self.count_in(&head);
         self.shard.free_head(old.unit);
         step("touch.freed");
+        self.settle(queued);
         Ok(true)
     }
 

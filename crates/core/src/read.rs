@@ -11,6 +11,7 @@ use crate::entry::{ASCII, Damaged, Head, pieces};
 use crate::error::CacheError;
 use crate::geometry::UNIT;
 use crate::key::Key;
+use crate::kind;
 use crate::shard::{Position, ShardView, Visit};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::recheck;
@@ -62,7 +63,7 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// Fills a slice; refuses a value that is longer.
+/// Fills a slice with a value of bytes; refuses one that is longer, and every other kind.
 pub struct SliceSink<'a> {
     slice: &'a mut [u8],
     done: usize,
@@ -76,9 +77,9 @@ impl<'a> SliceSink<'a> {
 }
 
 impl Sink for SliceSink<'_> {
-    fn begin(&mut self, _: u8, len: usize) -> bool {
+    fn begin(&mut self, kind: u8, len: usize) -> bool {
         self.done = 0;
-        len <= self.slice.len()
+        kind::is_bytes(kind) && len <= self.slice.len()
     }
 
     fn piece(&mut self, region: &Region, offset: usize, len: usize) {
@@ -226,6 +227,10 @@ impl Core {
         let shard = self.shard(key.shard);
         let mut reading = Reading { core: self, shard, key: &key, epoch, manner, tries: 0, sink, meta: Meta::EMPTY };
         let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
+        if !found {
+            // The pages may just have been replaced by zeros.
+            self.check_not_lost()?;
+        }
         if manner == Manner::Use {
             self.segment.member().count(if found { Counter::Hits } else { Counter::Misses }, 1);
         }

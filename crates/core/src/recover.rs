@@ -7,7 +7,7 @@
 //! The thing to get wrong: readers, who go on meanwhile. The only derived thing that they look at are the overflow
 //! counts; each is stored once, with its final value, which is never below the truth.
 
-use crate::entry::{Damaged, Head, Run, extents, runs};
+use crate::entry::{CHAINED, Damaged, Head, LAST_VERSION, Run, extents, runs};
 use crate::geometry::{Geometry, WORDS_PER_LINE};
 use crate::key::{Key, MAX_KEY, Placing};
 use crate::locked::Locked;
@@ -24,7 +24,13 @@ pub(crate) struct Scratch {
     /// One bit per unit: a head that is named and not yet in a queue.
     waiting: Vec<u64>,
     key: Vec<u8>,
+    /// Units walked in vain along chains that turned out to be damaged.
+    wasted: usize,
 }
+
+/// How often the space may be walked through in vain before no chain is believed any more: chains made to lead astray
+/// could else keep a rebuild busy for minutes.
+const WASTE: usize = 8;
 
 impl Scratch {
     pub(crate) fn new(geometry: &Geometry) -> Self {
@@ -32,6 +38,7 @@ impl Scratch {
             overflow: vec![0; geometry.lines()],
             waiting: vec![0; geometry.units.div_ceil(64)],
             key: Vec::with_capacity(MAX_KEY + 64),
+            wasted: 0,
         }
     }
 
@@ -55,6 +62,7 @@ impl Locked<'_> {
         let mut scratch = self.core.scratch();
         scratch.overflow.fill(0);
         scratch.waiting.fill(0);
+        scratch.wasted = 0;
         self.shard.clear_bitmap();
         let totals = self.read_truth(&mut scratch);
         for (line, count) in scratch.overflow.iter().enumerate() {
@@ -64,26 +72,28 @@ impl Locked<'_> {
         }
         step("rebuild.overflow");
         self.rebuild_queues(&mut scratch);
-        let reserved = self.shard.get(Field::Reserved).min(self.shard.geometry.units as u32);
+        let reserved = self.shard.reserved();
+        self.shard.put(Field::Reserved, reserved);
         let free = reserved.saturating_sub(1).saturating_sub(self.shard.count_marked());
         self.shard.put(Field::Free, free);
         self.shard.put(Field::Entries, totals.entries);
         self.shard.put(Field::CountEpoch, totals.epoch);
         self.shard.put(Field::Mortal, totals.mortal);
         self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
-        if self.shard.count(Count::Sequence).load(Ordering::Relaxed) < totals.newest {
-            self.shard.count(Count::Sequence).store(totals.newest, Ordering::Relaxed);
+        let sequence = self.shard.count(Count::Sequence);
+        if !(totals.newest..=LAST_VERSION).contains(&sequence.load(Ordering::Relaxed)) {
+            sequence.store(totals.newest, Ordering::Relaxed);
         }
         self.shard.bump(Count::Repairs);
         let damaged = self.shard.count(Count::Damaged);
-        damaged.store(damaged.load(Ordering::Relaxed) + u64::from(totals.dropped), Ordering::Relaxed);
+        damaged.store(damaged.load(Ordering::Relaxed).wrapping_add(u64::from(totals.dropped)), Ordering::Relaxed);
         step("rebuild.counted");
         self.repaired = Some(self.repaired.unwrap_or(0) + totals.dropped);
     }
 
     fn read_truth(&self, scratch: &mut Scratch) -> Totals {
         let shard = self.shard;
-        let epoch = self.core.root_epoch();
+        let epoch = self.epoch;
         let mut totals = Totals { entries: 0, mortal: 0, dropped: 0, newest: 0, epoch };
         for line in 0..shard.geometry.lines() {
             shard.each_in_line(line, |at, word| match self.accept(scratch, at, word) {
@@ -107,11 +117,23 @@ impl Locked<'_> {
         let shard = self.shard;
         let unit = shard.unit_of(word);
         let head = shard.head(unit)?;
-        if head.key_len == 0 || head.key_len > MAX_KEY {
+        let is_possible = (1..=MAX_KEY).contains(&head.key_len)
+            && head.units() <= shard.geometry.units
+            && (1..=LAST_VERSION).contains(&head.version);
+        if !is_possible {
             return Err(Damaged);
         }
-        let placing = self.placing_of(&mut scratch.key, &head, at, shard.tag_of(word))?;
-        self.claim_all(unit, &head)?;
+        let is_chained = head.flags & CHAINED != 0;
+        if is_chained && scratch.wasted > shard.geometry.units * WASTE {
+            return Err(Damaged);
+        }
+        let placing = self
+            .placing_of(&mut scratch.key, &head, at, shard.tag_of(word))
+            .and_then(|placing| self.claim_all(unit, &head).map(|()| placing));
+        if is_chained && placing.is_err() {
+            scratch.wasted += (head.run.count as usize).min(shard.geometry.units);
+        }
+        let placing = placing?;
         let node = shard.node(unit)?;
         shard.put_node(unit, crate::entry::Node { position: at.0, placing: placing.0, ..node })?;
         scratch.set_waiting(unit);
@@ -136,22 +158,17 @@ impl Locked<'_> {
     /// Marks all units of an entry, or none if one is marked already.
     fn claim_all(&self, unit: u32, head: &Head) -> Result<(), Damaged> {
         let shard = self.shard;
-        let mut units = 0u64;
-        let mut check = |run: Run| {
+        let is_free = |run: Run| {
             shard.run_offset(run)?;
-            units += u64::from(run.count);
-            // A chain that names one run again and again would never end in marks, but in time.
-            if shard.marked(run).0 || units > shard.geometry.units as u64 { Err(Damaged) } else { Ok(()) }
+            if shard.marked(run).0 { Err(Damaged) } else { Ok(()) }
         };
-        check(Run { unit, count: 1 })?;
-        runs(shard, head, &mut check)?;
-        extents(shard, head, |extent| check(Run { unit: extent, count: 1 }))?;
+        is_free(Run { unit, count: 1 })?;
+        runs(shard, head, is_free)?;
+        extents(shard, head, |extent| is_free(Run { unit: extent, count: 1 }))?;
         // Now mark; a unit that the entry names twice shows as marked, and what was marked so far is taken back.
         let mut claimed = 0;
         let mut claim = |run: Run| {
-            if shard.marked(run).0 {
-                return Err(Damaged);
-            }
+            is_free(run)?;
             shard.mark(run);
             claimed += 1;
             Ok(())
@@ -163,6 +180,7 @@ impl Locked<'_> {
             let mut take_back = |run: Run| {
                 if claimed > 0 {
                     claimed -= 1;
+                    shard.run_offset(run)?;
                     shard.unmark(run);
                 }
                 Ok(())
@@ -241,7 +259,7 @@ impl ShardView<'_> {
                 }
             });
         }
-        let reserved = self.get(Field::Reserved);
+        let reserved = self.reserved();
         for unit in 1..self.geometry.units as u32 {
             let (marked, _) = self.marked(Run { unit, count: 1 });
             if marked != used[unit as usize] {
@@ -310,19 +328,26 @@ impl ShardView<'_> {
         }
         let mut units = 0;
         let mut twice = false;
+        // Stops at the first unit that is named twice, so that all entries together cost no more than the space.
         let mut claim = |run: Run| {
             self.run_offset(run)?;
             for slot in &mut used[run.unit as usize..(run.unit + run.count) as usize] {
-                twice |= *slot;
-                *slot = true;
+                if std::mem::replace(slot, true) {
+                    twice = true;
+                    return Err(Damaged);
+                }
+                units += 1;
             }
-            units += run.count;
             Ok(())
         };
-        claim(Run { unit, count: 1 }).map_err(damaged)?;
-        runs(*self, &head, &mut claim).map_err(damaged)?;
-        extents(*self, &head, |extent| claim(Run { unit: extent, count: 1 })).map_err(damaged)?;
-        if twice { Err("a unit is named twice".into()) } else { Ok((head, units)) }
+        let claimed = claim(Run { unit, count: 1 })
+            .and_then(|()| runs(*self, &head, &mut claim))
+            .and_then(|()| extents(*self, &head, |extent| claim(Run { unit: extent, count: 1 })));
+        match claimed {
+            Ok(()) => Ok((head, units)),
+            Err(_) if twice => Err("a unit is named twice".into()),
+            Err(Damaged) => Err("a run is out of range".into()),
+        }
     }
 
     fn validate_queue(&self, queue: Queue, report: &mut impl FnMut(String)) -> usize {
@@ -339,7 +364,7 @@ impl ShardView<'_> {
                 report(format!("{queue:?} queue: node {unit} is inconsistent"));
                 return count;
             }
-            units += head.units() as u32;
+            units = units.wrapping_add(head.units() as u32);
             count += 1;
             newer = unit;
             unit = node.older;

@@ -114,23 +114,25 @@ fn look(file: &SegmentFile, layout: u32) -> Result<SegmentInfo, ShmError> {
 /// # Errors
 /// `InUse` while processes are attached, unless `force`; `Busy` where a stopped process holds a lock of it.
 pub fn destroy(name: &str, directory: Option<&Path>, force: bool) -> Result<bool, CacheError> {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    let through_locks = |segment: &Segment| {
-        let region = segment.region();
-        let Ok(geometry) = Geometry::load(region) else {
-            return Ok(());
-        };
-        let deadline = Instant::now() + PATIENCE;
-        for index in 0..geometry.shards {
-            let word = ShardView { region, geometry: &geometry, index }.field(Field::Lock);
-            let mut patience = || Instant::now() >= deadline;
-            if lock::lock(word, segment.member(), &mut patience).is_err() {
-                return Err(ShmError::Busy(format!("shard {index} is held by a process that is stopped")));
-            }
-            // A suspect stays one: nobody will read this shard again.
-            lock::abandon(word, segment.member());
-        }
-        Ok(())
-    };
     Ok(segment_file(name, directory)?.destroy(Geometry::identity(), force, &through_locks)?)
+}
+
+/// Passes once through every lock of a destroyed segment: afterwards no writer is inside that does not know.
+pub(crate) fn through_locks(segment: &Segment) -> Result<(), ShmError> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let region = segment.region();
+    let Ok(geometry) = Geometry::load(region) else {
+        return Ok(());
+    };
+    let deadline = Instant::now() + PATIENCE;
+    for index in 0..geometry.shards {
+        let word = ShardView { region, geometry: &geometry, index }.field(Field::Lock);
+        let mut patience = || Instant::now() >= deadline;
+        if lock::lock(word, segment.member(), &mut patience).is_err() {
+            return Err(ShmError::Busy(format!("shard {index} is held by a process that is stopped")));
+        }
+        // A suspect stays one: nobody will read this shard again.
+        lock::abandon(word, segment.member());
+    }
+    Ok(())
 }

@@ -33,7 +33,7 @@ impl ShardView<'_> {
         self.region.words(self.geometry.bitmap_offset(self.index), self.geometry.units.div_ceil(64))
     }
 
-    fn reserved(&self) -> u32 {
+    pub(crate) fn reserved(&self) -> u32 {
         self.get(Field::Reserved).min(self.geometry.units as u32)
     }
 

@@ -346,7 +346,7 @@ struct ValueSink<'a> {
 impl Sink for ValueSink<'_> {
     #[inline]
     fn begin(&mut self, kind: u8, len: usize) -> bool {
-        self.to_scratch = kind == kind::BUFFER || kind == kind::UINT8_ARRAY || kind > kind::JSON;
+        self.to_scratch = kind::is_bytes(kind);
         if self.to_scratch { self.scratch.begin(kind, len) } else { self.text.begin(kind, len) }
     }
 

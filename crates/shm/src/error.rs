@@ -56,7 +56,10 @@ impl ShmError {
     pub(crate) fn from_io(what: &'static str, source: std::io::Error) -> Self {
         match source.raw_os_error() {
             Some(libc::ENOENT) => Self::NotFound,
-            Some(libc::EACCES | libc::EPERM | libc::ELOOP) => Self::Permission(format!("{what}: {source}")),
+            // A link, a directory, a socket: what cannot be opened as a plain file.
+            Some(libc::EACCES | libc::EPERM | libc::ELOOP | libc::EISDIR | libc::ENXIO) => {
+                Self::Permission(format!("{what}: {source}"))
+            }
             Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::ENOMEM) => {
                 Self::NoSpace(format!("{what}: {source}"))
             }

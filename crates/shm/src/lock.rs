@@ -25,7 +25,8 @@ const GENERATION_BITS: u32 = 20;
 /// A word no owner can have: generation 0. Left by a guard that unwinds, so that the next taker rebuilds.
 const SUSPECT: u32 = 1 << GENERATION_BITS;
 /// Tries before the word is examined for a dead owner; a critical section is shorter than this in the common case.
-const SPINS: u32 = 100;
+/// Loom lets a spinning thread wait until the others are done, which would hide every sleep.
+const SPINS: u32 = if cfg!(cache_machine_loom) { 0 } else { 100 };
 
 /// Who holds a lock: a process slot, and which of the processes that had it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,13 +127,14 @@ fn lock_contended<P: Parties>(
             }
             continue;
         }
-        if patience() {
-            return Err(Busy);
-        }
+        // Also by whoever gives up: it may have eaten a wake, and then this holder must give it to another.
         if seen & WAITERS == 0
             && word.compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
             continue;
+        }
+        if patience() {
+            return Err(Busy);
         }
         step("lock.waiting");
         parties.sleep(word, held | WAITERS);

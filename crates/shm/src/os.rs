@@ -164,7 +164,8 @@ pub(crate) unsafe fn overlay_with_zeros(base: *mut libc::c_void, len: usize) -> 
             base,
             len,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+            // Not reserved: no limit of the system may make it fail.
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE,
             -1,
             0,
         )

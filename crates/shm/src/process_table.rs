@@ -65,6 +65,11 @@ impl ProcessTable {
         Self { offset }
     }
 
+    /// The byte behind it; a segment is longer.
+    pub const fn end(&self) -> usize {
+        self.offset + Self::BYTES
+    }
+
     fn slot(&self, slot: u16) -> usize {
         self.offset + (usize::from(slot) % PROCESS_SLOTS) * SLOT_BYTES
     }
@@ -99,8 +104,9 @@ impl ProcessTable {
     }
 
     /// Slot, pid and attach time (boot milliseconds) of each process whose lease is held; the caller's own by `me`.
+    /// Nobody where the region is too short to have a table.
     pub fn living(&self, region: &Region, probe: &File, me: Option<Owner>) -> Vec<(u16, u32, u64)> {
-        let used = Header::of(region).slots_used(region);
+        let used = if region.len() < self.end() { 0 } else { Header::of(region).slots_used(region) };
         (0..used as u16)
             .filter(|slot| {
                 me.is_some_and(|m| m.slot == *slot) || os::is_held(probe, LEASES + i64::from(*slot), 1).unwrap_or(false)

@@ -254,6 +254,7 @@ impl SegmentFile {
         }
         step("create.reserved");
         let region = mapping.region();
+        let guard = sigbus::Guard::new(region.base(), len);
         region.u64(Header::MAGIC).store(MAGIC, Ordering::Relaxed);
         region.u32(Header::LAYOUT).store(identity.layout, Ordering::Relaxed);
         region.u64(Header::FINGERPRINT).store(identity.fingerprint, Ordering::Relaxed);
@@ -267,14 +268,14 @@ impl SegmentFile {
         step("create.filled");
         Header.set_state(&region, State::Ready);
         step("create.ready");
-        Ok(Some(file))
+        if guard.is_lost() { Err(ShmError::Corrupt("truncated while it was made".into())) } else { Ok(Some(file)) }
     }
 
-    /// Joins the segment of this name.
+    /// Joins the segment of this name. `through_locks` is as for `destroy`, to finish what a dead destroyer has begun.
     ///
     /// # Errors
     /// `NotFound`, `Permission`, `Version`, `Corrupt`, `Busy`, `NoSlot`, `Unsupported`.
-    pub fn attach(&self, identity: Identity) -> Result<Segment, ShmError> {
+    pub fn attach(&self, identity: Identity, through_locks: &ThroughLocks<'_>) -> Result<Segment, ShmError> {
         for _ in 0..ATTEMPTS {
             let Some(opened) = self.open_gated(Hold::Shared)? else {
                 continue;
@@ -289,9 +290,9 @@ impl SegmentFile {
                     }
                 }
                 // A destroyer died before it unlinked, or the host was restarted: finish it.
-                Found::Destroyed | Found::EarlierBoot => {
+                Found::Destroyed { .. } | Found::EarlierBoot => {
                     drop(opened);
-                    self.remove_dead(identity)?;
+                    self.remove_dead(identity, through_locks)?;
                 }
             }
         }
@@ -318,6 +319,8 @@ impl SegmentFile {
             Place::Directory(_) => Mapping::map(&file, len)?,
         };
         let region = Arc::new(mapping.region());
+        // Before the first look: the file may be truncated at any time.
+        let guard = sigbus::Guard::new(region.base(), len);
         if region.u64(Header::NONCE).load(Ordering::Relaxed) != nonce {
             return Err(ShmError::Busy("the segment was replaced while it was mapped".into()));
         }
@@ -326,7 +329,6 @@ impl SegmentFile {
             return Err(ShmError::Busy("the segment was replaced while it was opened".into()));
         }
         let file = Arc::new(file);
-        let guard = sigbus::Guard::new(region.base(), len);
         let member = Member::join(region.clone(), identity.table, lease, file.clone(), BootClock::new().now_ms())?;
         Ok(Segment { member, region, guard, file, path: self.path.clone(), mapping })
     }
@@ -336,12 +338,7 @@ impl SegmentFile {
     ///
     /// # Errors
     /// `InUse`, `Busy` (a stopped process holds the gate or a lock), `Permission`.
-    pub fn destroy(
-        &self,
-        identity: Identity,
-        force: bool,
-        through_locks: &dyn Fn(&Segment) -> Result<(), ShmError>,
-    ) -> Result<bool, ShmError> {
+    pub fn destroy(&self, identity: Identity, force: bool, through_locks: &ThroughLocks<'_>) -> Result<bool, ShmError> {
         for _ in 0..ATTEMPTS {
             let opened = match self.open_gated(Hold::Exclusive) {
                 Ok(Some(opened)) => opened,
@@ -353,37 +350,45 @@ impl SegmentFile {
             if attached > 0 && !force {
                 return Err(ShmError::InUse(attached));
             }
-            // A segment that cannot be read has no handles of ours that could be told.
-            if let Ok(Found::Usable { len, nonce }) = opened.check_header(identity) {
-                let segment = self.join(opened.file, identity, len, nonce)?;
-                Header.set_state(&segment.region, State::Destroyed);
-                step("destroy.state");
-                // AcqRel: pairs with the loads of the epoch by readers and, under the lock, writers.
-                Header.epoch(&segment.region).fetch_add(1, Ordering::AcqRel);
-                step("destroy.epoch");
-                through_locks(&segment)?;
-                step("destroy.passed");
-                self.unlink(&segment.file)?;
-            } else {
-                self.unlink(&opened.file)?;
-            }
-            step("destroy.unlinked");
+            self.end(opened, identity, through_locks)?;
             return Ok(true);
         }
         Err(ShmError::Busy("the segment kept being replaced".into()))
     }
 
-    /// Finishes a destroyed segment, or removes one of an earlier boot, if nobody is attached. Then there is none.
-    fn remove_dead(&self, identity: Identity) -> Result<(), ShmError> {
+    /// Finishes a destroyed segment, or removes one of an earlier boot. Then there is none.
+    fn remove_dead(&self, identity: Identity, through_locks: &ThroughLocks<'_>) -> Result<(), ShmError> {
         let Some(opened) = self.open_gated(Hold::Exclusive)? else {
             return Ok(());
         };
-        if matches!(opened.check_header(identity), Ok(Found::Usable { .. })) {
-            return Ok(());
+        match opened.check_header(identity)? {
+            Found::Usable { .. } => Ok(()),
+            Found::Destroyed { .. } | Found::EarlierBoot => {
+                self.end(opened, identity, through_locks)?;
+                Err(ShmError::NotFound)
+            }
         }
-        // Those still attached to a destroyed segment know it, or will at their next look.
-        self.unlink(&opened.file)?;
-        Err(ShmError::NotFound)
+    }
+
+    /// The end of a segment whose gate the caller holds exclusively. All of it also where a dead destroyer has begun: its
+    /// handles may not know yet, and a writer may still be inside.
+    fn end(&self, opened: Opened, identity: Identity, through_locks: &ThroughLocks<'_>) -> Result<(), ShmError> {
+        // A segment that cannot be read has no handles of ours that could be told.
+        if let Ok(Found::Usable { len, nonce } | Found::Destroyed { len, nonce }) = opened.check_header(identity) {
+            let segment = self.join(opened.file, identity, len, nonce)?;
+            Header.set_state(&segment.region, State::Destroyed);
+            step("destroy.state");
+            // AcqRel: pairs with the loads of the epoch by readers and, under the lock, writers.
+            Header.epoch(&segment.region).fetch_add(1, Ordering::AcqRel);
+            step("destroy.epoch");
+            through_locks(&segment)?;
+            step("destroy.passed");
+            self.unlink(&segment.file)?;
+        } else {
+            self.unlink(&opened.file)?;
+        }
+        step("destroy.unlinked");
+        Ok(())
     }
 
     /// The caller holds the gate of `file` exclusively.
@@ -422,6 +427,9 @@ impl SegmentFile {
     }
 }
 
+/// Passes once through every lock of a segment, so that no writer is left inside.
+pub type ThroughLocks<'a> = dyn Fn(&Segment) -> Result<(), ShmError> + 'a;
+
 /// What a header says of its segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Found {
@@ -433,7 +441,12 @@ pub enum Found {
         nonce: u64,
     },
     /// `destroy` has begun, and its process may have died.
-    Destroyed,
+    Destroyed {
+        /// Length in bytes.
+        len: usize,
+        /// Random number of this segment.
+        nonce: u64,
+    },
     /// A file that outlived a restart of the host.
     EarlierBoot,
 }
@@ -476,15 +489,16 @@ impl Opened {
         if word(Header::FINGERPRINT) != identity.fingerprint {
             return Err(ShmError::Corrupt("made by another build of the same layout version".into()));
         }
-        match half(Header::STATE) {
-            state if state == State::Destroyed as u32 => return Ok(Found::Destroyed),
-            state if state == State::Ready as u32 => {}
-            state => return Err(ShmError::Corrupt(format!("state {state}"))),
-        }
-        if word(Header::LEN) != len as u64 || len < HEADER_BYTES {
+        // Both fit: what it says, and what every handle touches.
+        if word(Header::LEN) != len as u64 || len < identity.table.end() {
             return Err(ShmError::Corrupt(format!("{len} bytes long, the header says {}", word(Header::LEN))));
         }
-        Ok(Found::Usable { len, nonce: word(Header::NONCE) })
+        let nonce = word(Header::NONCE);
+        match half(Header::STATE) {
+            state if state == State::Ready as u32 => Ok(Found::Usable { len, nonce }),
+            state if state == State::Destroyed as u32 => Ok(Found::Destroyed { len, nonce }),
+            state => Err(ShmError::Corrupt(format!("state {state}"))),
+        }
     }
 }
 

@@ -87,33 +87,41 @@ fn install() {
 extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo for SA_SIGINFO.
     let info_ref = unsafe { &*info };
-    // SAFETY: SIGBUS carries the address of the fault.
+    // SAFETY: SIGBUS carries the address of the fault; one that was sent carries other numbers there.
     let address = unsafe { info_ref.si_addr() } as usize;
-    for guarded in &GUARDED {
+    let is_fault = info_ref.si_code > 0;
+    for guarded in if is_fault { &GUARDED[..] } else { &[] } {
         // Acquire: pairs with the Release in `Guard::new`.
         let base = guarded.base.load(Ordering::Acquire);
-        let len = guarded.len.load(Ordering::Relaxed);
-        if base != 0 && address >= base && address < base + len {
+        // Acquire: keeps the second look at the base below. Another base means another guard's length.
+        let len = guarded.len.load(Ordering::Acquire);
+        if base != 0 && base == guarded.base.load(Ordering::Relaxed) && (base..base + len).contains(&address) {
+            // First: another thread may be writing into the zeros at once, and must not take them for the segment.
+            guarded.lost.store(true, Ordering::SeqCst);
             // SAFETY: the range is a mapping of ours, read and written only as atomics that may hold anything.
             if unsafe { os::overlay_with_zeros(base as *mut libc::c_void, len) } {
-                guarded.lost.store(true, Ordering::Relaxed);
                 return;
             }
         }
     }
-    chain(signal, info, context);
+    chain(is_fault, signal, info, context);
 }
 
-fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+fn chain(is_fault: bool, signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // Acquire: pairs with the Release in `install`.
     let previous = PREVIOUS.load(Ordering::Acquire);
     // SAFETY: set before the handler was installed, and never freed.
     let action = unsafe { &*previous };
     match action.sa_sigaction {
+        libc::SIG_IGN if !is_fault => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // The fault happens again on return, now with the system's own action.
+            // A fault happens again on return, now with the system's own action; what was sent is sent again.
             // SAFETY: restores the action that was there before us.
             unsafe { libc::sigaction(signal, previous, std::ptr::null_mut()) };
+            if !is_fault {
+                // SAFETY: allowed in a handler; delivered on return.
+                unsafe { libc::raise(signal) };
+            }
         }
         handler if action.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: registered with SA_SIGINFO, so it has this signature.

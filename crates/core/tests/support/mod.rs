@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use cache_machine_core::{Cache, Condition, Eviction, Manner, OpenOptions, Write, destroy, kind};
+use cache_machine_core::{Cache, Condition, Eviction, Increment, Manner, OpenOptions, Write, destroy, kind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ impl Drop for Scene {
         let _ = destroy(&self.options.name, self.options.directory.as_deref(), true);
     }
 }
+
+/// An increment without limits.
+pub const PLAIN: Increment =
+    Increment { init: 0.0, ttl_ms: 0, min: f64::NEG_INFINITY, max: f64::INFINITY, binary_key: false };
 
 pub fn bytes(value: &[u8]) -> Write<'_> {
     Write { value, kind: kind::BUFFER, binary_key: false, ttl_ms: 0, keep_ttl: false, condition: Condition::Always }

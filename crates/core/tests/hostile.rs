@@ -1,0 +1,572 @@
+//! What somebody of the same user can do to a segment from outside: scribble, truncate, fill the file system. It may cost
+//! data and writes, never a crash, a hang, or an answer that nobody gave.
+
+mod support;
+
+use cache_machine_core::{Cache, CacheError, Condition, Eviction, Manner, NoSink, Write, inspect, list};
+use cache_machine_shm::atomic::{AtomicBool, AtomicU64, Ordering};
+use cache_machine_shm::{HEADER_BYTES, Place, ProcessTable, Region, SegmentFile};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use support::{PLAIN, Random, Scene, assert_valid, bytes, get, put};
+
+/// The first shard's lock: the first word behind the process table. The value is what a panic leaves there.
+const LOCK: usize = HEADER_BYTES + ProcessTable::BYTES;
+const SUSPECT: u32 = 1 << 20;
+const UNIT: usize = 64;
+
+fn raw(cache: &Cache) -> File {
+    OpenOptions::new().read(true).write(true).open(cache.path()).unwrap()
+}
+
+/// Another mapping of the cache's file.
+fn mapped<R>(cache: &Cache, use_it: impl FnOnce(&Region) -> R) -> R {
+    let path = cache.path();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let (layout, rest) = name.strip_prefix("cache-machine.").unwrap().split_once('.').unwrap();
+    let name = rest.split_once('.').unwrap().1;
+    let place = Place::Directory(path.parent().unwrap().to_owned());
+    SegmentFile::new(place, name, layout.parse().unwrap()).inspect(|region, _, _| use_it(region)).unwrap()
+}
+
+/// Where the head of the only entry with this key is in the file.
+fn head_of(cache: &Cache, key: &str) -> u64 {
+    let mut content = vec![0; cache.geometry().len];
+    raw(cache).read_exact_at(&mut content, 0).unwrap();
+    let body = content.chunks(UNIT).position(|unit| unit.starts_with(key.as_bytes())).expect("the key's body");
+    (body as u64 - 1) * UNIT as u64
+}
+
+/// A change whose index word was stored is done. When a damaged link made the rest fail, the shard was rebuilt and the
+/// change ran again: a counter was counted twice, and a value taken out of the cache was given to nobody.
+#[test]
+fn what_is_committed_is_not_done_again_when_a_link_turns_out_to_be_damaged() {
+    let scene = Scene::new("links");
+    let cache = scene.open();
+    let damage = |key: &str| {
+        put(&cache, "before", b"1");
+        cache.incr(key.as_bytes(), 10.0, &PLAIN).unwrap();
+        put(&cache, "behind", b"1");
+        // Both neighbours in the queue: far outside the space.
+        raw(&cache).write_all_at(&0x7FFF_FFFF_7FFF_FFFFu64.to_le_bytes(), head_of(&cache, key) + 56).unwrap();
+    };
+    let repairs = || cache.stats().repairs;
+    damage("counted-once");
+    let before = repairs();
+    assert_eq!(cache.incr(b"counted-once", 1.0, &PLAIN).unwrap(), 11.0);
+    assert!(repairs() > before, "the damage was not met");
+    assert_valid(&cache);
+    assert_eq!(cache.incr(b"counted-once", 1.0, &PLAIN).unwrap(), 12.0);
+
+    damage("taken-once");
+    let mut out = Vec::new();
+    assert!(cache.take(b"taken-once", &mut out).unwrap().is_some_and(|meta| meta.copied));
+    assert_eq!(out, 10f64.to_le_bytes());
+    assert!(cache.take(b"taken-once", &mut out).unwrap().is_none());
+    assert_valid(&cache);
+
+    damage("deleted-once");
+    assert!(cache.delete(b"deleted-once", 0).unwrap());
+    assert!(!cache.delete(b"deleted-once", 0).unwrap());
+    assert_valid(&cache);
+
+    damage("replaced-once");
+    let version = cache.version_of(b"replaced-once").unwrap().unwrap();
+    let write = Write { condition: Condition::Version(version), ..bytes(b"new") };
+    assert!(cache.set(b"replaced-once", &write).unwrap().is_some());
+    assert_eq!(get(&cache, "replaced-once").as_deref(), Some(&b"new"[..]));
+    assert_valid(&cache);
+}
+
+/// Numbers at their limits are what a scribbler leaves, and what an overflow check stops at.
+#[test]
+fn counters_at_their_limits_do_not_stop_anybody() {
+    let scene = Scene::new("limits");
+    let cache = scene.open();
+    for i in 0..100 {
+        put(&cache, &format!("{i}"), &[1; 300]);
+    }
+    for at in (8..320).step_by(8) {
+        for value in [u64::MAX, u64::MAX >> 1, u64::from(u32::MAX), 1 << 31] {
+            mapped(&cache, |region| region.u64(LOCK + at).store(value, Ordering::Relaxed));
+            let _ = cache.stats();
+            let _ = cache.len();
+            let _ = cache.validate();
+            let _ = list(None);
+            let _ = inspect(&scene.options.name, None).unwrap();
+            let first = cache.set(b"k", &bytes(&[2; 700]));
+            let second = cache.set(b"k", &bytes(&[3; 700]));
+            assert!(matches!((&first, &second), (Ok(Some(_)), Ok(Some(_)))), "at {at}: {first:?} {second:?}");
+            assert_eq!(get(&cache, "k"), Some(vec![3; 700]), "at {at}");
+            assert!(cache.delete(b"k", 0).unwrap());
+        }
+        mapped(&cache, |region| region.u32(LOCK).store(SUSPECT, Ordering::Relaxed));
+        put(&cache, "k", b"1");
+        assert_valid(&cache);
+    }
+}
+
+/// Versions only grow, also from a scribbled one.
+#[test]
+fn a_head_with_the_last_version_does_not_stop_the_sequence() {
+    let scene = Scene::new("version");
+    let cache = scene.open();
+    put(&cache, "the-last-version", b"1");
+    raw(&cache).write_all_at(&u64::MAX.to_le_bytes(), head_of(&cache, "the-last-version") + 8).unwrap();
+    mapped(&cache, |region| region.u32(LOCK).store(SUSPECT, Ordering::Relaxed));
+    for _ in 0..3 {
+        assert_ne!(put(&cache, "k", b"1"), 0, "0 means any version");
+    }
+}
+
+#[test]
+fn files_that_are_no_segments_are_listed_without_contents() {
+    let scene = Scene::new("list");
+    let cache = scene.open();
+    let directory = cache.path().parent().unwrap().to_owned();
+    let of_layout = |layout: u32| {
+        let own = cache.path().file_name().unwrap().to_str().unwrap();
+        let (_, rest) = own.strip_prefix("cache-machine.").unwrap().split_once('.').unwrap();
+        directory.join(format!("cache-machine.{layout}.{rest}"))
+    };
+    let make = |path: &Path, content: &[u8]| {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        file.write_all_at(content, 0).unwrap();
+    };
+    // A header that promises 2,048 processes, in a file that has no room for one.
+    make(&of_layout(99), &[0xFF; 8192]);
+    make(&of_layout(98), &[0xFF; 10]);
+    let found: Vec<_> = list(None).into_iter().filter(|info| info.name == scene.options.name).collect();
+    std::fs::remove_file(of_layout(99)).unwrap();
+    std::fs::remove_file(of_layout(98)).unwrap();
+    let seen: Vec<_> = found.iter().map(|info| (info.layout, info.contents.is_some(), info.processes.len())).collect();
+    assert!(seen.contains(&(99, false, 0)), "{seen:?}");
+    assert!(seen.iter().any(|(layout, contents, _)| *layout < 98 && *contents), "{seen:?}");
+}
+
+/// One entry's chain of extents that leads round in circles, named by many words: each look at it, and each rebuild, must
+/// end soon.
+#[test]
+fn chains_that_lead_round_in_circles_cost_no_more_than_honest_ones() {
+    let scene = Scene::new("circles");
+    let cache = scene.open();
+    for i in 0..3000 {
+        put(&cache, &format!("key-{i:08}"), b"1");
+    }
+    let units = cache.geometry().capacity() / UNIT;
+    let mut content = vec![0; cache.geometry().len];
+    raw(&cache).read_exact_at(&mut content, 0).unwrap();
+    let mut extents = 0u64;
+    for body in 0..content.len() / UNIT {
+        if !content[body * UNIT..].starts_with(b"key-") || content[body * UNIT + 8 - 4..][..8].iter().any(|b| *b == 0) {
+            continue;
+        }
+        // The body becomes an extent whose seven runs are its own unit, and whose next is itself; the head says that
+        // there are as many runs as there may be, and that the value is as long as it may be.
+        let head = (body - 1) * UNIT;
+        let run = u64::from_le_bytes(content[head + 40..head + 48].try_into().unwrap());
+        let unit = run & 0xFFFF_FFFF;
+        if run >> 32 != 1 || unit == 0 {
+            continue;
+        }
+        let file = raw(&cache);
+        let own = (unit | 1 << 32).to_le_bytes();
+        for word in 0..7 {
+            file.write_all_at(&own, (body * UNIT + word * 8) as u64).unwrap();
+        }
+        file.write_all_at(&unit.to_le_bytes(), (body * UNIT + 56) as u64).unwrap();
+        let first = 12u64 | 6 << 16 | 2 << 24 | ((units / 4 * UNIT) as u64) << 32;
+        file.write_all_at(&first.to_le_bytes(), head as u64).unwrap();
+        let chain = unit | ((units * 7) as u64) << 32;
+        file.write_all_at(&chain.to_le_bytes(), (head + 40) as u64).unwrap();
+        extents += 1;
+    }
+    assert!(extents > 2000, "{extents}");
+    // As if a key had gone past every line: a look goes through all of them.
+    let start = Instant::now();
+    for i in 0..300 {
+        let _ = cache.get(format!("key-{i:08}").as_bytes(), Manner::Use, &mut Vec::new()).unwrap();
+    }
+    let looks = start.elapsed();
+    let start = Instant::now();
+    let _ = cache.validate().unwrap();
+    let validated = start.elapsed();
+    let start = Instant::now();
+    mapped(&cache, |region| region.u32(LOCK).store(SUSPECT, Ordering::Relaxed));
+    put(&cache, "k", b"1");
+    let rebuilt = start.elapsed();
+    eprintln!("300 looks {looks:?}, validate {validated:?}, rebuild {rebuilt:?}");
+    assert!(looks.max(validated).max(rebuilt) < Duration::from_secs(2));
+    assert_valid(&cache);
+    assert_eq!(get(&cache, "k").as_deref(), Some(&b"1"[..]));
+}
+
+/// Truncation under load: whoever was told that a write is stored was told so while the segment was there.
+#[test]
+fn a_truncated_cache_is_left_with_an_error_by_readers_and_writers() {
+    for left in [0, 1 << 20] {
+        let scene = Scene::new("truncated");
+        let cache = scene.open();
+        for i in 0..2000 {
+            put(&cache, &format!("{i}"), &[i as u8; 500]);
+        }
+        let truncated = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for worker in 0..2u64 {
+                let (cache, truncated) = (&cache, &truncated);
+                scope.spawn(move || {
+                    let mut random = Random(9 + worker);
+                    loop {
+                        let i = random.below(2000);
+                        let key = format!("{i}");
+                        let was_truncated = truncated.load(Ordering::Relaxed);
+                        let mut out = Vec::new();
+                        let result = match random.below(3) {
+                            0 => cache.set(key.as_bytes(), &bytes(&[i as u8; 500])).map(|_| ()),
+                            1 => cache.touch(key.as_bytes(), 0).map(|_| ()),
+                            _ => cache.get(key.as_bytes(), Manner::Use, &mut out).map(|_| ()),
+                        };
+                        assert!(out.iter().all(|b| *b == i as u8), "torn");
+                        match result {
+                            Ok(()) => {}
+                            Err(CacheError::Detached) => break,
+                            // Zeros contradict everything; the error after it is the right one.
+                            Err(CacheError::Corrupt(_)) if was_truncated => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                    for _ in 0..100 {
+                        assert!(matches!(cache.set(b"k", &bytes(b"v")), Err(CacheError::Detached)));
+                        let read = cache.get(b"k", Manner::Use, &mut NoSink);
+                        assert!(matches!(read, Err(CacheError::Detached)), "{read:?}");
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            truncated.store(true, Ordering::Relaxed);
+            raw(&cache).set_len(left).unwrap();
+        });
+        assert!(!cache.is_attached());
+        assert!(matches!(cache.clear(), Err(CacheError::Detached)));
+    }
+}
+
+/// A write that was under way when the segment was lost went on in zero pages of its own, and was acknowledged.
+#[test]
+fn no_write_is_acknowledged_by_a_segment_that_was_lost_under_it() {
+    let mut acknowledged = 0u64;
+    for round in 0..60 {
+        let scene = Scene::new("lost");
+        let cache = scene.open();
+        let file = raw(&cache);
+        let value = vec![round as u8; cache.geometry().max_entry / 2];
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut last = 0;
+                while let Ok(version) = cache.set(b"k", &bytes(&value)) {
+                    let version = version.expect("stored");
+                    assert!(version > last, "version {version} after {last}: from a segment that is gone");
+                    last = version;
+                }
+                last
+            });
+            std::thread::sleep(Duration::from_micros(300 * round % 5000));
+            file.set_len(0).unwrap();
+            acknowledged += writer.join().unwrap();
+        });
+    }
+    assert!(acknowledged > 60);
+}
+
+/// A file system of its own, unmounted on drop. `None` (with a note) where that is not allowed.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(size: &str) -> Option<Self> {
+        let path = std::env::temp_dir().join(format!("cm-tmpfs-{}-{size}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(&path)
+            .output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            eprintln!("not run: cannot mount a tmpfs");
+            std::fs::remove_dir(&path).unwrap();
+            return None;
+        }
+        Some(Self(path))
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn on_a_tiny_file_system_a_cache_is_refused_or_evicts_and_never_raises_a_signal() {
+    for (tmpfs, size, eviction) in [
+        ("1m", 4 << 20, Eviction::S3Fifo),
+        ("1m", 64 << 20, Eviction::Lru),
+        ("3m", 4 << 20, Eviction::S3Fifo),
+        ("3m", 8 << 20, Eviction::Lru),
+        ("16m", 64 << 20, Eviction::S3Fifo),
+        ("16m", 64 << 20, Eviction::None),
+    ] {
+        let Some(mount) = Tmpfs::mount(tmpfs) else { return };
+        let mut scene = Scene::new("tmpfs");
+        scene.options.directory = Some(mount.0.clone());
+        scene.options.size = size;
+        scene.options.eviction = eviction;
+        let cache = match Cache::open(&scene.options) {
+            Ok((cache, _)) => cache,
+            Err(error) => {
+                assert!(tmpfs == "1m" && matches!(error, CacheError::NoSpace(_)), "{tmpfs} {size}: {error}");
+                assert_eq!(std::fs::read_dir(&mount.0).unwrap().count(), 0, "something was left");
+                continue;
+            }
+        };
+        let mut random = Random(11);
+        let mut refused = 0;
+        let limit = cache.geometry().max_entry;
+        for i in 0..30_000u64 {
+            let key = random.below(30_000);
+            let len = if i % 1000 == 0 { limit - 20 } else { random.below(2000) as usize };
+            match cache.set(format!("{key}").as_bytes(), &bytes(&vec![key as u8; len])) {
+                Ok(Some(_)) => {}
+                Ok(None) => refused += 1,
+                // One value may be larger than all that the file system gave.
+                Err(CacheError::NoSpace(_)) if len > 2000 => refused += 1,
+                Err(error) => panic!("{tmpfs} {size}: {error}"),
+            }
+            let other = random.below(30_000);
+            if let Some(value) = get(&cache, &format!("{other}")) {
+                assert!(value.iter().all(|b| *b == other as u8));
+            }
+        }
+        assert!(cache.is_attached());
+        let stats = cache.stats();
+        assert_eq!(refused > 40, eviction == Eviction::None, "{tmpfs} {size}: {refused} refused");
+        assert!(stats.reserved_bytes < stats.capacity_bytes, "{tmpfs} {size}: {stats:?}");
+        assert_eq!(stats.evictions > 0, eviction != Eviction::None);
+        assert_valid(&cache);
+        // Somebody else fills the rest to the last page.
+        let filler = File::create(mount.0.join("filler")).unwrap();
+        let mut at = 0;
+        while filler.write_all_at(&[1; 4096], at).is_ok() {
+            at += 4096;
+        }
+        for i in 0..5000u64 {
+            let _ = cache.set(format!("{i}").as_bytes(), &bytes(&vec![i as u8; random.below(3000) as usize]));
+        }
+        assert!(cache.is_attached());
+        assert_valid(&cache);
+    }
+}
+
+/// How often a panic was caught anywhere in this process; the background thread's too.
+fn panics() -> &'static Mutex<Vec<String>> {
+    static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.lock().unwrap().push(info.to_string());
+            before(info);
+        }));
+    });
+    &PANICS
+}
+
+/// A word somewhere, changed as a bug or an attacker would: noise, one bit, a small number, a copy of another word.
+fn scribble(region: &Region, from: usize, to: usize, random: &mut Random) {
+    let words = ((to - from) / 8) as u64;
+    let at = from + random.below(words) as usize * 8;
+    let word = region.u64(at);
+    let value = match random.below(8) {
+        0 => random.next(),
+        1 | 2 => word.load(Ordering::Relaxed) ^ 1 << random.below(64),
+        3 => random.below(70_000),
+        4 => random.below(70_000) << 32 | random.below(70_000),
+        5 => region.u64(from + random.below(words) as usize * 8).load(Ordering::Relaxed),
+        6 => word.load(Ordering::Relaxed).wrapping_add(random.below(5)).wrapping_sub(2),
+        _ => [0, u64::MAX, 1 << 63, u64::from(u32::MAX)][random.below(4) as usize],
+    };
+    word.store(value, Ordering::Relaxed);
+}
+
+/// WORDS words (default 6,000,000) of live segments are overwritten while four threads use them.
+#[test]
+fn random_words_cost_data_but_no_crash_and_no_hang() {
+    let words: u64 = std::env::var("WORDS").map_or(6_000_000, |text| text.parse().expect("a number"));
+    let seed: u64 = std::env::var("SEED").map_or(20_261_124, |text| text.parse().expect("a number"));
+    println!("{words} words, seed {seed}");
+    let panics = panics();
+    let before = panics.lock().unwrap().len();
+    let longest = AtomicU64::new(0);
+    let answers = AtomicU64::new(0);
+    let errors = AtomicU64::new(0);
+    let start = Instant::now();
+    let rounds = 24;
+    for round in 0..rounds {
+        let mut scene = Scene::new("scribble");
+        scene.options.size = 2 << 20;
+        scene.options.manual_clock = false;
+        scene.options.write_timeout = Duration::from_millis(5);
+        scene.options.eviction = if round % 2 == 0 { Eviction::S3Fifo } else { Eviction::Lru };
+        let cache = scene.open();
+        let len = cache.geometry().len;
+        let space = len - cache.geometry().capacity() - UNIT;
+        // Everything but the header's first lines, which only say whether the segment is there at all; or only what
+        // the structures are made of, where one word in many is worth more.
+        let (from, to) = [(192, len), (LOCK, len), (LOCK, space), (LOCK, LOCK + 320)][round as usize / 2 % 4];
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for worker in 0..3u64 {
+                let (cache, done, longest, answers, errors) = (&cache, &done, &longest, &answers, &errors);
+                scope.spawn(move || {
+                    let mut random = Random(seed + round * 10 + worker);
+                    let limit = cache.geometry().max_entry as u64;
+                    while !done.load(Ordering::Relaxed) {
+                        let begun = Instant::now();
+                        let key = random.below(3000);
+                        let key = format!("{key}-{}", "k".repeat((key % 70) as usize));
+                        let key = key.as_bytes();
+                        let len = if random.below(200) == 0 { random.below(limit - 100) } else { random.below(900) };
+                        let ttl_ms = random.below(2) * random.below(50);
+                        let value = vec![1; len as usize];
+                        let write = Write { ttl_ms, ..bytes(&value) };
+                        let mut out = Vec::new();
+                        let result = match random.below(16) {
+                            0..=4 => cache.set(key, &write).map(|_| ()),
+                            5 => cache.delete(key, 0).map(|_| ()),
+                            6 => cache.touch(key, ttl_ms).map(|_| ()),
+                            7 => cache.incr(key, 1.0, &PLAIN).map(|_| ()),
+                            8 => cache.take(key, &mut out).map(|_| ()),
+                            9 if random.below(50) == 0 => cache.clear(),
+                            10 if random.below(50) == 0 => cache.validate().map(|_| ()),
+                            11 if random.below(20) == 0 => {
+                                let _ = (cache.stats(), cache.len(), inspect(&scene_name(cache), None));
+                                Ok(())
+                            }
+                            _ => cache.get(key, Manner::Use, &mut out).map(|_| ()),
+                        };
+                        answers.fetch_add(1, Ordering::Relaxed);
+                        match result {
+                            Ok(()) | Err(CacheError::NotANumber | CacheError::Overflow) => {}
+                            Err(CacheError::Corrupt(_) | CacheError::Busy(_) | CacheError::NoSpace(_)) => {
+                                errors.fetch_add(1, Ordering::Relaxed);
+                            }
+                            Err(error) => panic!("{error}"),
+                        }
+                        longest.fetch_max(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+                    }
+                });
+            }
+            let (cache, done) = (&cache, &done);
+            scope.spawn(move || {
+                mapped(cache, |region| {
+                    let mut random = Random(seed ^ (round + 1) << 20);
+                    for i in 0..words / rounds {
+                        scribble(region, from, to, &mut random);
+                        if i % 64 == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+                done.store(true, Ordering::Relaxed);
+            });
+        });
+        // Whatever is there now, a rebuild makes a valid shard of it, and the cache is of use again.
+        mapped(&cache, |region| region.u32(LOCK).store(SUSPECT, Ordering::Relaxed));
+        put(&cache, "afterwards", b"1");
+        assert_valid(&cache);
+        assert_eq!(get(&cache, "afterwards").as_deref(), Some(&b"1"[..]));
+        assert!(cache.is_attached());
+    }
+    println!(
+        "{} answers, {} of them errors; the longest took {} ms; {:?} in all",
+        answers.load(Ordering::Relaxed),
+        errors.load(Ordering::Relaxed),
+        longest.load(Ordering::Relaxed) / 1000,
+        start.elapsed()
+    );
+    let panicked = panics.lock().unwrap()[before..].to_vec();
+    assert_eq!(panicked, Vec::<String>::new());
+    assert!(longest.load(Ordering::Relaxed) < 5_000_000, "an answer took too long");
+}
+
+fn scene_name(cache: &Cache) -> String {
+    cache.path().file_name().unwrap().to_str().unwrap().splitn(4, '.').last().unwrap().to_owned()
+}
+
+/// The same on a segment at rest: each image is damaged, then opened by a fresh handle, read, written and rebuilt.
+#[test]
+fn damaged_images_are_opened_read_written_and_repaired() {
+    let images: u64 = std::env::var("IMAGES").map_or(400, |text| text.parse().expect("a number"));
+    let panics = panics();
+    let before = panics.lock().unwrap().len();
+    let mut random = Random(77);
+    let mut scene = Scene::new("image");
+    scene.options.size = 2 << 20;
+    let template = {
+        let cache = scene.open();
+        for i in 0..2500u64 {
+            put(&cache, &format!("{i}"), &vec![i as u8; random.below(600) as usize]);
+        }
+        let mut content = vec![0; cache.geometry().len];
+        raw(&cache).read_exact_at(&mut content, 0).unwrap();
+        content
+    };
+    let mut opened = 0;
+    for image in 0..images {
+        let mut refused = false;
+        {
+            let file = raw(&scene.open());
+            file.write_all_at(&template, 0).unwrap();
+            let first = if image % 4 == 0 { 0 } else { 192 };
+            for _ in 0..1 << random.below(12) {
+                let at = first + random.below((template.len() as u64 - first) / 8) * 8;
+                let bit = random.below(64);
+                let mut word = [0; 8];
+                file.read_exact_at(&mut word, at).unwrap();
+                let noise = if random.below(2) == 0 { 1 << bit } else { random.next() >> bit };
+                file.write_all_at(&(u64::from_le_bytes(word) ^ noise).to_le_bytes(), at).unwrap();
+            }
+        }
+        let _ = (list(None), inspect(&scene.options.name, None));
+        match Cache::open(&scene.options) {
+            Ok((cache, _)) => {
+                opened += 1;
+                let _ = cache.validate();
+                for i in 0..2500u64 {
+                    let _ = cache.get(format!("{i}").as_bytes(), Manner::Use, &mut Vec::new()).unwrap();
+                }
+                for i in 0..200 {
+                    let _ = cache.set(format!("{i}").as_bytes(), &bytes(&[1; 100]));
+                }
+                if cache.is_attached() {
+                    mapped(&cache, |region| region.u32(LOCK).store(SUSPECT, Ordering::Relaxed));
+                    let written = cache.set(b"k", &bytes(b"v"));
+                    if matches!(written, Ok(Some(_))) {
+                        assert_valid(&cache);
+                        assert_eq!(get(&cache, "k").as_deref(), Some(&b"v"[..]));
+                    }
+                }
+            }
+            Err(CacheError::Corrupt(_) | CacheError::Version { .. }) => refused = true,
+            Err(error) => panic!("image {image}: {error}"),
+        }
+        if refused {
+            cache_machine_core::destroy(&scene.options.name, None, true).unwrap();
+        }
+    }
+    println!("{opened} of {images} images opened");
+    assert!(opened > images / 2);
+    assert_eq!(panics.lock().unwrap()[before..].to_vec(), Vec::<String>::new());
+}

@@ -1,0 +1,381 @@
+//! The protocols under loom, which tries every interleaving and every value that the memory orderings allow.
+//!
+//! Run by `RUSTFLAGS="--cfg cache_machine_loom" cargo test -p cache-machine-shm --release --test model`. Each protocol has a
+//! broken variant, copied by hand with one thing left out, that loom must report; else the model could not see anything.
+//! A sleep here has no time limit, so a lost wake-up is a deadlock, which loom reports. Loom has threads and no deaths: those
+//! are the Spin models' (docs/models) and the kill tests'.
+
+#![cfg(cache_machine_loom)]
+
+use cache_machine_shm::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use cache_machine_shm::bell;
+use cache_machine_shm::lock::{self, Acquired, Owner, Parties};
+use cache_machine_shm::publish::{Changed, before_reuse, publish, read};
+use loom::cell::UnsafeCell;
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+use std::process::Command;
+
+/// Runs a model whose threads may be preempted at most `preemptions` times.
+fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}
+
+/// Runs a broken model, which loom must report. In a process of its own: a deadlock that loom reports in the middle of a
+/// model aborts the process when the model's values are dropped.
+fn must_be_reported(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    const IN_CHILD: &str = "CACHE_MACHINE_BROKEN_MODEL";
+    if std::env::var_os(IN_CHILD).is_some() {
+        explore(preemptions, model);
+        return;
+    }
+    let test = std::thread::current().name().expect("a test's thread has its name").to_owned();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &test, "--test-threads=1"])
+        .env(IN_CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("running 1 test"), "{text}");
+    assert!(!output.status.success(), "loom did not see what is broken");
+}
+
+/// A futex: sleeps only if the word is as expected, and forgets no wake that comes after that look.
+#[derive(Default)]
+struct Futex {
+    inside: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Futex {
+    fn sleep(&self, word: &AtomicU32, expected: u32) {
+        let guard = self.inside.lock().unwrap();
+        if word.load(Ordering::Relaxed) == expected {
+            drop(self.woken.wait(guard).unwrap());
+        }
+    }
+
+    fn wake(&self) {
+        let _guard = self.inside.lock().unwrap();
+        self.woken.notify_one();
+    }
+}
+
+// ---- publish and read ------------------------------------------------------------------------------------------------
+
+/// One index word over two units of two words each; a unit is whole when its words are equal.
+struct Entry {
+    word: AtomicU64,
+    units: [[AtomicU64; 2]; 2],
+}
+
+impl Entry {
+    fn new() -> Self {
+        Self { word: AtomicU64::new(0), units: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))) }
+    }
+
+    /// Writes value `n` into the unit that is free and publishes it. The lock is not modelled: there is one writer.
+    fn write(&self, n: u64, fenced: bool, released: bool) {
+        let unit = (n % 2) as usize;
+        if fenced {
+            before_reuse();
+        }
+        for word in &self.units[unit] {
+            word.store(n, Ordering::Relaxed);
+        }
+        if released {
+            publish(&self.word, unit as u32);
+        } else {
+            self.word.store(n << 32 | unit as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn copy(&self, word: u64) -> [u64; 2] {
+        let unit = &self.units[word as u32 as usize];
+        [unit[0].load(Ordering::Relaxed), unit[1].load(Ordering::Relaxed)]
+    }
+}
+
+fn reads_are_whole(writes: u64, fenced: bool, released: bool, rechecked: bool) {
+    let entry = Arc::new(Entry::new());
+    let writer = {
+        let entry = entry.clone();
+        thread::spawn(move || {
+            for n in 1..=writes {
+                entry.write(n, fenced, released);
+            }
+        })
+    };
+    let seen = if rechecked {
+        read(&entry.word, |word| (word >> 32, entry.copy(word)))
+    } else {
+        let word = entry.word.load(Ordering::Acquire);
+        Ok::<_, Changed>((word >> 32, entry.copy(word)))
+    };
+    if let Ok((generation, [a, b])) = seen {
+        assert_eq!(a, b, "torn");
+        assert_eq!(a, generation, "another generation's value");
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_read_is_whole_or_it_is_changed() {
+    explore(4, || reads_are_whole(2, true, true, true));
+}
+
+#[test]
+fn without_the_release_fence_before_reuse_a_read_is_torn() {
+    must_be_reported(4, || reads_are_whole(2, false, true, true));
+}
+
+#[test]
+fn without_a_release_publish_a_read_sees_old_bytes() {
+    // One write into a fresh unit, so that the publish alone orders the bytes.
+    explore(4, || reads_are_whole(1, false, true, false));
+    must_be_reported(4, || reads_are_whole(1, false, false, false));
+}
+
+#[test]
+fn without_the_second_look_a_read_is_torn() {
+    must_be_reported(4, || reads_are_whole(2, true, true, false));
+}
+
+#[test]
+fn generations_only_grow() {
+    explore(3, || {
+        let entry = Arc::new(Entry::new());
+        let writer = {
+            let entry = entry.clone();
+            thread::spawn(move || (1..=2).for_each(|n| entry.write(n, true, true)))
+        };
+        let first = entry.word.load(Ordering::Acquire) >> 32;
+        let second = entry.word.load(Ordering::Acquire) >> 32;
+        assert!(second >= first);
+        writer.join().unwrap();
+    });
+}
+
+// ---- lock and unlock -------------------------------------------------------------------------------------------------
+
+struct Shard {
+    word: AtomicU32,
+    futex: Futex,
+    /// Guarded by the lock; loom reports any access that the lock does not order.
+    data: UnsafeCell<u32>,
+}
+
+struct Party<'a> {
+    slot: u16,
+    shard: &'a Shard,
+    /// Slots whose processes are dead.
+    dead: &'a [u16],
+}
+
+impl Parties for Party<'_> {
+    fn me(&self) -> Owner {
+        Owner { slot: self.slot, generation: 1 }
+    }
+
+    fn is_dead(&self, owner: Owner) -> bool {
+        self.dead.contains(&owner.slot)
+    }
+
+    fn sleep(&self, word: &AtomicU32, expected: u32) {
+        self.shard.futex.sleep(word, expected);
+    }
+
+    fn wake_one(&self, _: &AtomicU32) {
+        self.shard.futex.wake();
+    }
+}
+
+fn shard(word: u32) -> Arc<Shard> {
+    Arc::new(Shard { word: AtomicU32::new(word), futex: Futex::default(), data: UnsafeCell::new(0) })
+}
+
+fn increment(shard: &Shard) {
+    shard.data.with_mut(|data| {
+        // SAFETY: under the lock; that nobody else is here is what loom checks.
+        unsafe { *data += 1 }
+    });
+}
+
+/// `threads` processes increment once each under the lock; `unlock` may be a broken one.
+fn holders_exclude_each_other(threads: u16, unlock: impl Fn(&Shard, &Party<'_>) + Copy + Send + Sync + 'static) {
+    let shared = shard(0);
+    let run = move |shard: &Shard, slot: u16| {
+        let party = Party { slot, shard, dead: &[] };
+        assert_eq!(lock::lock(&shard.word, &party, &mut || false), Ok(Acquired::Clean));
+        increment(shard);
+        unlock(shard, &party);
+    };
+    let others: Vec<_> = (1..threads)
+        .map(|slot| {
+            let shared = shared.clone();
+            thread::spawn(move || run(&shared, slot))
+        })
+        .collect();
+    run(&shared, 0);
+    for other in others {
+        other.join().unwrap();
+    }
+    // SAFETY: all threads have ended.
+    shared.data.with(|data| assert_eq!(unsafe { *data }, u32::from(threads)));
+}
+
+#[test]
+fn two_holders_exclude_each_other_and_no_wake_up_is_lost() {
+    explore(4, || holders_exclude_each_other(2, |shard, party| lock::unlock(&shard.word, party)));
+}
+
+#[test]
+fn three_holders_exclude_each_other_and_no_wake_up_is_lost() {
+    explore(2, || holders_exclude_each_other(3, |shard, party| lock::unlock(&shard.word, party)));
+}
+
+#[test]
+fn an_unlock_that_does_not_release_is_reported() {
+    must_be_reported(4, || {
+        holders_exclude_each_other(2, |shard, party| {
+            if shard.word.swap(0, Ordering::Relaxed) & lock::WAITERS != 0 {
+                party.wake_one(&shard.word);
+            }
+        });
+    });
+}
+
+#[test]
+fn an_unlock_that_wakes_nobody_is_reported() {
+    must_be_reported(4, || {
+        holders_exclude_each_other(2, |shard, _| {
+            shard.word.swap(0, Ordering::Release);
+        });
+    });
+}
+
+#[test]
+fn a_dead_owners_lock_goes_to_exactly_one_taker_as_a_suspect() {
+    explore(3, || {
+        let dead = Owner { slot: 7, generation: 3 };
+        let shared = shard(dead.word());
+        let take = |shard: &Shard, slot: u16| {
+            let party = Party { slot, shard, dead: &[7] };
+            let acquired = lock::lock(&shard.word, &party, &mut || false).unwrap();
+            increment(shard);
+            lock::unlock(&shard.word, &party);
+            acquired == Acquired::Suspect
+        };
+        let other = {
+            let shared = shared.clone();
+            thread::spawn(move || take(&shared, 1))
+        };
+        let mine = take(&shared, 0);
+        assert!(mine ^ other.join().unwrap(), "one suspect, one clean");
+    });
+}
+
+#[test]
+fn an_abandoned_lock_is_a_suspect_and_a_living_holder_is_never_robbed() {
+    explore(3, || {
+        let shared = shard(0);
+        let other = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let party = Party { slot: 1, shard: &shared, dead: &[] };
+                let acquired = lock::lock(&shared.word, &party, &mut || false).unwrap();
+                increment(&shared);
+                lock::abandon(&shared.word, &party);
+                acquired
+            })
+        };
+        let party = Party { slot: 0, shard: &shared, dead: &[] };
+        let mine = lock::lock(&shared.word, &party, &mut || false).unwrap();
+        increment(&shared);
+        lock::unlock(&shared.word, &party);
+        let theirs = other.join().unwrap();
+        // Whoever came second after the abandon got a suspect; nobody else did.
+        assert_eq!(theirs, Acquired::Clean);
+        let _ = mine;
+    });
+}
+
+// ---- bells -----------------------------------------------------------------------------------------------------------
+
+struct Stripe {
+    key: AtomicU64,
+    marks: AtomicU64,
+    rung: AtomicU64,
+    bell: AtomicU32,
+    futex: Futex,
+}
+
+fn nobody_sleeps_through_a_set(writer_fenced: bool, bell_first: bool) {
+    let shared = Arc::new(Stripe {
+        key: AtomicU64::new(0),
+        marks: AtomicU64::new(0),
+        rung: AtomicU64::new(0),
+        bell: AtomicU32::new(0),
+        futex: Futex::default(),
+    });
+    let writer = {
+        let s = shared.clone();
+        thread::spawn(move || {
+            publish(&s.key, 1);
+            if writer_fenced {
+                bell::after_publish();
+            }
+            if bell::marked(&s.marks) != 0 {
+                bell::ring(&s.rung, 0, &s.bell);
+                s.futex.wake();
+            }
+        })
+    };
+    bell::mark(&shared.marks, 0);
+    let is_there = || shared.key.load(Ordering::Acquire) as u32 == 1;
+    loop {
+        let seen = if bell_first { Some(bell::load(&shared.bell)) } else { None };
+        if is_there() {
+            break;
+        }
+        shared.futex.sleep(&shared.bell, seen.unwrap_or_else(|| bell::load(&shared.bell)));
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_waiter_sees_the_key_or_is_woken() {
+    explore(4, || nobody_sleeps_through_a_set(true, true));
+}
+
+#[test]
+fn a_writer_without_the_full_fence_leaves_a_waiter_asleep() {
+    must_be_reported(4, || nobody_sleeps_through_a_set(false, true));
+}
+
+#[test]
+fn a_waiter_that_loads_its_bell_after_the_look_sleeps_for_ever() {
+    must_be_reported(4, || nobody_sleeps_through_a_set(true, false));
+}
+
+/// The checker itself: with full fences on both sides, one of two sees the other.
+#[test]
+fn loom_knows_sequentially_consistent_fences() {
+    explore(4, || {
+        let words = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        let other = {
+            let words = words.clone();
+            thread::spawn(move || {
+                words[0].store(1, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                words[1].load(Ordering::Relaxed)
+            })
+        };
+        words[1].store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let mine = words[0].load(Ordering::Relaxed);
+        assert!(mine + other.join().unwrap() > 0);
+    });
+}

@@ -56,13 +56,14 @@ test.serial('while a holder is stopped reads go on and writes end in ERR_BUSY; a
   t.log(`10,000 reads beside a stopped holder took ${(performance.now() - before).toFixed(1)} ms`)
 
   // Every kind of write gives up, and none of them waits as long again.
-  const writes = [() => cache.set(key, 1), () => cache.delete(key), () => cache.take(key), () => cache.touch(key, 1000)]
+  const writes = [() => cache.set(key, 1), () => cache.delete(key), () => cache.incr(key), () => cache.touch(key, 1000)]
   const start = performance.now()
   for (let i = 0; i < 5; i++) for (const write of writes) t.is(codeOf(write), 'ERR_BUSY')
   t.true(performance.now() - start < 20 * WRITE_TIMEOUT, 'a shard known to be held is only looked at')
   t.true(cache.stats().busy >= 20)
 
-  // A wait needs no lock.
+  // A miss of `take` and a wait need no lock.
+  t.is(cache.take(key), undefined)
   const waiting = cache.waitFor('kept2')
   t.is((await within('the entry', waiting)).value, 'value 2')
 

@@ -2,19 +2,22 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+#[cfg(feature = "kill-steps")]
+pub(crate) mod forked;
+
 use cache_machine_core::{Cache, Condition, Eviction, Increment, Manner, OpenOptions, Write, destroy, kind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Options for a segment name, destroyed when dropped.
-pub struct Scene {
-    pub options: OpenOptions,
+pub(crate) struct Scene {
+    pub(crate) options: OpenOptions,
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Scene {
-    pub fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
             options: OpenOptions {
@@ -30,7 +33,7 @@ impl Scene {
         }
     }
 
-    pub fn open(&self) -> Cache {
+    pub(crate) fn open(&self) -> Cache {
         Cache::open(&self.options).expect("open").0
     }
 }
@@ -42,38 +45,38 @@ impl Drop for Scene {
 }
 
 /// An increment without limits.
-pub const PLAIN: Increment =
+pub(crate) const PLAIN: Increment =
     Increment { init: 0.0, ttl_ms: 0, min: f64::NEG_INFINITY, max: f64::INFINITY, binary_key: false };
 
-pub fn bytes(value: &[u8]) -> Write<'_> {
+pub(crate) fn bytes(value: &[u8]) -> Write<'_> {
     Write { value, kind: kind::BUFFER, binary_key: false, ttl_ms: 0, keep_ttl: false, condition: Condition::Always }
 }
 
-pub fn put(cache: &Cache, key: &str, value: &[u8]) -> u64 {
+pub(crate) fn put(cache: &Cache, key: &str, value: &[u8]) -> u64 {
     cache.set(key.as_bytes(), &bytes(value)).expect("set").expect("stored")
 }
 
-pub fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
+pub(crate) fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     cache.get(key.as_bytes(), Manner::Use, &mut out).expect("get").map(|_| out)
 }
 
-pub fn assert_valid(cache: &Cache) {
+pub(crate) fn assert_valid(cache: &Cache) {
     assert_eq!(cache.validate().expect("validate"), Vec::<String>::new());
 }
 
 /// A small random sequence, the same for the same seed.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         (self.next() >> 11) % limit
     }
 }

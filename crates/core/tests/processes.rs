@@ -1,0 +1,675 @@
+//! What several processes may rely on: a stopped holder, agreement on values, other PID namespaces, races for a name.
+//!
+//! Every role is a forked child; see `support/forked.rs`.
+
+mod support;
+
+use cache_machine_core::{Cache, CacheError, Listener, Manner, Notice, OpenOptions, Write, destroy};
+use cache_machine_shm::atomic::{AtomicU64, Ordering};
+use cache_machine_shm::fork::{Child, Ended, fork, shared_words};
+use cache_machine_shm::steps::{Fault, arm, disarm};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use support::forked::{self, SOON, Slate, Test, done, ended_within, file_of, in_child, wait_for};
+use support::{PLAIN, Random, Scene, assert_valid, bytes, get, put};
+
+fn main() {
+    if let Ok(role) = std::env::var("CM_ROLE") {
+        in_a_namespace(&role);
+    }
+    let tests = [
+        Test { name: "a_stopped_holder_stops_no_reader_and_no_other_shard", run: stopped_holder },
+        Test { name: "two_processes_agree", run: || agree(2, 16 << 20) },
+        Test { name: "four_processes_agree", run: || agree(4, 16 << 20) },
+        Test { name: "four_processes_agree_while_they_evict", run: || agree(4, 2 << 20) },
+        Test { name: "what_is_acknowledged_is_seen_by_the_next_read", run: handshakes },
+        Test { name: "counters_of_four_processes_add_up", run: counters },
+        Test { name: "a_waiter_is_told_also_where_the_writer_dies_before_it_rings", run: dead_ringers },
+        Test { name: "a_holder_in_another_pid_namespace_is_waited_for_and_repaired", run: namespaces },
+        Test { name: "a_read_follows_the_name_when_it_comes_to_mean_another_segment", run: followed_name },
+        Test { name: "a_handle_of_a_half_destroyed_segment_answers_nothing", run: half_destroyed },
+        Test { name: "racing_to_open_and_destroy_makes_no_two_living_segments", run: races },
+        Test { name: "races_with_deaths_leave_a_usable_name", run: races_with_deaths },
+    ];
+    forked::main(&tests, None);
+}
+
+fn scene(test: &str, size: usize) -> Scene {
+    let mut scene = Scene::new(test);
+    scene.options.size = size;
+    scene
+}
+
+fn open(options: &OpenOptions) -> Cache {
+    Cache::open(options).expect("open").0
+}
+
+/// How long a call takes.
+fn timed<R>(call: impl FnOnce() -> R) -> (R, Duration) {
+    let start = Instant::now();
+    let result = call();
+    (result, start.elapsed())
+}
+
+/// Opens the cache and stops itself in the middle of a `set` of `key`, inside the shard's lock.
+fn stopping_holder(options: &OpenOptions, key: &'static str) -> Child {
+    let holder = fork(|| {
+        done(|| {
+            let cache = open(options);
+            arm(8, Fault::Stop);
+            put(&cache, key, b"written across the stop");
+            disarm();
+        })
+    });
+    assert_eq!(holder.wait_or_stopped(), Ended::Stopped);
+    holder
+}
+
+fn stopped_holder() {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    const KEYS: usize = 200;
+    let mut scene = scene("stopped", 64 << 20);
+    scene.options.write_timeout = TIMEOUT;
+    let key = |i: usize| format!("key-{i}");
+    in_child("fill", || {
+        let cache = open(&scene.options);
+        for i in 0..KEYS {
+            put(&cache, &key(i), &[i as u8; 100]);
+            // Something to sweep in every shard: the sweeper's short patience must not be taken for the writers'.
+            cache.set(format!("mortal-{i}").as_bytes(), &Write { ttl_ms: 1 << 30, ..bytes(b"m") }).expect("set");
+        }
+    });
+    let holder = stopping_holder(&scene.options, "key-7");
+    in_child("others", || {
+        let cache = open(&scene.options);
+        std::thread::sleep(Duration::from_millis(1300));
+        let (mut busy, mut stored) = (Vec::new(), 0);
+        for i in 0..KEYS {
+            let (value, took) = timed(|| get(&cache, &key(i)));
+            assert_eq!(value.expect("there")[0], if i == 7 { value_at_stop(&cache) } else { i as u8 });
+            assert!(took < TIMEOUT / 2, "a read took {took:?}");
+            match timed(|| cache.set(key(i).as_bytes(), &bytes(&[i as u8; 120]))) {
+                (Ok(Some(_)), took) => {
+                    assert!(took < TIMEOUT / 2, "another shard's write took {took:?}");
+                    stored += 1;
+                }
+                (Err(CacheError::Busy(_)), took) => busy.push(took),
+                (other, _) => panic!("{other:?}"),
+            }
+        }
+        assert!(stored > KEYS / 2 && busy.len() > KEYS / 10, "{stored} stored, {} busy", busy.len());
+        assert!(busy[0] >= TIMEOUT && busy[0] < TIMEOUT * 2, "the first write ended after {:?}", busy[0]);
+        let slowest = busy[1..].iter().max().expect("some");
+        assert!(*slowest < TIMEOUT / 3, "a later write ended only after {slowest:?}");
+        assert!(cache.stats().busy >= busy.len() as u64);
+    });
+    holder.resume();
+    assert_eq!(ended_within(holder, SOON, "the holder"), Ended::Exit(0));
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        assert_eq!(get(&cache, "key-7").as_deref(), Some(&b"written across the stop"[..]));
+        for i in 0..KEYS {
+            put(&cache, &key(i), &[1; 50]);
+        }
+        assert_valid(&cache);
+        assert_eq!(cache.stats().repairs, 0, "a living holder was robbed");
+    });
+    // The same handle is well again too, without being opened anew.
+    let turns = shared_words(2);
+    let holder = stopping_holder(&scene.options, "key-7");
+    let writer = fork(|| {
+        done(|| {
+            let cache = open(&scene.options);
+            assert!(matches!(cache.set(b"key-7", &bytes(b"x")), Err(CacheError::Busy(_))));
+            turns[0].store(1, Ordering::SeqCst);
+            wait_for(&turns[1], |turn| turn == 1);
+            for _ in 0..100 {
+                put(&cache, "key-7", b"x");
+            }
+        })
+    });
+    wait_for(&turns[0], |turn| turn == 1);
+    holder.resume();
+    assert_eq!(ended_within(holder, SOON, "the holder"), Ended::Exit(0));
+    turns[1].store(1, Ordering::SeqCst);
+    assert_eq!(ended_within(writer, SOON, "the writer"), Ended::Exit(0));
+    drop(scene);
+}
+
+/// The stopped holder's key is old or new, and stays what it was at the stop.
+fn value_at_stop(cache: &Cache) -> u8 {
+    get(cache, "key-7").expect("there")[0]
+}
+
+/// The value of a key's `n`-th write: of a length of its own, and different in every byte from its neighbours.
+fn nth_value(key: usize, n: u64) -> Vec<u8> {
+    let len = 8 + (n.wrapping_mul(2_654_435_761) >> 7) as usize % if n % 50 == 0 { 20_000 } else { 500 };
+    let mut value = n.to_le_bytes().to_vec();
+    value.resize(len, (n as u8).wrapping_mul(31).wrapping_add(key as u8));
+    value
+}
+
+/// Number of the write, if the value is whole.
+fn number_of(key: usize, value: &[u8]) -> u64 {
+    let n = u64::from_le_bytes(value[..8].try_into().expect("8 bytes"));
+    assert!(value == nth_value(key, n), "key {key}: torn around {n}");
+    n
+}
+
+/// Each key has one writer; all read all. What a read returns was begun, and is no older than what was acknowledged before
+/// the read began, nor than what this process saw last. Every fifth write is a delete.
+fn agree(processes: usize, size: usize) {
+    const KEYS: usize = 600;
+    const LONG: Duration = Duration::from_millis(1500);
+    let scene = scene("agree", size);
+    let words = shared_words(2 * KEYS + 1);
+    let (begun, acknowledged) = (&words[..KEYS], &words[KEYS..2 * KEYS]);
+    let is_delete = |n: u64| n % 5 == 0;
+    let evicts = size < 8 << 20;
+    let run = |me: usize| {
+        let cache = open(&scene.options);
+        let mut random = Random(me as u64 + 1);
+        let mut seen = [0; KEYS];
+        let start = Instant::now();
+        let mut reads = 0;
+        while start.elapsed() < LONG {
+            let key = random.below(KEYS as u64) as usize;
+            let name = format!("key-{key}");
+            if key % processes == me && random.below(3) == 0 {
+                let n = begun[key].load(Ordering::SeqCst) + 1;
+                begun[key].store(n, Ordering::SeqCst);
+                if is_delete(n) {
+                    cache.delete(name.as_bytes(), 0).expect("delete");
+                } else {
+                    put(&cache, &name, &nth_value(key, n));
+                }
+                acknowledged[key].store(n, Ordering::SeqCst);
+            } else if random.below(20) == 0 {
+                cache.touch(name.as_bytes(), 0).expect("touch");
+            } else {
+                let least = acknowledged[key].load(Ordering::SeqCst).max(seen[key]);
+                let value = get(&cache, &name);
+                let most = begun[key].load(Ordering::SeqCst);
+                match value {
+                    Some(value) => {
+                        let n = number_of(key, &value);
+                        assert!((least..=most).contains(&n), "key {key}: {n} is not in {least}..={most}");
+                        assert!(!is_delete(n));
+                        seen[key] = n;
+                    }
+                    None => {
+                        let absent = least == 0 || (least..=most).any(is_delete);
+                        assert!(absent || evicts, "key {key}: lost, {least}..={most}");
+                    }
+                }
+                reads += 1;
+            }
+        }
+        words[2 * KEYS].fetch_add(reads, Ordering::SeqCst);
+    };
+    let children: Vec<_> = (0..processes).map(|me| fork(|| done(|| run(me)))).collect();
+    for child in children {
+        assert_eq!(ended_within(child, SOON, "a process"), Ended::Exit(0));
+    }
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        assert_valid(&cache);
+        let stats = cache.stats();
+        assert_eq!((stats.repairs, stats.damaged, stats.busy), (0, 0, 0));
+        assert_eq!(stats.evictions > 0, evicts, "{} evictions", stats.evictions);
+    });
+    let writes: u64 = acknowledged.iter().map(|word| word.load(Ordering::SeqCst)).sum();
+    println!("  {writes} writes, {} checked reads", words[2 * KEYS].load(Ordering::SeqCst));
+}
+
+/// 100,000 times: one process writes and says so, the other reads at once.
+fn handshakes() {
+    const TIMES: u64 = 100_000;
+    let scene = scene("handshakes", 4 << 20);
+    let words = shared_words(2);
+    let (said, answered) = (&words[0], &words[1]);
+    let spin = |word: &AtomicU64, n: u64| {
+        let start = Instant::now();
+        while word.load(Ordering::Acquire) < n {
+            std::thread::yield_now();
+            assert!(start.elapsed() < SOON, "the other is gone");
+        }
+    };
+    let writer = fork(|| {
+        done(|| {
+            let cache = open(&scene.options);
+            for n in 1..=TIMES {
+                match n % 4 {
+                    0 => assert!(cache.delete(b"key", 0).expect("delete")),
+                    1 => drop(put(&cache, "key", &n.to_le_bytes())),
+                    2 => drop(put(&cache, "key", &n.to_le_bytes().repeat(1 + (n % 90) as usize))),
+                    _ => {
+                        assert!(cache.take(b"key", &mut Vec::new()).expect("take").is_some());
+                        put(&cache, "key", &n.to_le_bytes());
+                    }
+                }
+                said.store(n, Ordering::Release);
+                spin(answered, n);
+            }
+        })
+    });
+    let reader = fork(|| {
+        done(|| {
+            let cache = open(&scene.options);
+            for n in 1..=TIMES {
+                spin(said, n);
+                let value = get(&cache, "key");
+                let expected = (n % 4 != 0).then_some(n);
+                let number = value.map(|v| u64::from_le_bytes(v[..8].try_into().expect("8 bytes")));
+                assert_eq!(number, expected);
+                answered.store(n, Ordering::Release);
+            }
+        })
+    });
+    for child in [writer, reader] {
+        assert_eq!(ended_within(child, SOON * 3, "a process"), Ended::Exit(0));
+    }
+    drop(scene);
+}
+
+fn counters() {
+    const EACH: u64 = 20_000;
+    let scene = scene("counters", 4 << 20);
+    let children: Vec<_> = (0..4u64)
+        .map(|me| {
+            fork(|| {
+                done(|| {
+                    let cache = open(&scene.options);
+                    for i in 0..EACH {
+                        cache.incr(format!("counter-{}", (i + me) % 3).as_bytes(), 1.0, &PLAIN).expect("incr");
+                    }
+                })
+            })
+        })
+        .collect();
+    for child in children {
+        assert_eq!(ended_within(child, SOON, "a process"), Ended::Exit(0));
+    }
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        let number = |i| f64::from_le_bytes(get(&cache, &format!("counter-{i}")).expect("there").try_into().expect("8"));
+        assert_eq!((0..3).map(number).sum::<f64>(), 4.0 * EACH as f64);
+        assert_valid(&cache);
+    });
+}
+
+struct Forward(mpsc::Sender<Notice>);
+
+impl Listener for Forward {
+    fn notify(&self, notice: Notice) {
+        // Nobody may listen any more.
+        let _ = self.0.send(notice);
+    }
+}
+
+/// A writer is killed at each step from its publish on, so also between publish and ring, with the lock and without.
+fn dead_ringers() {
+    let scene = scene("ringers", 2 << 20);
+    let words = shared_words(3);
+    let (ready, told, longest) = (&words[0], &words[1], &words[2]);
+    in_child("fill", || drop(put(&open(&scene.options), "filler", b"1")));
+    let waiter = fork(|| {
+        done(|| {
+            let cache = open(&scene.options);
+            let (sender, notices) = mpsc::channel();
+            let listener = cache.add_listener(Box::new(Forward(sender)));
+            for round in 1.. {
+                let key = format!("key-{round}");
+                let wait = cache.wait_for(key.as_bytes(), 0, listener).expect("wait");
+                ready.store(round, Ordering::SeqCst);
+                loop {
+                    match notices.recv_timeout(SOON).expect("told") {
+                        Notice::Waits(waits) => {
+                            assert_eq!(waits, [wait]);
+                            break;
+                        }
+                        Notice::Repaired { dropped: 0, .. } => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+                assert!(cache.has(key.as_bytes()).expect("has"));
+                told.store(round, Ordering::SeqCst);
+            }
+        })
+    });
+    let mut round = 1;
+    let mut deaths = 0;
+    for at in 0.. {
+        let key = format!("key-{round}");
+        wait_for(ready, |n| n == round);
+        let writer = fork(|| {
+            done(|| {
+                let cache = open(&scene.options);
+                arm(at, Fault::Kill);
+                put(&cache, &key, b"1");
+            })
+        });
+        let ended = ended_within(writer, SOON, "a writer");
+        let start = Instant::now();
+        let published = shared_words(1);
+        in_child("look", || {
+            published[0].store(u64::from(get(&open(&scene.options), &key).is_some()), Ordering::SeqCst);
+        });
+        if published[0].load(Ordering::SeqCst) == 1 {
+            wait_for(told, |n| n == round);
+            longest.fetch_max(start.elapsed().as_micros() as u64, Ordering::SeqCst);
+            deaths += u64::from(ended == Ended::Signal(9));
+            round += 1;
+        }
+        if ended == Ended::Exit(0) {
+            break;
+        }
+    }
+    assert!(deaths > 5, "{deaths} deaths after a publish");
+    assert_eq!(waiter.kill(), Ended::Signal(9));
+    println!("  told of {deaths} dead writers' keys after {} ms at most", longest.load(Ordering::SeqCst) / 1000);
+    drop(scene);
+}
+
+/// The roles that this program has when it runs itself in another PID namespace, where it is process 1.
+fn in_a_namespace(role: &str) -> ! {
+    let options = OpenOptions { name: std::env::var("CM_NAME").expect("name"), ..Scene::new("unused").options.clone() };
+    let options = OpenOptions { size: 2 << 20, write_timeout: Duration::from_millis(200), ..options };
+    assert_eq!(std::process::id(), 1, "not a namespace of its own");
+    match role {
+        // Process 1 cannot stop or kill itself; process 2 can.
+        "holder" => {
+            stopping_holder(&options, "target");
+            std::fs::write(std::env::var("CM_MARK").expect("mark"), b"stopped").expect("mark");
+            std::thread::sleep(SOON * 3);
+        }
+        "waiter" => in_child("the waiter", || {
+            let cache = open(&options);
+            assert_eq!(get(&cache, "kept").as_deref(), Some(&b"value"[..]));
+            assert!(matches!(cache.set(b"other", &bytes(b"1")), Err(CacheError::Busy(_))), "a living holder was robbed");
+            assert_eq!(cache.stats().repairs, 0);
+        }),
+        "killed" => {
+            let child = fork(|| {
+                done(|| {
+                    let cache = open(&options);
+                    arm(8, Fault::Kill);
+                    put(&cache, "killed", b"1");
+                })
+            });
+            assert_eq!(child.wait(), Ended::Signal(9));
+        }
+        _ => unreachable!("role {role}"),
+    }
+    std::process::exit(0);
+}
+
+fn unshared(role: &str, name: &str, mark: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["-p", "-f", "--kill-child"]).arg(std::env::current_exe().expect("program"));
+    command.env("CM_ROLE", role).env("CM_NAME", name).env("CM_MARK", mark);
+    command
+}
+
+fn namespaces() {
+    if !Command::new("unshare").args(["-p", "-f", "--kill-child", "true"]).output().is_ok_and(|o| o.status.success()) {
+        println!("  not run: no PID namespaces here");
+        return;
+    }
+    let scene = scene("namespaces", 2 << 20);
+    let mark = Mark(std::env::temp_dir().join(format!("cm-mark-{}", std::process::id())));
+    in_child("fill", || drop(put(&open(&scene.options), "kept", b"value")));
+    // Holder and waiter are both process 2 of their namespaces.
+    let mut holder = unshared("holder", &scene.options.name, &mark.0).spawn().expect("unshare");
+    let start = Instant::now();
+    while !mark.0.exists() {
+        assert!(start.elapsed() < SOON, "the holder did not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let waiter = unshared("waiter", &scene.options.name, &mark.0).output().expect("unshare");
+    assert!(waiter.status.success(), "{}", String::from_utf8_lossy(&waiter.stderr));
+    in_child("from here too", || {
+        let cache = open(&OpenOptions { write_timeout: Duration::from_millis(50), ..scene.options.clone() });
+        assert!(matches!(cache.set(b"other", &bytes(b"1")), Err(CacheError::Busy(_))));
+    });
+    holder.kill().expect("kill");
+    holder.wait().expect("wait");
+    let repaired = |what: &str, least: u64| {
+        in_child(what, || {
+            let cache = open(&OpenOptions { write_timeout: Duration::from_secs(5), ..scene.options.clone() });
+            put(&cache, "other", b"1");
+            assert_eq!(get(&cache, "kept").as_deref(), Some(&b"value"[..]));
+            assert_valid(&cache);
+            assert!(cache.stats().repairs >= least, "{} repairs", cache.stats().repairs);
+        });
+    };
+    repaired("after the namespace's death", 1);
+    let killed = unshared("killed", &scene.options.name, &mark.0).output().expect("unshare");
+    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    repaired("after a death in a namespace", 2);
+}
+
+struct Mark(PathBuf);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A handle that was opened just before its segment was destroyed knew only the epoch after the destruction, saw it never
+/// change, and answered reads from a segment without a name until its next look at it, a second later.
+fn followed_name() {
+    let scene = scene("followed", 2 << 20);
+    in_child("fill", || drop(put(&open(&scene.options), "key", b"old")));
+    let opener = fork(|| {
+        done(|| {
+            // Stops between joining the segment and looking at it: the last step of `attach`.
+            arm(last_join_step(&scene.options), Fault::Stop);
+            let cache = open(&scene.options);
+            disarm();
+            let mut out = Vec::new();
+            let read = cache.get(b"key", Manner::Use, &mut out);
+            let fresh = matches!(read, Err(CacheError::Detached)) || out == b"new";
+            assert!(fresh, "{read:?}: {}", String::from_utf8_lossy(&out));
+        })
+    });
+    // The opener stops while it holds the gate, so the destroyer must wait; it goes on as soon as the gate is open.
+    assert_eq!(opener.wait_or_stopped(), Ended::Stopped);
+    let destroyer = fork(|| {
+        done(|| {
+            assert!(destroy(&scene.options.name, None, true).expect("destroy"));
+            put(&open(&scene.options), "key", b"new");
+        })
+    });
+    std::thread::sleep(Duration::from_millis(20));
+    opener.resume();
+    assert_eq!(ended_within(opener, SOON, "the opener"), Ended::Exit(0));
+    assert_eq!(ended_within(destroyer, SOON, "the destroyer"), Ended::Exit(0));
+}
+
+/// How many steps an `open` of this segment passes before its last one.
+fn last_join_step(options: &OpenOptions) -> u64 {
+    let count = shared_words(1);
+    in_child("count", || {
+        arm(u64::MAX - 1, Fault::Kill);
+        drop(open(options));
+        count[0].store(cache_machine_shm::steps::passed().values().sum(), Ordering::SeqCst);
+    });
+    count[0].load(Ordering::SeqCst) - 1
+}
+
+/// A destroyer is killed at each of its steps while another process has the segment open. Whoever opens the name next may
+/// find the old segment or make a new one; the old handle then agrees with it or is detached.
+fn half_destroyed() {
+    let mut detached = 0;
+    for at in 0.. {
+        let scene = scene("half", 2 << 20);
+        let words = shared_words(2);
+        let (turn, result) = (&words[0], &words[1]);
+        let slate = Slate::new();
+        let attached = fork(|| {
+            done(|| {
+                let cache = open(&scene.options);
+                put(&cache, "key", b"old");
+                turn.store(1, Ordering::SeqCst);
+                wait_for(turn, |t| t == 2);
+                let mut out = Vec::new();
+                let read = cache.get(b"key", Manner::Use, &mut out);
+                let write = cache.set(b"mine", &bytes(b"1"));
+                match (&read, &write) {
+                    (Err(CacheError::Detached), Err(CacheError::Detached)) => result.store(1, Ordering::SeqCst),
+                    (Ok(Some(_)), Ok(Some(_))) if out == b"new" => result.store(2, Ordering::SeqCst),
+                    _ => slate.write(&format!("{read:?} {write:?}")),
+                }
+            })
+        });
+        wait_for(turn, |t| t == 1);
+        let destroyer = fork(|| {
+            done(|| {
+                arm(at, Fault::Kill);
+                destroy(&scene.options.name, None, true).expect("destroy");
+            })
+        });
+        let ended = ended_within(destroyer, SOON, "the destroyer");
+        let opener = fork(|| {
+            done(|| {
+                let cache = open(&scene.options);
+                assert!(matches!(get(&cache, "key").as_deref(), None | Some(b"old")));
+                put(&cache, "key", b"new");
+                turn.store(2, Ordering::SeqCst);
+                wait_for(turn, |t| t == 3);
+                // 2: one segment, so the other's write is here.
+                assert_eq!(get(&cache, "mine").is_some(), result.load(Ordering::SeqCst) == 2);
+                assert_valid(&cache);
+            })
+        });
+        assert_eq!(ended_within(attached, SOON, "the attached"), Ended::Exit(0));
+        assert_eq!(slate.take(), None, "killed at step {at}");
+        turn.store(3, Ordering::SeqCst);
+        assert_eq!(ended_within(opener, SOON, "the opener"), Ended::Exit(0));
+        detached += u64::from(result.load(Ordering::SeqCst) == 1);
+        if ended == Ended::Exit(0) {
+            assert!(detached > 3 && at > 5, "detached {detached} of {at} times");
+            break;
+        }
+    }
+}
+
+/// Some destroy the name, some open it and write; a process that opens it afresh finds what was acknowledged, unless
+/// somebody has begun to destroy it since.
+fn races() {
+    const LONG: Duration = Duration::from_millis(2500);
+    let scene = scene("races", 2 << 20);
+    let words = shared_words(8);
+    let [begun, ended, acknowledged, opens, checks, destroys, destroyed, _] = words else { unreachable!() };
+    let until = Instant::now() + LONG;
+    let quiet = || {
+        let before = begun.load(Ordering::SeqCst);
+        (ended.load(Ordering::SeqCst) == before).then_some(before)
+    };
+    let writer = || {
+        let mut cache = open(&scene.options);
+        let mut n = 0u64;
+        while Instant::now() < until {
+            n += 1;
+            let era = quiet();
+            match cache.set(b"key", &bytes(&n.to_le_bytes())) {
+                Ok(_) => {
+                    if let Some(era) = era {
+                        acknowledged.store(era << 32 | n, Ordering::SeqCst);
+                    }
+                }
+                Err(CacheError::Detached) => cache = open(&scene.options),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let reader = || {
+        while Instant::now() < until {
+            let told = acknowledged.load(Ordering::SeqCst);
+            let cache = open(&scene.options);
+            opens.fetch_add(1, Ordering::SeqCst);
+            let mut out = Vec::new();
+            match cache.get(b"key", Manner::Use, &mut out) {
+                Ok(found) => {
+                    let n = found.map_or(0, |_| u64::from_le_bytes(out[..].try_into().expect("8 bytes")));
+                    if told != 0 && begun.load(Ordering::SeqCst) == told >> 32 {
+                        assert!(n >= told & 0xFFFF_FFFF, "read {n}, acknowledged {}", told & 0xFFFF_FFFF);
+                        checks.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+                Err(CacheError::Detached) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let destroyer = || {
+        while Instant::now() < until {
+            begun.fetch_add(1, Ordering::SeqCst);
+            if destroy(&scene.options.name, None, true).expect("destroy") {
+                destroyed.fetch_add(1, Ordering::SeqCst);
+            }
+            ended.fetch_add(1, Ordering::SeqCst);
+            destroys.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    };
+    let roles: [(&str, &dyn Fn()); 6] = [
+        ("writer", &writer),
+        ("reader", &reader),
+        ("reader", &reader),
+        ("reader", &reader),
+        ("destroyer", &destroyer),
+        ("destroyer", &destroyer),
+    ];
+    let children: Vec<_> = roles.into_iter().map(|(name, role)| (name, fork(|| done(role)))).collect();
+    for (name, child) in children {
+        assert_eq!(ended_within(child, SOON, name), Ended::Exit(0), "{name}");
+    }
+    let count = |word: &AtomicU64| word.load(Ordering::SeqCst);
+    println!("  {} opens, {} checked; {} of {} destroyed", count(opens), count(checks), count(destroyed), count(destroys));
+    assert!(count(checks) > 50 && count(destroyed) > 50);
+}
+
+/// The same crowd, killed at random moments: of creating, joining, destroying.
+fn races_with_deaths() {
+    let scene = scene("deaths", 2 << 20);
+    let role = |seed: u64| {
+        let mut random = Random(seed);
+        loop {
+            match random.below(4) {
+                0 => drop(destroy(&scene.options.name, None, true).expect("destroy")),
+                _ => {
+                    let cache = open(&scene.options);
+                    for _ in 0..random.below(20) {
+                        match cache.set(b"key", &bytes(&[1; 200])) {
+                            Ok(_) | Err(CacheError::Detached) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            }
+        }
+    };
+    let mut random = Random(5);
+    let mut spawn = |seed: u64| fork(|| role(seed));
+    let mut children: Vec<Child> = (1..=4).map(&mut spawn).collect();
+    for kill in 0..400 {
+        std::thread::sleep(Duration::from_micros(random.below(4000)));
+        let who = random.below(4) as usize;
+        assert_eq!(children[who].kill(), Ended::Signal(9), "somebody ended by itself");
+        children[who] = spawn(kill + 10);
+    }
+    for child in children {
+        assert_eq!(child.kill(), Ended::Signal(9), "somebody ended by itself");
+    }
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        put(&cache, "key", b"1");
+        assert_valid(&cache);
+    });
+    assert!(file_of(&scene.options).exists());
+}

@@ -39,9 +39,24 @@ fn main() {
         println!("test {name} ... {} ({:.1} s)", if passed { "ok" } else { "FAILED" }, start.elapsed().as_secs_f64());
         if passed { ok += 1 } else { failed += 1 }
     }
+    remove_what_failed_tests_left();
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!("\ntest result: {verdict}. {ok} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out");
     std::process::exit(i32::from(failed > 0));
+}
+
+fn remove_what_failed_tests_left() {
+    let ours = format!("-{}-", std::process::id());
+    must_end_well(
+        fork(|| {
+            for info in list(None).iter().filter(|info| info.name.starts_with("t-crash-") && info.name.contains(&ours))
+            {
+                let _ = destroy(&info.name, None, true);
+            }
+            0
+        }),
+        "clean up",
+    );
 }
 
 fn options(name: &str) -> OpenOptions {
@@ -554,7 +569,9 @@ fn kill_in_the_rebuild(ledger: &'static [AtomicU64], killed_at: &mut BTreeSet<u6
 
 /// Kills while a segment is created, joined and destroyed.
 fn kill_in_the_life_of_a_segment(ledger: &'static [AtomicU64], killed_at: &mut BTreeSet<u64>) -> u64 {
-    let lives: [(&str, bool, fn(&str) -> i32); 3] = [
+    // What it is called, whether there is a segment before, and what is done.
+    type Life = (&'static str, bool, fn(&str) -> i32);
+    let lives: [Life; 3] = [
         ("create", false, |name| i32::from(Cache::open(&options(name)).is_err())),
         ("join", true, |name| i32::from(Cache::open(&options(name)).is_err())),
         ("destroy", true, |name| i32::from(destroy(name, None, true).is_err())),

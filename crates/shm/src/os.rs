@@ -246,8 +246,8 @@ pub(crate) fn effective_uid() -> u32 {
 /// Sends a signal to the own process.
 #[cfg(feature = "kill-steps")]
 pub(crate) fn signal_self(signal: libc::c_int) {
-    // SAFETY: signals the own process.
-    unsafe { libc::kill(libc::getpid(), signal) };
+    // SAFETY: signals the calling thread; both signals used here act on the whole process.
+    unsafe { libc::raise(signal) };
     if signal == libc::SIGKILL {
         loop {
             // SAFETY: waits for the signal that is on its way.

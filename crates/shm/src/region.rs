@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[repr(align(64))]
-    struct Memory([u8; 256]);
+    struct Memory(#[expect(dead_code, reason = "reached through the region")] [u8; 256]);
 
     #[test]
     fn bytes_of_every_length_come_back_and_nothing_beyond_is_touched() {

@@ -285,6 +285,7 @@ impl SegmentFile {
                     let segment = self.join(opened.file, identity, len, nonce)?;
                     let still = segment.is_still_named();
                     segment.open_gate()?;
+                    step("join.gate");
                     if still {
                         return Ok(segment);
                     }

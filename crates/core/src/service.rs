@@ -130,8 +130,9 @@ fn run(core: &Core, stop: &AtomicBool) {
     let mut next_shard = 0;
     let mut next_look = Instant::now() + IDLE;
     let mut tick = Tick { next: Instant::now(), writes: core.writes_so_far() };
+    // What rings from here on ends the next wait, so each look comes after the bell was read and before it is slept on.
+    let bell = core.segment.member().bell();
     while !stop.load(Ordering::Relaxed) {
-        let bell = core.segment.member().bell();
         look_at_waits(core, &mut tick);
         let now = Instant::now();
         if now >= next_look {
@@ -144,11 +145,12 @@ fn run(core: &Core, stop: &AtomicBool) {
         }
         sleep = sleep.min(next_sweep.saturating_duration_since(now));
         if !core.waits.is_empty() {
-            sleep = sleep.min(LOOK_EVERY);
+            // Until the next look, not for its whole period: other wake-ups come in between.
+            sleep = sleep.min(tick.next.saturating_duration_since(now));
         }
-        // The bell was loaded before the look; `stop` is set before the bell moves.
+        // `stop` is set before the bell rings.
         if !stop.load(Ordering::Relaxed) {
-            core.segment.member().sleep_on_bell(bell, sleep.max(Duration::from_millis(1)));
+            bell.wait(sleep.max(Duration::from_millis(1)));
         }
     }
 }

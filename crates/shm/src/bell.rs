@@ -60,7 +60,7 @@ pub fn load(bell: &AtomicU32) -> u32 {
 }
 
 #[cfg(not(cache_machine_loom))]
-pub use futex_event::FutexEvent;
+pub use futex_event::{FutexEvent, Listener};
 
 #[cfg(not(cache_machine_loom))]
 mod futex_event {
@@ -69,6 +69,7 @@ mod futex_event {
     use raw_sync::Timeout;
     use raw_sync::events::{EventImpl, EventInit, EventState};
     use std::error::Error;
+    use std::marker::PhantomData;
     use std::time::Duration;
 
     /// raw_sync's event over one shared futex word: a counter that `set` moves and that `wait` sees moving.
@@ -83,8 +84,15 @@ mod futex_event {
 
     impl FutexEvent {
         fn word(&self) -> &AtomicU32 {
-            // SAFETY: `new` and `from_existing` demand memory that outlives the event; they aligned the pointer.
+            // SAFETY: aligned, and outlives the event: `new` and `from_existing` demand it and align the pointer, a
+            // `Listener` borrows the word.
             unsafe { &*self.word }
+        }
+
+        fn over_word(word: *const AtomicU32) -> Self {
+            let event = FutexEvent { word, seen: AtomicU32::new(0) };
+            event.seen.store(load(event.word()), Ordering::Relaxed);
+            event
         }
 
         /// # Safety
@@ -93,9 +101,24 @@ mod futex_event {
             let padding = mem.align_offset(4);
             // SAFETY: `size_of` includes the padding.
             let word = unsafe { mem.add(padding) }.cast::<AtomicU32>().cast_const();
-            let event = FutexEvent { word, seen: AtomicU32::new(0) };
-            event.seen.store(load(event.word()), Ordering::Relaxed);
-            (Box::new(event), padding + 4)
+            (Box::new(Self::over_word(word)), padding + 4)
+        }
+    }
+
+    /// The listener's end of a bell. What rang since it was made, or since the last wait ended, ends the next wait at once.
+    pub struct Listener<'w> {
+        event: FutexEvent,
+        _word: PhantomData<&'w AtomicU32>,
+    }
+
+    impl<'w> Listener<'w> {
+        pub(crate) fn new(word: &'w AtomicU32) -> Self {
+            Self { event: FutexEvent::over_word(word), _word: PhantomData }
+        }
+
+        /// Waits until the bell rings, at most `limit`. True if it rang.
+        pub fn wait(&self, limit: Duration) -> bool {
+            self.event.wait(Timeout::Val(limit)).is_ok()
         }
     }
 

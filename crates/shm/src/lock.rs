@@ -179,9 +179,3 @@ fn release<P: Parties>(word: &AtomicU32, new: u32, parties: &P) {
         parties.wake_one(word);
     }
 }
-
-/// One look, for those who already know that the holder is stopped: may this lock be waited for with hope?
-pub fn is_held_by_the_living<P: Parties>(word: &AtomicU32, parties: &P) -> bool {
-    let held = word.load(Ordering::Relaxed) & !WAITERS;
-    held != 0 && !owner_is_gone(held, parties.me(), parties)
-}

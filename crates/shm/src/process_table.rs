@@ -216,19 +216,14 @@ impl Member {
         }
     }
 
-    /// The value of this process's bell, to be loaded before looking at what is waited for.
-    pub fn bell(&self) -> u32 {
-        bell::load(self.table.bell(&self.region, self.owner.slot))
+    /// This process's end of its bell. To be made before the first look at what is waited for.
+    pub fn bell(&self) -> bell::Listener<'_> {
+        bell::Listener::new(self.table.bell(&self.region, self.owner.slot))
     }
 
     /// Takes the stripes that rang since the last call: one bit each.
     pub fn take_rung(&self) -> [u64; RUNG_STRIPES / 64] {
         std::array::from_fn(|i| self.table.rung(&self.region, self.owner.slot, i * 64).swap(0, Ordering::Acquire))
-    }
-
-    /// Sleeps while the bell is as `seen`, at most `limit`.
-    pub fn sleep_on_bell(&self, seen: u32, limit: Duration) {
-        os::futex_wait(self.table.bell(&self.region, self.owner.slot), seen, limit);
     }
 
     /// Rings this process's own bell, so that its background thread looks up.

@@ -567,7 +567,7 @@ fn a_sigbus_that_is_sent_still_ends_the_process() {
     let segment = attach(&file).unwrap();
     std::fs::remove_dir_all(&scratch.path).unwrap();
     // SAFETY: signals the own process.
-    unsafe { libc::kill(libc::getpid(), libc::SIGBUS) };
+    unsafe { libc::raise(libc::SIGBUS) };
     std::thread::sleep(Duration::from_secs(2));
     assert!(!segment.is_lost());
 }

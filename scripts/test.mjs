@@ -145,7 +145,7 @@ function runCargoTests() {
 }
 
 function runKillTests() {
-  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'crash'])
+  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'crash', '--test', 'processes'])
 }
 
 function runLoomTests() {

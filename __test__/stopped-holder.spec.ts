@@ -63,7 +63,7 @@ test.serial('while a holder is stopped reads go on and writes end in ERR_BUSY; a
   t.true(cache.stats().busy >= 20)
 
   // A miss of `take` and a wait need no lock.
-  t.is(cache.take(key), undefined)
+  for (let i = 0; i < 16; i++) t.is(cache.take(`missing${i}`), undefined)
   const waiting = cache.waitFor('kept2')
   t.is((await within('the entry', waiting)).value, 'value 2')
 

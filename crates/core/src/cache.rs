@@ -455,7 +455,6 @@ impl Core {
         let member = self.segment.member();
         let Ok(acquired) = lock::lock(self.shard(index).field(Field::Lock), member, &mut patience) else {
             stuck.fetch_max(patience_ms, Ordering::Relaxed);
-            member.count(Counter::Busy, 1);
             return Err(CacheError::Busy(format!(
                 "shard {index} is held by a live process that is stopped or slower than writeTimeout"
             )));
@@ -493,8 +492,22 @@ impl Core {
         lock::try_lock(self.shard(index).field(Field::Lock), self.segment.member()).then(|| self.guard(index))
     }
 
-    /// Runs a change under its shard's lock. Where the shard contradicts itself it is rebuilt, and the change runs again.
+    /// `try_change` for a write, which is counted if it ends as busy.
     fn change<R>(
+        &self,
+        index: usize,
+        timeout: Duration,
+        change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
+    ) -> Result<R, CacheError> {
+        let result = self.try_change(index, timeout, change);
+        if let Err(CacheError::Busy(_)) = result {
+            self.segment.member().count(Counter::Busy, 1);
+        }
+        result
+    }
+
+    /// Runs a change under its shard's lock. Where the shard contradicts itself it is rebuilt, and the change runs again.
+    fn try_change<R>(
         &self,
         index: usize,
         timeout: Duration,
@@ -582,7 +595,7 @@ impl Core {
 
     /// Removes dead entries in the next `lines` index lines of a shard, for the background thread.
     pub(crate) fn sweep(&self, index: usize, lines: usize) -> Result<usize, CacheError> {
-        self.change(index, SWEEP_PATIENCE, |locked| Ok(locked.sweep(lines, None)?))
+        self.try_change(index, SWEEP_PATIENCE, |locked| Ok(locked.sweep(lines, None)?))
     }
 
     /// Registers somebody to be told of repairs, damage, detachment and waits; returns its number.

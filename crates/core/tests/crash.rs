@@ -1,62 +1,51 @@
 //! Kills real processes at every named step and at random, and looks from another process at what is left.
 //!
-//! Every role is a forked child; this program itself opens nothing and has one thread, so that it may fork. A child that is
-//! killed notes each step it passes in memory shared with this program. `KILLS=20000 cargo test … random_kills` for more.
+//! Every role is a forked child; see `support/forked.rs`. A child that is killed notes each step it passes in memory shared
+//! with this program. Each scenario is prepared once; every kill starts from a copy of that segment's file, so the steps are
+//! the same each time. `KILLS=20000 SEED=1 cargo test … random_kills` for more.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 mod support;
 
-use cache_machine_core::{Cache, Eviction, Increment, Manner, NoSink, OpenOptions, Write, destroy, list};
-use cache_machine_shm::atomic::{AtomicU64, Ordering::Relaxed};
+use cache_machine_core::{Cache, Eviction, Listener, Manner, Notice, OpenOptions, Write, destroy};
+use cache_machine_shm::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use cache_machine_shm::fork::{Child, Ended, fork, shared_words};
 use cache_machine_shm::steps::{Fault, arm, disarm, passed, print, trace};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use support::{Random, bytes};
+use support::forked::{self, Test, file_of, in_child};
+use support::{PLAIN, Random, Scene, assert_valid, bytes};
 
+/// A step that no operation reaches.
 const NEVER: u64 = u64::MAX - 1;
 /// Steps of one operation that are noted.
 const TRACE: usize = 1 << 16;
 /// Kill points of one scenario; where it has more steps, they are sampled, each name's first and last included.
-const MOST_KILLS: usize = 150;
-const PATIENCE: Duration = Duration::from_secs(30);
+const MOST_KILLS: usize = 160;
 
 fn main() {
-    let filter: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let tests: [(&str, fn()); 4] = [
-        ("killed_at_every_step_it_leaves_all_old_or_all_new", killed_at_every_step),
-        ("a_panic_at_every_step_leaves_a_suspect_that_is_repaired", panic_at_every_step),
-        ("a_waiter_killed_beside_a_stopped_holder_harms_nobody", waiter_killed_beside_a_stopped_holder),
-        ("random_kills_lose_nothing_and_stop_nobody", random_kills),
+    let tests = [
+        Test { name: "killed_at_every_step_it_leaves_all_old_or_all_new", run: killed_at_every_step },
+        Test { name: "a_panic_at_every_step_leaves_a_suspect_that_is_repaired", run: panic_at_every_step },
+        Test { name: "a_repair_that_is_killed_is_repaired_three_deaths_deep", run: killed_in_the_repair },
+        Test { name: "killed_while_it_is_made_joined_or_destroyed_a_name_stays_usable", run: killed_in_its_life },
+        Test {
+            name: "a_waiter_killed_beside_a_stopped_holder_harms_nobody",
+            run: waiter_killed_beside_a_stopped_holder,
+        },
+        Test { name: "random_kills_lose_nothing_and_stop_nobody", run: random_kills },
     ];
-    let (mut ok, mut failed) = (0, 0);
-    for (name, test) in tests.iter().filter(|(name, _)| filter.is_empty() || filter.iter().any(|f| name.contains(f))) {
-        let start = Instant::now();
-        let passed = catch_unwind(test).is_ok();
-        println!("test {name} ... {} ({:.1} s)", if passed { "ok" } else { "FAILED" }, start.elapsed().as_secs_f64());
-        if passed { ok += 1 } else { failed += 1 }
-    }
-    remove_what_failed_tests_left();
-    let verdict = if failed == 0 { "ok" } else { "FAILED" };
-    println!("\ntest result: {verdict}. {ok} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out");
-    std::process::exit(i32::from(failed > 0));
-}
-
-fn remove_what_failed_tests_left() {
-    let ours = format!("-{}-", std::process::id());
-    must_end_well(
-        fork(|| {
-            for info in list(None).iter().filter(|info| info.name.starts_with("t-crash-") && info.name.contains(&ours))
-            {
-                let _ = destroy(&info.name, None, true);
-            }
-            0
-        }),
-        "clean up",
-    );
+    let summary = Test { name: "every_step_in_the_sources_was_killed_at", run: every_step_was_killed_at };
+    forked::main(&tests, Some(&summary));
 }
 
 fn options(name: &str) -> OpenOptions {
@@ -72,83 +61,57 @@ fn options(name: &str) -> OpenOptions {
     }
 }
 
-/// What is done, and what must be there afterwards.
+/// What is done. Afterwards each key is as it was before, or as it is when nobody is killed.
 struct Scenario {
     name: &'static str,
     eviction: Eviction,
+    /// Entries that are there from the start: `e0` to `e<n>`.
+    entries: u64,
     prepare: fn(&Cache),
     act: fn(&Cache),
-    /// The key that `act` changes, and the values (None: absent) that it may have afterwards.
-    target: &'static str,
-    may_be: fn(Option<&[u8]>) -> bool,
-    /// Entries of `prepare`: `e0` to `e<n>`, each with its own value, untouched by `act`.
-    entries: u64,
-    /// `act` evicts.
-    evicts: bool,
-    /// `act` clears: entries may be there or not.
-    clears: bool,
 }
 
-const PLAIN: Scenario = Scenario {
-    name: "",
-    eviction: Eviction::S3Fifo,
-    prepare: |_| {},
-    act: |_| {},
-    target: "target",
-    may_be: |_| true,
-    entries: 60,
-    evicts: false,
-    clears: false,
-};
-
-const INCREMENT: Increment =
-    Increment { init: 0.0, ttl_ms: 0, min: f64::NEG_INFINITY, max: f64::INFINITY, binary_key: false };
+const BASE: Scenario = Scenario { name: "", eviction: Eviction::S3Fifo, entries: 60, prepare: |_| {}, act: |_| {} };
 
 fn scenarios() -> Vec<Scenario> {
-    let is_old_or_new = |v: Option<&[u8]>| matches!(v, Some(b"old") | Some([7, ..]));
+    let old: fn(&Cache) = |c| set(c, "target", b"old");
     vec![
+        Scenario { name: "set a new key", act: |c| set(c, "target", b"new"), ..BASE },
+        Scenario { name: "replace", prepare: old, act: |c| set(c, "target", &[7; 3]), ..BASE },
+        Scenario { name: "replace by longer", prepare: old, act: |c| set(c, "target", &[7; 5000]), ..BASE },
         Scenario {
-            name: "set a new key",
+            name: "replace an expired one",
+            prepare: |c| {
+                assert!(c.set(b"target", &Write { ttl_ms: 5, ..bytes(b"old") }).unwrap().is_some());
+                c.advance_clock(5).unwrap();
+            },
             act: |c| set(c, "target", b"new"),
-            may_be: |v| matches!(v, None | Some(b"new")),
-            ..PLAIN
+            ..BASE
         },
-        Scenario {
-            name: "replace",
-            prepare: |c| set(c, "target", b"old"),
-            act: |c| set(c, "target", &[7; 3]),
-            may_be: is_old_or_new,
-            ..PLAIN
-        },
-        Scenario {
-            name: "replace by longer",
-            prepare: |c| set(c, "target", b"old"),
-            act: |c| set(c, "target", &[7; 5000]),
-            may_be: is_old_or_new,
-            ..PLAIN
-        },
-        Scenario {
-            name: "reserve more space",
-            prepare: |c| set(c, "target", b"old"),
-            act: |c| set(c, "target", &[7; 300_000]),
-            may_be: is_old_or_new,
-            ..PLAIN
-        },
+        Scenario { name: "reserve more space", prepare: old, act: |c| set(c, "target", &[7; 300_000]), ..BASE },
         Scenario {
             name: "set into a fragmented shard",
+            prepare: fragment,
+            act: |c| set(c, "target", &[7; 4000]),
+            ..BASE
+        },
+        Scenario {
+            name: "replace in a fragmented shard",
             prepare: |c| {
-                let mut count = 0;
-                while c.stats().capacity_bytes - c.stats().used_bytes > 30_000 {
-                    (count..count + 50).for_each(|i| set(c, &format!("f{i}"), &[1; 60]));
-                    count += 50;
-                }
-                // No two free units are neighbours of more than an entry.
-                (0..count).step_by(2).for_each(|i| assert!(c.delete(format!("f{i}").as_bytes(), 0).unwrap()));
-                set(c, "target", b"old");
+                fragment(c);
+                set(c, "target", &[7; 2000]);
             },
-            act: |c| set(c, "target", &[7; 30_000]),
-            may_be: is_old_or_new,
-            ..PLAIN
+            act: |c| set(c, "target", &[8; 3000]),
+            ..BASE
+        },
+        Scenario {
+            name: "delete in a fragmented shard",
+            prepare: |c| {
+                fragment(c);
+                set(c, "target", &[7; 3000]);
+            },
+            act: |c| assert!(c.delete(b"target", 0).unwrap()),
+            ..BASE
         },
         Scenario {
             name: "set a key whose line is full",
@@ -158,67 +121,75 @@ fn scenarios() -> Vec<Scenario> {
                 c.delete(key.as_bytes(), 0).unwrap();
             },
             act: |c| set(c, &named_key(c), b"new"),
-            ..PLAIN
+            ..BASE
+        },
+        Scenario {
+            name: "replace a key whose line is full",
+            prepare: |c| set(c, "key", overflowing_key(c).as_bytes()),
+            act: |c| set(c, &named_key(c), b"new"),
+            ..BASE
         },
         Scenario {
             name: "delete a key whose line is full",
-            prepare: |c| {
-                let key = overflowing_key(c);
-                set(c, "key", key.as_bytes());
-            },
+            prepare: |c| set(c, "key", overflowing_key(c).as_bytes()),
             act: |c| assert!(c.delete(named_key(c).as_bytes(), 0).unwrap()),
-            ..PLAIN
+            ..BASE
         },
-        Scenario {
-            name: "delete",
-            prepare: |c| set(c, "target", b"old"),
-            act: |c| assert!(c.delete(b"target", 0).unwrap()),
-            may_be: |v| matches!(v, None | Some(b"old")),
-            ..PLAIN
-        },
+        Scenario { name: "delete", prepare: old, act: |c| assert!(c.delete(b"target", 0).unwrap()), ..BASE },
         Scenario {
             name: "take",
-            prepare: |c| set(c, "target", b"old"),
+            prepare: old,
             act: |c| assert!(c.take(b"target", &mut Vec::new()).unwrap().is_some()),
-            may_be: |v| matches!(v, None | Some(b"old")),
-            ..PLAIN
+            ..BASE
         },
+        Scenario { name: "touch", prepare: old, act: |c| assert!(c.touch(b"target", 5).unwrap()), ..BASE },
         Scenario {
-            name: "touch, then persist",
-            prepare: |c| set(c, "target", b"old"),
-            act: |c| assert!(c.touch(b"target", 5).unwrap() && c.touch(b"target", 0).unwrap()),
-            may_be: |v| v == Some(b"old"),
-            ..PLAIN
-        },
-        Scenario {
-            name: "incr, new and there",
-            act: |c| {
-                assert!(
-                    c.incr(b"target", 1.0, &INCREMENT).unwrap() + c.incr(b"target", 1.0, &INCREMENT).unwrap() == 3.0
-                )
-            },
-            may_be: |v| v.is_none_or(|v| [1.0f64, 2.0].map(f64::to_le_bytes).iter().any(|n| n == v)),
-            ..PLAIN
-        },
-        Scenario { name: "evict, S3-FIFO", prepare: fill, act: evict, entries: 0, evicts: true, ..PLAIN },
-        Scenario {
-            name: "evict, CLOCK",
-            eviction: Eviction::Lru,
-            prepare: fill,
-            act: evict,
-            entries: 0,
-            evicts: true,
-            ..PLAIN
-        },
-        Scenario {
-            name: "expire",
+            name: "persist",
             prepare: |c| {
-                let mortal = Write { ttl_ms: 10, ..bytes(b"m") };
-                (0..2000).for_each(|i| assert!(c.set(format!("m{i}").as_bytes(), &mortal).unwrap().is_some()));
-                c.advance_clock(10).unwrap();
+                assert!(c.set(b"target", &Write { ttl_ms: 5, ..bytes(b"old") }).unwrap().is_some());
             },
-            act: |c| (0..16).for_each(|i| set(c, "target", &[i; 3])),
-            ..PLAIN
+            act: |c| assert!(c.touch(b"target", 0).unwrap()),
+            ..BASE
+        },
+        Scenario { name: "incr a new key", act: |c| count_to(c, 1.0), ..BASE },
+        Scenario { name: "incr", prepare: |c| count_to(c, 1.0), act: |c| count_to(c, 2.0), ..BASE },
+        Scenario {
+            name: "evict one, S3-FIFO",
+            entries: 0,
+            prepare: fill,
+            act: |c| set(c, "target", &[3; 300]),
+            ..BASE
+        },
+        Scenario {
+            name: "evict many, S3-FIFO",
+            entries: 0,
+            prepare: fill,
+            act: |c| set(c, "target", &[3; 9000]),
+            ..BASE
+        },
+        Scenario {
+            name: "evict many, CLOCK",
+            eviction: Eviction::Lru,
+            entries: 0,
+            prepare: fill,
+            act: |c| set(c, "target", &[3; 9000]),
+        },
+        Scenario {
+            name: "expire on the way",
+            // Every eighth write sweeps a line; the next one is an eighth.
+            prepare: |c| {
+                mortal(c, 8000, 1);
+                (0..3).for_each(|i| set(c, &format!("y{i}"), b"y"));
+            },
+            act: |c| set(c, "target", b"new"),
+            ..BASE
+        },
+        Scenario {
+            name: "expire for room",
+            eviction: Eviction::None,
+            prepare: |c| mortal(c, 12, 110_000),
+            act: |c| set(c, "target", &[3; 300_000]),
+            ..BASE
         },
         Scenario {
             name: "clear, then set",
@@ -226,37 +197,33 @@ fn scenarios() -> Vec<Scenario> {
                 c.clear().unwrap();
                 set(c, "target", b"new");
             },
-            may_be: |v| matches!(v, None | Some(b"new")),
-            clears: true,
-            ..PLAIN
+            ..BASE
         },
         Scenario {
-            name: "set what is waited for",
+            name: "delete what was cleared",
             prepare: |c| {
-                let listener = c.add_listener(Box::new(Deaf));
-                c.wait_for(b"target", 0, listener).unwrap();
+                set(c, "target", b"old");
+                c.clear().unwrap();
             },
-            act: |c| set(c, "target", b"new"),
-            may_be: |v| matches!(v, None | Some(b"new")),
-            ..PLAIN
+            act: |c| assert!(!c.delete(b"target", 0).unwrap()),
+            ..BASE
         },
         Scenario {
-            name: "wait",
+            name: "wait, then set",
             act: |c| {
                 let listener = c.add_listener(Box::new(Deaf));
-                let wait = c.wait_for(b"target", 0, listener).unwrap();
-                c.cancel_wait(wait);
+                c.wait_for(b"target", 0, listener).unwrap();
+                set(c, "target", b"new");
             },
-            may_be: |v| v.is_none(),
-            ..PLAIN
+            ..BASE
         },
     ]
 }
 
 struct Deaf;
 
-impl cache_machine_core::Listener for Deaf {
-    fn notify(&self, _: cache_machine_core::Notice) {}
+impl Listener for Deaf {
+    fn notify(&self, _: Notice) {}
 }
 
 fn set(cache: &Cache, key: &str, value: &[u8]) {
@@ -266,6 +233,27 @@ fn set(cache: &Cache, key: &str, value: &[u8]) {
 fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     cache.get(key.as_bytes(), Manner::Peek, &mut out).unwrap().map(|_| out)
+}
+
+fn count_to(cache: &Cache, sum: f64) {
+    assert_eq!(cache.incr(b"target", 1.0, &PLAIN).unwrap(), sum);
+}
+
+fn value_of(n: u64) -> Vec<u8> {
+    n.to_le_bytes().repeat(20 + (n % 30) as usize)
+}
+
+/// Leaves free units of which no two runs are neighbours, each as long as a small entry.
+fn fragment(cache: &Cache) {
+    let free = || cache.stats().capacity_bytes - cache.stats().used_bytes;
+    (0..).take_while(|_| free() > 150_000).for_each(|i| set(cache, &format!("b{i}"), &[5; 100_000]));
+    let mut count = 0;
+    while free() > 1000 {
+        set(cache, &format!("f{count}"), &[1; 60]);
+        count += 1;
+    }
+    (0..count).step_by(2).for_each(|i| assert!(cache.delete(format!("f{i}").as_bytes(), 0).unwrap()));
+    assert_eq!(cache.stats().evictions, 0);
 }
 
 /// Sets keys until one finds its line full.
@@ -287,42 +275,30 @@ fn named_key(cache: &Cache) -> String {
 }
 
 fn fill(cache: &Cache) {
-    let mut i = 0;
-    while cache.stats().evictions == 0 {
-        set(cache, &format!("x{i}"), &value_of(i));
-        i += 1;
-    }
-    set(cache, "filled", &u64::to_le_bytes(i));
+    (0..).take_while(|_| cache.stats().evictions == 0).for_each(|i| set(cache, &format!("x{i}"), &value_of(i)));
 }
 
-fn evict(cache: &Cache) {
-    (0..3).for_each(|i| set(cache, &format!("y{i}"), &[3; 2000]));
+fn mortal(cache: &Cache, count: u64, len: usize) {
+    let value = vec![9; len];
+    let write = Write { ttl_ms: 10, ..bytes(&value) };
+    (0..count).for_each(|i| assert!(cache.set(format!("m{i}").as_bytes(), &write).unwrap().is_some()));
+    cache.advance_clock(10).unwrap();
 }
 
-fn value_of(n: u64) -> Vec<u8> {
-    n.to_le_bytes().repeat(20 + (n % 30) as usize)
+/// Every key that any scenario uses.
+fn universe() -> Vec<String> {
+    let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
+    let numbered = series.iter().flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
+    numbered.chain(["target".into(), "key".into()]).collect()
 }
 
-/// Fails in this program what failed in a child; a child that does not end in time hangs.
-fn must_end_well(child: Child, what: &str) {
-    match wait(child, what) {
-        Ended::Exit(0) => {}
-        other => panic!("{what}: {other:?}"),
-    }
-}
-
-fn wait(child: Child, what: &str) -> Ended {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(ended) = child.try_wait() {
-            return ended;
-        }
-        if Instant::now() > deadline {
-            child.kill();
-            panic!("{what}: hangs");
-        }
-        std::thread::sleep(Duration::from_micros(100));
-    }
+/// Value, kind and deadline of a key in one number; 0 where there is none.
+fn state(cache: &Cache, key: &str) -> u64 {
+    let mut out = Vec::new();
+    let Some(meta) = cache.get(key.as_bytes(), Manner::Peek, &mut out).unwrap() else { return 0 };
+    let mut hasher = DefaultHasher::new();
+    (out, meta.kind, meta.remaining_ms(cache.now_ms())).hash(&mut hasher);
+    hasher.finish().max(1)
 }
 
 fn segment_name(what: &str) -> String {
@@ -330,93 +306,176 @@ fn segment_name(what: &str) -> String {
     format!("t-crash-{what}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed))
 }
 
-/// Runs `act` of a scenario in a child with a fault at its step number `at`, on a segment made for that.
-fn run(scenario: &Scenario, name: &str, at: u64, fault: Fault, ledger: &'static [AtomicU64]) -> Ended {
-    ledger[0].store(0, Relaxed);
-    let child = fork(|| {
-        trace(ledger);
-        let cache = Cache::open(&OpenOptions { eviction: scenario.eviction, ..options(name) }).unwrap().0;
-        (0..scenario.entries).for_each(|i| set(&cache, &format!("e{i}"), &value_of(i)));
-        (scenario.prepare)(&cache);
+/// A segment of one's own, made of the bytes of another.
+struct Copied {
+    options: OpenOptions,
+}
+
+impl Copied {
+    fn of(content: &[u8]) -> Self {
+        let copied = Self { options: options(&segment_name("copy")) };
+        let mut file = std::fs::OpenOptions::new();
+        let mut file = file.write(true).create_new(true).mode(0o600).open(file_of(&copied.options)).unwrap();
+        std::io::Write::write_all(&mut file, content).unwrap();
+        copied
+    }
+
+    fn open(&self) -> Cache {
+        Cache::open(&self.options).unwrap().0
+    }
+
+    fn content(&self) -> Vec<u8> {
+        std::fs::read(file_of(&self.options)).unwrap()
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        // Not by `destroy`, which would pass through a dead owner's locks; that is a test of its own.
+        let _ = std::fs::remove_file(file_of(&self.options));
+    }
+}
+
+/// A scenario, prepared: the segment's bytes, the steps of its act, and each key's state before and after it.
+struct Stage {
+    name: &'static str,
+    act: fn(&Cache),
+    content: Vec<u8>,
+    steps: Vec<u64>,
+    keys: Vec<(String, u64, u64)>,
+    repairs: u64,
+}
+
+impl Stage {
+    fn prepare(scenario: &Scenario, ledger: &'static [AtomicU64]) -> Self {
+        let made = Copied { options: OpenOptions { eviction: scenario.eviction, ..options(&segment_name("stage")) } };
+        in_child(scenario.name, || {
+            let cache = made.open();
+            (0..scenario.entries).for_each(|i| set(&cache, &format!("e{i}"), &value_of(i)));
+            (scenario.prepare)(&cache);
+        });
+        Self::of(scenario.name, scenario.act, made.content(), ledger)
+    }
+
+    /// Runs the act once to its end.
+    fn of(name: &'static str, act: fn(&Cache), content: Vec<u8>, ledger: &'static [AtomicU64]) -> Self {
+        let universe = universe();
+        let words = shared_words(2 * universe.len() + 1);
+        let copied = Copied::of(&content);
+        in_child(name, || {
+            trace(ledger);
+            let cache = copied.open();
+            let note = |from: usize| {
+                for (i, key) in universe.iter().enumerate() {
+                    words[from + i].store(state(&cache, key), Relaxed);
+                }
+            };
+            note(0);
+            words[2 * universe.len()].store(cache.stats().repairs, Relaxed);
+            ledger[0].store(0, Relaxed);
+            arm(NEVER, Fault::Kill);
+            act(&cache);
+            disarm();
+            note(universe.len());
+        });
+        let states = |from: usize| words[from..from + universe.len()].iter().map(|word| word.load(Relaxed));
+        let keys = universe.iter().zip(states(0).zip(states(universe.len())));
+        let keys = keys.filter(|(_, (before, after))| before | after != 0);
+        Self {
+            name,
+            act,
+            content,
+            steps: trace_of(ledger),
+            keys: keys.map(|(key, (before, after))| (key.clone(), before, after)).collect(),
+            repairs: words[2 * universe.len()].load(Relaxed),
+        }
+    }
+
+    /// Runs the act with a fault at step number `at`, on a copy.
+    fn run(&self, copied: &Copied, at: u64, fault: Fault, ledger: &'static [AtomicU64]) -> Ended {
         ledger[0].store(0, Relaxed);
-        let hook = std::panic::take_hook();
-        if fault == Fault::Panic {
-            std::panic::set_hook(Box::new(|_| {}));
-        }
-        arm(at, fault);
-        let outcome = catch_unwind(AssertUnwindSafe(|| (scenario.act)(&cache)));
-        disarm();
-        std::panic::set_hook(hook);
-        match outcome {
-            Ok(()) => 0,
-            // The process lives on, and must be able to go on itself.
-            Err(_) if fault == Fault::Panic => {
-                check(scenario, &cache);
-                77
+        let child = fork(|| {
+            trace(ledger);
+            let cache = copied.open();
+            ledger[0].store(0, Relaxed);
+            if fault == Fault::Panic {
+                std::panic::set_hook(Box::new(|_| {}));
             }
-            Err(_) => 1,
+            arm(at, fault);
+            let outcome = catch_unwind(AssertUnwindSafe(|| (self.act)(&cache)));
+            disarm();
+            drop(std::panic::take_hook());
+            match outcome {
+                Ok(()) => 0,
+                // The process lives on, and must be able to go on itself.
+                Err(_) if fault == Fault::Panic => {
+                    self.check(&cache, Some(at), 0);
+                    PANICKED
+                }
+                Err(_) => 1,
+            }
+        });
+        forked::ended_within(child, forked::SOON, self.name)
+    }
+
+    /// Whether a fault at a step leaves the lock to be repaired.
+    fn holds_the_lock_at(&self, at: u64) -> bool {
+        let [taken, stolen, released] = ["lock.taken", "lock.stolen", "lock.released"].map(print);
+        let mut held = false;
+        for step in &self.steps[..=at as usize] {
+            held = (held || *step == taken || *step == stolen) && *step != released;
         }
-    });
-    wait(child, scenario.name)
+        held
+    }
+
+    /// All that was acknowledged is there, the interrupted change is whole or nothing, and the structures add up. `at`:
+    /// the step at which it was interrupted, if that happened once. `damaged`: most words that may have been dropped.
+    fn check(&self, cache: &Cache, at: Option<u64>, damaged: u64) {
+        let what = format!("{} interrupted at step {at:?}", self.name);
+        let look = |when: &str| -> Vec<u64> {
+            let states = self.keys.iter().map(|(key, before, after)| {
+                let state = state(cache, key);
+                assert!(state == *before || state == *after, "{what}: {key} is neither old nor new {when} the repair");
+                state
+            });
+            states.collect()
+        };
+        let before = look("before");
+        assert_valid(cache);
+        assert_eq!(look("after"), before, "{what}: changed by the repair");
+        if let Some(at) = at {
+            let repairs = cache.stats().repairs - self.repairs;
+            assert_eq!(repairs, u64::from(self.holds_the_lock_at(at)), "{what}: repairs");
+        }
+        assert!(cache.stats().damaged <= damaged, "{what}: a death damages nothing");
+        // A cleared entry does not come back alone.
+        let of_e = || self.keys.iter().zip(&before).filter(|((key, _, after), _)| key.starts_with('e') && *after == 0);
+        assert!(
+            of_e().all(|(_, state)| *state == 0) || of_e().all(|((_, before, _), state)| state == before),
+            "{what}"
+        );
+        for i in 0..20 {
+            let _ = cache.set(format!("after{i}").as_bytes(), &bytes(&value_of(i))).unwrap();
+        }
+        let _ = cache.delete(b"target", 0).unwrap();
+        let _ = cache.set(b"target", &bytes(b"again")).unwrap().expect("room for a small entry");
+        assert_eq!(get(cache, "target").as_deref(), Some(&b"again"[..]));
+        assert!(cache.touch(b"target", 1000).unwrap());
+        assert_valid(cache);
+    }
 }
 
-/// All that was acknowledged is there, the interrupted change is whole or nothing, and the structures add up.
-fn check(scenario: &Scenario, cache: &Cache) {
-    let what = scenario.name;
-    let look = |when: &str| {
-        for i in 0..scenario.entries {
-            let found = get(cache, &format!("e{i}"));
-            let fine = found == Some(value_of(i)) || (scenario.clears && found.is_none());
-            assert!(fine, "{what}: entry {i} {when}: {:?}", found.map(|v| v.len()));
-        }
-        let target = get(cache, scenario.target);
-        assert!((scenario.may_be)(target.as_deref()), "{what}: target {when}: {:?}", target.map(|v| v.len()));
-        target
-    };
-    let before = look("before the repair");
-    assert_eq!(cache.validate().unwrap(), Vec::<String>::new(), "{what}");
-    assert_eq!(look("after the repair"), before, "{what}: the repair changed the target");
-    if scenario.evicts {
-        check_evicted(what, cache);
-    } else {
-        assert_eq!(cache.stats().evictions, 0, "{what}");
-    }
-    assert_eq!(cache.stats().damaged, 0, "{what}: a death damages nothing");
-    for i in 0..20 {
-        set(cache, &format!("after{i}"), &value_of(i));
-    }
-    set(cache, scenario.target, b"again");
-    assert_eq!(get(cache, scenario.target).as_deref(), Some(&b"again"[..]));
-    assert_eq!(cache.validate().unwrap(), Vec::<String>::new(), "{what}, after new writes");
-}
-
-fn check_evicted(what: &str, cache: &Cache) {
-    let filled = get(cache, "filled").map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
-    let there = (0..filled).filter(|i| {
-        get(cache, &format!("x{i}")).is_some_and(|v| {
-            assert_eq!(v, value_of(*i), "{what}");
-            true
-        })
-    });
-    let gone = filled - there.count() as u64;
-    // The death may have come between an eviction and its being counted.
-    assert!(
-        filled > 0 && gone <= cache.stats().evictions + 1,
-        "{what}: {gone} gone, {} evicted",
-        cache.stats().evictions
-    );
-}
+/// Exit status of a child that panicked where it was told to, and was well afterwards.
+const PANICKED: i32 = 77;
 
 /// The steps at which to kill, for a trace of all that are passed: all, or each name's first and last and a sample.
 fn kill_points(trace: &[u64]) -> Vec<u64> {
-    let mut points: BTreeSet<u64> = BTreeSet::new();
     let mut ends: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for (i, print) in (0..).zip(trace) {
         ends.entry(*print).and_modify(|e| e.1 = i).or_insert((i, i));
     }
-    points.extend(ends.values().flat_map(|(first, last)| [*first, *last]));
-    let stride = trace.len().div_ceil(MOST_KILLS);
-    points.extend((0..trace.len() as u64).step_by(stride.max(1)));
+    let mut points: BTreeSet<u64> = ends.values().flat_map(|(first, last)| [*first, *last]).collect();
+    points.extend((0..trace.len() as u64).step_by(trace.len().div_ceil(MOST_KILLS).max(1)));
     points.into_iter().collect()
 }
 
@@ -429,7 +488,7 @@ fn trace_of(ledger: &[AtomicU64]) -> Vec<u64> {
 fn steps_in_the_sources() -> BTreeMap<u64, String> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut names = BTreeMap::new();
-    for folder in ["shm/src", "core/src"] {
+    for folder in ["shm/src", "core/src", "node/src"] {
         for file in std::fs::read_dir(crates.join(folder)).unwrap().flatten() {
             if file.file_name() == "steps.rs" || !file.path().is_file() {
                 continue;
@@ -445,246 +504,214 @@ fn steps_in_the_sources() -> BTreeMap<u64, String> {
     names
 }
 
+/// Prints of the steps at which a process was killed so far.
+static KILLED_AT: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+fn note_kill(ledger: &[AtomicU64]) {
+    KILLED_AT.lock().unwrap().insert(*trace_of(ledger).last().unwrap());
+}
+
+fn every_step_was_killed_at() {
+    let killed_at = KILLED_AT.lock().unwrap();
+    let steps = steps_in_the_sources();
+    let missed: Vec<_> = steps.iter().filter(|(print, _)| !killed_at.contains(print)).map(|(_, name)| name).collect();
+    assert!(missed.is_empty(), "never killed at {missed:?}");
+    println!("  {} named steps", steps.len());
+}
+
 fn killed_at_every_step() {
     let ledger = shared_words(TRACE);
-    let mut killed_at: BTreeSet<u64> = BTreeSet::new();
     let mut kills = 0;
     for scenario in &scenarios() {
-        let name = segment_name("dry");
-        assert_eq!(run(scenario, &name, NEVER, Fault::Kill, ledger), Ended::Exit(0), "{}", scenario.name);
-        let trace = trace_of(ledger);
-        clean(&name);
-        let points = kill_points(&trace);
+        let stage = Stage::prepare(scenario, ledger);
+        let points = kill_points(&stage.steps);
         for at in &points {
-            let name = segment_name("step");
-            // Where a key falls differs from segment to segment, and so may the number of steps.
-            if run(scenario, &name, *at, Fault::Kill, ledger) == Ended::Signal(9) {
-                killed_at.insert(*trace_of(ledger).last().unwrap());
-                kills += 1;
-            }
-            let what = format!("{} killed at step {at}", scenario.name);
-            must_end_well(
-                fork(|| {
-                    check(scenario, &Cache::open(&options(&name)).unwrap().0);
-                    0
-                }),
-                &what,
-            );
-            clean(&name);
+            let copied = Copied::of(&stage.content);
+            let ended = stage.run(&copied, *at, Fault::Kill, ledger);
+            assert_eq!(ended, Ended::Signal(9), "{} at step {at} of {}", stage.name, stage.steps.len());
+            assert_eq!(trace_of(ledger).last(), stage.steps.get(*at as usize), "other steps than the first time");
+            note_kill(ledger);
+            in_child(stage.name, || stage.check(&copied.open(), Some(*at), 0));
         }
-        println!("  {}: {} steps, killed at {}", scenario.name, trace.len(), points.len());
+        kills += points.len();
+        println!("  {}: {} steps, killed at {}", stage.name, stage.steps.len(), points.len());
     }
-    kills += kill_in_the_rebuild(ledger, &mut killed_at);
-    kills += kill_in_the_life_of_a_segment(ledger, &mut killed_at);
-    killed_at.extend([print("lock.waiting")]); // waiter_killed_beside_a_stopped_holder
-    let missed: Vec<_> = steps_in_the_sources().into_iter().filter(|(print, _)| !killed_at.contains(print)).collect();
-    assert!(missed.is_empty(), "never killed at {missed:?}");
-    println!("  {kills} kills at {} named steps", killed_at.len());
-}
-
-fn clean(name: &str) {
-    must_end_well(fork(|| i32::from(destroy(name, None, true).is_err())), "destroy");
-}
-
-/// Kills the repairer of a shard whose owner was killed, at each step of the rebuild; then the repairer's repairer.
-fn kill_in_the_rebuild(ledger: &'static [AtomicU64], killed_at: &mut BTreeSet<u64>) -> u64 {
-    let scenario = Scenario {
-        name: "rebuild",
-        entries: 40,
-        act: |c| set(c, "target", b"new"),
-        may_be: |v| matches!(v, None | Some(b"new")),
-        ..PLAIN
-    };
-    let repair = |name: &str, at: u64| {
-        ledger[0].store(0, Relaxed);
-        let child = fork(|| {
-            trace(ledger);
-            let cache = Cache::open(&options(name)).unwrap().0;
-            ledger[0].store(0, Relaxed);
-            arm(at, Fault::Kill);
-            i32::from(cache.validate().is_err())
-        });
-        wait(child, "rebuild")
-    };
-    // One entry's head is overwritten, so that the rebuild also drops a word.
-    let damage = |name: &str| {
-        must_end_well(
-            fork(|| {
-                let cache = Cache::open(&options(name)).unwrap().0;
-                let path = cache.path().to_owned();
-                let file = std::fs::read(&path).unwrap();
-                let key = b"e39\0\0\0\0\0";
-                let at = (0..file.len()).step_by(64).find(|at| file[*at..].starts_with(key)).unwrap();
-                use std::os::unix::fs::FileExt;
-                std::fs::OpenOptions::new()
-                    .write(true)
-                    .open(&path)
-                    .unwrap()
-                    .write_all_at(&[0xEE; 8], at as u64 - 64)
-                    .unwrap();
-                0
-            }),
-            "damage",
-        );
-    };
-    let die = |name: &str| assert_eq!(run(&scenario, name, 8, Fault::Kill, ledger), Ended::Signal(9));
-    let name = segment_name("dry");
-    die(&name);
-    damage(&name);
-    assert_eq!(repair(&name, NEVER), Ended::Exit(0));
-    let trace = trace_of(ledger);
-    clean(&name);
-    let points = kill_points(&trace);
-    let mut kills = 0;
-    for (i, at) in points.iter().enumerate() {
-        let name = segment_name("rebuild");
-        die(&name);
-        damage(&name);
-        // Once more, at another step, for the third death.
-        for at in [*at, points[(i * 7) % points.len()]] {
-            if repair(&name, at) == Ended::Signal(9) {
-                killed_at.insert(*trace_of(ledger).last().unwrap());
-                kills += 1;
-            }
-        }
-        must_end_well(
-            fork(|| {
-                let cache = Cache::open(&options(&name)).unwrap().0;
-                assert_eq!(cache.validate().unwrap(), Vec::<String>::new());
-                for i in 0..39 {
-                    assert_eq!(get(&cache, &format!("e{i}")), Some(value_of(i)), "entry {i}");
-                }
-                set(&cache, "e39", b"again");
-                set(&cache, "target", b"again");
-                assert_eq!(cache.validate().unwrap(), Vec::<String>::new());
-                0
-            }),
-            &format!("rebuild killed at step {at}"),
-        );
-        clean(&name);
-    }
-    println!("  rebuild: {} steps, killed at {}, twice each", trace.len(), points.len());
-    kills
-}
-
-/// Kills while a segment is created, joined and destroyed.
-fn kill_in_the_life_of_a_segment(ledger: &'static [AtomicU64], killed_at: &mut BTreeSet<u64>) -> u64 {
-    // What it is called, whether there is a segment before, and what is done.
-    type Life = (&'static str, bool, fn(&str) -> i32);
-    let lives: [Life; 3] = [
-        ("create", false, |name| i32::from(Cache::open(&options(name)).is_err())),
-        ("join", true, |name| i32::from(Cache::open(&options(name)).is_err())),
-        ("destroy", true, |name| i32::from(destroy(name, None, true).is_err())),
-    ];
-    let mut kills = 0;
-    for (what, exists, live) in lives {
-        let mut at = 0;
-        loop {
-            let name = segment_name(what);
-            if exists {
-                must_end_well(
-                    fork(|| {
-                        set(&Cache::open(&options(&name)).unwrap().0, "kept", b"value");
-                        0
-                    }),
-                    what,
-                );
-            }
-            ledger[0].store(0, Relaxed);
-            let ended = wait(
-                fork(|| {
-                    trace(ledger);
-                    arm(at, Fault::Kill);
-                    live(&name)
-                }),
-                what,
-            );
-            must_end_well(
-                fork(|| {
-                    let cache = Cache::open(&options(&name)).unwrap().0;
-                    let kept = get(&cache, "kept");
-                    assert!(kept.is_none() || kept.as_deref() == Some(b"value"));
-                    assert!(kept.is_some() || !exists || what == "destroy", "{what} lost the entry");
-                    set(&cache, "new", b"1");
-                    assert_eq!(cache.validate().unwrap(), Vec::<String>::new());
-                    let private = std::fs::read_dir("/dev/shm").unwrap().flatten().any(|f| {
-                        let file = f.file_name().into_string().unwrap_or_default();
-                        file.contains(&format!(".{name}~"))
-                    });
-                    assert!(!private, "the private file of a dead creator is left");
-                    0
-                }),
-                &format!("{what} killed at step {at}"),
-            );
-            clean(&name);
-            if ended != Ended::Signal(9) {
-                assert_eq!(ended, Ended::Exit(0), "{what}");
-                break;
-            }
-            killed_at.insert(*trace_of(ledger).last().unwrap());
-            kills += 1;
-            at += 1;
-        }
-        println!("  {what}: killed at all {at} steps");
-    }
-    kills
+    println!("  {kills} kills");
 }
 
 fn panic_at_every_step() {
     let ledger = shared_words(TRACE);
     let mut panics = 0;
     for scenario in &scenarios() {
-        let name = segment_name("dry");
-        assert_eq!(run(scenario, &name, NEVER, Fault::Kill, ledger), Ended::Exit(0), "{}", scenario.name);
-        let trace = trace_of(ledger);
-        clean(&name);
-        for at in kill_points(&trace).into_iter().step_by(2) {
-            let name = segment_name("panic");
-            let ended = run(scenario, &name, at, Fault::Panic, ledger);
-            assert!(matches!(ended, Ended::Exit(0 | 77)), "{} panicked at step {at}: {ended:?}", scenario.name);
-            panics += i32::from(ended == Ended::Exit(77));
-            clean(&name);
+        let stage = Stage::prepare(scenario, ledger);
+        for (i, at) in kill_points(&stage.steps).into_iter().enumerate() {
+            let copied = Copied::of(&stage.content);
+            match stage.run(&copied, at, Fault::Panic, ledger) {
+                Ended::Exit(PANICKED) => panics += 1,
+                // Nothing panics between taking a lock and guarding it: those steps do not.
+                Ended::Exit(0) => {}
+                other => panic!("{} panicked at step {at}: {other:?}", stage.name),
+            }
+            if i % 8 == 0 {
+                in_child("another process", || assert_valid(&copied.open()));
+            }
         }
     }
     println!("  {panics} panics");
 }
 
-fn waiter_killed_beside_a_stopped_holder() {
-    let name = segment_name("waiter");
+/// The repairer of a shard whose owner was killed is killed, so is its repairer, and that one's.
+fn killed_in_the_repair() {
     let ledger = shared_words(TRACE);
+    let scenario =
+        Scenario { entries: 40, prepare: |c| set(c, "target", b"old"), act: |c| set(c, "target", b"new"), ..BASE };
+    let stage = Stage::prepare(&scenario, ledger);
+    let published = stage.steps.iter().position(|step| *step == print("replace.published")).unwrap() as u64;
+    let copied = Copied::of(&stage.content);
+    assert_eq!(stage.run(&copied, published, Fault::Kill, ledger), Ended::Signal(9));
+    let mut content = copied.content();
+    // One entry's head is overwritten, so that the repair also drops a word.
+    let key = b"e39\0\0\0\0\0";
+    let body = content.chunks(64).position(|unit| unit.starts_with(key)).unwrap() * 64;
+    content[body - 64..body - 56].fill(0xEE);
+    let stage = Stage::of("repair", assert_valid, content, ledger);
+    assert!(stage.keys.iter().any(|(key, before, _)| key == "target" && *before != 0));
+    let points = kill_points(&stage.steps);
+    let mut random = Random(3);
+    let mut deaths = [0; 3];
+    let check = |content: &[u8]| {
+        let copied = Copied::of(content);
+        in_child("after the deaths", || stage.check(&copied.open(), None, 1));
+    };
+    let mut die = |content: &[u8], at: u64, depth: usize| {
+        let copied = Copied::of(content);
+        if stage.run(&copied, at, Fault::Kill, ledger) == Ended::Signal(9) {
+            note_kill(ledger);
+            deaths[depth] += 1;
+        }
+        copied.content()
+    };
+    for (i, first) in points.iter().enumerate() {
+        let once = die(&stage.content, *first, 0);
+        check(&once);
+        for sample in 0..3 {
+            let twice = die(&once, points[random.below(points.len() as u64) as usize], 1);
+            check(&twice);
+            if (i + sample) % 4 == 0 {
+                check(&die(&twice, points[random.below(points.len() as u64) as usize], 2));
+            }
+        }
+    }
+    println!("  {} steps; {} first, {} second, {} third deaths", stage.steps.len(), deaths[0], deaths[1], deaths[2]);
+}
+
+/// Kills, and panics, while a segment is created, joined and destroyed.
+fn killed_in_its_life() {
+    let ledger = shared_words(TRACE);
+    let content = Stage::prepare(&Scenario { entries: 5, ..BASE }, ledger).content;
+    let live = |what: &str, options: &OpenOptions| match what {
+        "destroy" => assert!(destroy(&options.name, None, true).unwrap()),
+        _ => drop(Cache::open(options).unwrap()),
+    };
+    for what in ["create", "join", "destroy"] {
+        for fault in [Fault::Kill, Fault::Panic] {
+            let mut at = 0;
+            loop {
+                let copied = Copied::of(&content);
+                if what == "create" {
+                    std::fs::remove_file(file_of(&copied.options)).unwrap();
+                }
+                ledger[0].store(0, Relaxed);
+                let child = fork(|| {
+                    trace(ledger);
+                    if fault == Fault::Panic {
+                        std::panic::set_hook(Box::new(|_| {}));
+                    }
+                    arm(at, fault);
+                    let outcome = catch_unwind(AssertUnwindSafe(|| live(what, &copied.options)));
+                    disarm();
+                    drop(std::panic::take_hook());
+                    if outcome.is_ok() {
+                        return 0;
+                    }
+                    check_life(what, &copied.open());
+                    PANICKED
+                });
+                let ended = forked::ended_within(child, forked::SOON, what);
+                let finished = ended == Ended::Exit(0) && trace_of(ledger).len() as u64 <= at;
+                assert!(
+                    finished || matches!(ended, Ended::Signal(9) | Ended::Exit(0 | PANICKED)),
+                    "{what} at step {at}: {ended:?}"
+                );
+                in_child(what, || {
+                    check_life(what, &copied.open());
+                    assert!(destroy(&copied.options.name, None, true).unwrap());
+                });
+                let left = std::fs::read_dir("/dev/shm").unwrap().flatten();
+                let left = left.filter(|file| file.file_name().to_string_lossy().contains(&copied.options.name));
+                assert_eq!(left.count(), 0, "{what} at step {at} left something");
+                if finished {
+                    break;
+                }
+                if fault == Fault::Kill {
+                    note_kill(ledger);
+                }
+                at += 1;
+            }
+            println!("  {what}: {fault:?} at all {at} steps");
+        }
+    }
+}
+
+/// The segment is there, whole, and nothing beside it; it is empty only if it may be.
+fn check_life(what: &str, cache: &Cache) {
+    let kept = (0..5).filter(|i| get(cache, &format!("e{i}")) == Some(value_of(*i))).count();
+    assert!(kept == 5 || (kept == 0 && what != "join"), "{what}: {kept} of 5 entries");
+    assert!(kept == 0 || what != "create");
+    set(cache, "new", b"1");
+    assert_eq!(get(cache, "new").as_deref(), Some(&b"1"[..]));
+    assert_valid(cache);
+    let name = cache.path().file_name().unwrap().to_string_lossy().into_owned();
+    let mut files = std::fs::read_dir("/dev/shm").unwrap().flatten();
+    let private = files.any(|file| file.file_name().to_string_lossy().starts_with(&format!("{name}~")));
+    assert!(!private, "{what}: the private file of a dead creator is left");
+}
+
+fn waiter_killed_beside_a_stopped_holder() {
+    let ledger = shared_words(TRACE);
+    let stage = Stage::prepare(&Scenario { act: |c| set(c, "target", b"holder's"), ..BASE }, ledger);
+    let copied = Copied::of(&stage.content);
     let holder = fork(|| {
-        let cache = Cache::open(&options(&name)).unwrap().0;
-        set(&cache, "kept", b"value");
-        arm(3, Fault::Stop);
+        let cache = copied.open();
+        arm(8, Fault::Stop);
         set(&cache, "target", b"holder's");
         0
     });
     assert_eq!(holder.wait_or_stopped(), Ended::Stopped);
-    let waiter = fork(|| {
-        let cache = Cache::open(&options(&name)).unwrap().0;
-        trace(ledger);
-        // 2 MiB are one shard, so every key is behind the stopped holder.
-        arm(0, Fault::Kill);
-        set(&cache, "other", b"waiter's");
-        0
-    });
-    assert_eq!(wait(waiter, "waiter"), Ended::Signal(9));
-    assert_eq!(trace_of(ledger), [print("lock.waiting")]);
-    holder.resume();
-    assert_eq!(wait(holder, "holder"), Ended::Exit(0));
-    must_end_well(
-        fork(|| {
-            let cache = Cache::open(&options(&name)).unwrap().0;
-            assert_eq!(get(&cache, "target").as_deref(), Some(&b"holder's"[..]));
-            assert_eq!(get(&cache, "other"), None);
-            set(&cache, "other", b"1");
-            assert_eq!(cache.validate().unwrap(), Vec::<String>::new());
-            assert_eq!(cache.stats().repairs, 0, "a living holder was robbed");
+    // While it waits for the first time, and for the third.
+    for at in [0, 2] {
+        let waiter = fork(|| {
+            let cache = copied.open();
+            trace(ledger);
+            // 2 MiB are one shard, so every key is behind the stopped holder.
+            arm(at, Fault::Kill);
+            set(&cache, "other", b"waiter's");
             0
-        }),
-        "after the waiter's death",
-    );
-    clean(&name);
+        });
+        assert_eq!(forked::ended_within(waiter, forked::SOON, "the waiter"), Ended::Signal(9));
+        assert_eq!(trace_of(ledger).last(), Some(&print("lock.waiting")));
+        note_kill(ledger);
+    }
+    holder.resume();
+    assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
+    in_child("after the waiters' deaths", || {
+        let cache = copied.open();
+        assert_eq!(get(&cache, "target").as_deref(), Some(&b"holder's"[..]));
+        assert_eq!(get(&cache, "other"), None);
+        set(&cache, "other", b"1");
+        assert_valid(&cache);
+        assert_eq!(cache.stats().repairs, 0, "a living holder was robbed");
+    });
 }
 
 // ---- random kills ----------------------------------------------------------------------------------------------------
@@ -692,38 +719,50 @@ fn waiter_killed_beside_a_stopped_holder() {
 const WORKERS: usize = 4;
 const KEYS: usize = 256;
 
-/// Words of the ledger that the workers and this program share, outside the segment.
-struct Ledger(&'static [AtomicU64]);
+/// What the workers and this program share, outside the segment.
+struct Ledger {
+    /// Number of the newest operation begun on a key, and of the newest that returned. Each key has one writer.
+    begun: &'static [AtomicU64],
+    done: &'static [AtomicU64],
+    /// Increments begun and returned, by worker.
+    to_count: &'static [AtomicU64],
+    counted: &'static [AtomicU64],
+    /// Writes, reads, longest write and longest read in nanoseconds, writes of more than 50 ms.
+    totals: &'static [AtomicU64],
+}
 
 impl Ledger {
     fn new() -> Self {
-        Self(shared_words(2 * WORKERS * KEYS + 2 * WORKERS + 3))
+        let keys = WORKERS * KEYS;
+        Self {
+            begun: shared_words(keys),
+            done: shared_words(keys),
+            to_count: shared_words(WORKERS),
+            counted: shared_words(WORKERS),
+            totals: shared_words(5),
+        }
     }
 
-    /// Number of the newest operation begun on a key, and of the newest that returned. One writer per key.
-    fn begun(&self, key: usize) -> &AtomicU64 {
-        &self.0[key]
+    fn total(&self, index: usize) -> u64 {
+        self.totals[index].load(SeqCst)
     }
 
-    fn done(&self, key: usize) -> &AtomicU64 {
-        &self.0[WORKERS * KEYS + key]
-    }
-
-    /// Increments begun and returned, per worker.
-    fn counted(&self, worker: usize, done: bool) -> &AtomicU64 {
-        &self.0[2 * WORKERS * KEYS + 2 * worker + usize::from(done)]
-    }
-
-    fn longest_ns(&self) -> &AtomicU64 {
-        &self.0[2 * WORKERS * KEYS + 2 * WORKERS]
-    }
-
-    fn writes(&self) -> &AtomicU64 {
-        &self.0[2 * WORKERS * KEYS + 2 * WORKERS + 1]
-    }
-
-    fn reads(&self) -> &AtomicU64 {
-        &self.0[2 * WORKERS * KEYS + 2 * WORKERS + 2]
+    /// A read finds what was acknowledged before it, or something begun since, whole.
+    fn check_read(&self, cache: &Cache, key: usize) {
+        let at_least = self.done[key].load(SeqCst);
+        let found = get(cache, &format!("key{key}"));
+        let at_most = self.begun[key].load(SeqCst);
+        match found {
+            Some(value) => {
+                let n = u64::from_le_bytes(value[..8].try_into().unwrap());
+                assert!((at_least..=at_most).contains(&n), "key {key}: read {n}, not in {at_least}..={at_most}");
+                assert!(!deletes(n) && value == numbered(key, n), "key {key}: torn at {n}");
+            }
+            None => {
+                let absent = at_least == 0 || (at_least..=at_most).any(deletes);
+                assert!(absent, "key {key}: lost, {at_least}..={at_most}");
+            }
+        }
     }
 }
 
@@ -740,117 +779,90 @@ fn numbered(key: usize, n: u64) -> Vec<u8> {
     value
 }
 
-fn check_read(ledger: &Ledger, cache: &Cache, key: usize) {
-    let at_least = ledger.done(key).load(std::sync::atomic::Ordering::SeqCst);
-    let found = get(cache, &format!("key{key}"));
-    let at_most = ledger.begun(key).load(std::sync::atomic::Ordering::SeqCst);
-    match found {
-        Some(value) => {
-            let n = u64::from_le_bytes(value[..8].try_into().unwrap());
-            assert!((at_least..=at_most).contains(&n), "key {key}: read {n}, not in {at_least}..={at_most}");
-            assert!(!deletes(n) && value == numbered(key, n), "key {key}: torn at {n}");
-        }
-        None => assert!(at_least == 0 || (at_least..=at_most).any(deletes), "key {key}: lost {at_least}..={at_most}"),
-    }
-}
-
-fn worker(name: &str, ledger: &Ledger, worker: usize, seed: u64) -> i32 {
-    let cache = Cache::open(&OpenOptions { size: 32 << 20, ..options(name) }).unwrap().0;
+/// Works until it is killed.
+fn worker(options: &OpenOptions, ledger: &Ledger, me: usize, seed: u64) -> ! {
+    let cache = Cache::open(options).unwrap().0;
     let mut random = Random(seed | 1);
     loop {
-        let key = worker * KEYS + random.below(KEYS as u64) as usize;
+        let key = me * KEYS + random.below(KEYS as u64) as usize;
+        let name = format!("key{key}");
+        let what = random.below(10);
         let start = Instant::now();
-        match random.below(10) {
+        match what {
             0..4 => {
-                let n = ledger.begun(key).load(Relaxed) + 1;
-                ledger.begun(key).store(n, std::sync::atomic::Ordering::SeqCst);
-                let text = format!("key{key}");
+                let n = ledger.begun[key].load(SeqCst) + 1;
+                ledger.begun[key].store(n, SeqCst);
                 if deletes(n) {
-                    cache.delete(text.as_bytes(), 0).unwrap();
+                    cache.delete(name.as_bytes(), 0).unwrap();
                 } else {
-                    let value = numbered(key, n);
-                    assert!(cache.set(text.as_bytes(), &bytes(&value)).unwrap().is_some());
+                    set(&cache, &name, &numbered(key, n));
                 }
-                ledger.done(key).store(n, std::sync::atomic::Ordering::SeqCst);
-                ledger.writes().fetch_add(1, Relaxed);
+                ledger.done[key].store(n, SeqCst);
             }
             4 => {
-                ledger.counted(worker, false).fetch_add(1, Relaxed);
-                cache.incr(b"counter", 1.0, &INCREMENT).unwrap();
-                ledger.counted(worker, true).fetch_add(1, Relaxed);
+                ledger.to_count[me].fetch_add(1, SeqCst);
+                cache.incr(b"counter", 1.0, &PLAIN).unwrap();
+                ledger.counted[me].fetch_add(1, SeqCst);
             }
-            5 => {
-                cache.touch(format!("key{key}").as_bytes(), 0).unwrap();
-            }
-            _ => {
-                check_read(ledger, &cache, random.below((WORKERS * KEYS) as u64) as usize);
-                ledger.reads().fetch_add(1, Relaxed);
-            }
+            5 => drop(cache.touch(name.as_bytes(), 0).unwrap()),
+            _ => ledger.check_read(&cache, random.below((WORKERS * KEYS) as u64) as usize),
         }
-        ledger.longest_ns().fetch_max(start.elapsed().as_nanos() as u64, Relaxed);
+        let took = start.elapsed().as_nanos() as u64;
+        let is_read = usize::from(what > 5);
+        ledger.totals[is_read].fetch_add(1, Relaxed);
+        ledger.totals[2 + is_read].fetch_max(took, Relaxed);
+        ledger.totals[4].fetch_add(u64::from(what <= 5 && took > 50_000_000), Relaxed);
     }
 }
 
 fn random_kills() {
-    let kills: u64 = std::env::var("KILLS").ok().and_then(|k| k.parse().ok()).unwrap_or(2000);
-    let seed: u64 =
-        std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(cache_machine_shm::random_u64);
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let kills = number("KILLS").unwrap_or(2000);
+    let seed = number("SEED").unwrap_or_else(cache_machine_shm::random_u64);
     println!("  seed {seed}");
-    let name = segment_name("random");
+    let mut scene = Scene::new("kills");
+    scene.options.size = 32 << 20;
+    scene.options.write_timeout = Duration::from_secs(10);
     let ledger = Ledger::new();
     let mut random = Random(seed | 1);
-    let spawn = |who: usize, seed: u64| fork(|| worker(&name, &ledger, who, seed));
-    let mut workers: Vec<Child> = (0..WORKERS).map(|who| spawn(who, random.next())).collect();
+    let spawn = |me: usize, seed: u64| fork(|| worker(&scene.options, &ledger, me, seed));
+    let mut workers: Vec<Child> = (0..WORKERS).map(|me| spawn(me, random.next())).collect();
     let start = Instant::now();
-    for kill in 0..kills {
+    for kill in 1..=kills {
         std::thread::sleep(Duration::from_micros(200 + random.below(1500)));
         let who = random.below(WORKERS as u64) as usize;
         assert_eq!(workers[who].kill(), Ended::Signal(9), "worker {who} ended by itself (seed {seed})");
         workers[who] = spawn(who, random.next());
-        if kill % 250 == 249 {
-            must_end_well(
-                fork(|| {
-                    let cache = Cache::open(&options(&name)).unwrap().0;
-                    i32::from(cache.validate().unwrap() != Vec::<String>::new())
-                }),
-                "validate under load",
-            );
+        if kill % 250 == 0 {
+            in_child("validate under load", || assert_valid(&scene.open()));
         }
     }
-    let elapsed = start.elapsed();
+    let elapsed = start.elapsed().as_secs_f64();
     for child in workers {
         assert_eq!(child.kill(), Ended::Signal(9), "a worker ended by itself (seed {seed})");
     }
-    must_end_well(
-        fork(|| {
-            let cache = Cache::open(&options(&name)).unwrap().0;
-            (0..WORKERS * KEYS).for_each(|key| check_read(&ledger, &cache, key));
-            assert_eq!(cache.validate().unwrap(), Vec::<String>::new());
-            (0..WORKERS * KEYS).for_each(|key| check_read(&ledger, &cache, key));
-            let sum = |done| (0..WORKERS).map(|w| ledger.counted(w, done).load(Relaxed)).sum::<u64>() as f64;
-            let counter = get(&cache, "counter").map_or(0.0, |v| f64::from_le_bytes(v.try_into().unwrap()));
-            assert!(
-                (sum(true)..=sum(false)).contains(&counter),
-                "counted {counter} of {} to {}",
-                sum(true),
-                sum(false)
-            );
-            let stats = cache.stats();
-            assert_eq!((stats.evictions, stats.damaged), (0, 0));
-            println!(
-                "  {kills} kills in {:.1} s, {} of them in a critical section; {} acknowledged writes, {} checked reads, \
-             0 lost, 0 torn; longest operation of a survivor {:.1} ms",
-                elapsed.as_secs_f64(),
-                stats.repairs,
-                ledger.writes().load(Relaxed),
-                ledger.reads().load(Relaxed),
-                ledger.longest_ns().load(Relaxed) as f64 / 1e6,
-            );
-            let _ = cache.get(b"counter", Manner::Use, &mut NoSink);
-            0
-        }),
-        "after the kills",
-    );
-    clean(&name);
-    assert!(list(None).iter().all(|info| info.name != name));
+    in_child("after the kills", || {
+        let cache = scene.open();
+        let look = || (0..WORKERS * KEYS).for_each(|key| ledger.check_read(&cache, key));
+        look();
+        assert_valid(&cache);
+        look();
+        let sum = |words: &[AtomicU64]| words.iter().map(|word| word.load(SeqCst)).sum::<u64>() as f64;
+        let counted = get(&cache, "counter").map_or(0.0, |v| f64::from_le_bytes(v.try_into().unwrap()));
+        let (least, most) = (sum(ledger.counted), sum(ledger.to_count));
+        assert!((least..=most).contains(&counted), "counted {counted} of {least} to {most}");
+        let stats = cache.stats();
+        assert_eq!((stats.evictions, stats.damaged, stats.busy), (0, 0, 0));
+        println!(
+            "  {kills} kills in {elapsed:.1} s, {} of them in a critical section; {} acknowledged writes, {} checked \
+             reads, 0 lost, 0 torn; longest write of a survivor {:.1} ms, {} of more than 50 ms; longest read, which waits \
+             for nobody, {:.1} ms",
+            stats.repairs,
+            ledger.total(0),
+            ledger.total(1),
+            ledger.total(2) as f64 / 1e6,
+            ledger.total(4),
+            ledger.total(3) as f64 / 1e6,
+        );
+    });
 }

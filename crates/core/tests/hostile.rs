@@ -161,7 +161,7 @@ fn chains_that_lead_round_in_circles_cost_no_more_than_honest_ones() {
     raw(&cache).read_exact_at(&mut content, 0).unwrap();
     let mut extents = 0u64;
     for body in 0..content.len() / UNIT {
-        if !content[body * UNIT..].starts_with(b"key-") || content[body * UNIT + 8 - 4..][..8].iter().any(|b| *b == 0) {
+        if !content[body * UNIT..].starts_with(b"key-") || content[body * UNIT + 4..][..8].contains(&0) {
             continue;
         }
         // The body becomes an extent whose seven runs are its own unit, and whose next is itself; the head says that

@@ -145,7 +145,7 @@ fn value_at_stop(cache: &Cache) -> u8 {
 
 /// The value of a key's `n`-th write: of a length of its own, and different in every byte from its neighbours.
 fn nth_value(key: usize, n: u64) -> Vec<u8> {
-    let len = 8 + (n.wrapping_mul(2_654_435_761) >> 7) as usize % if n % 50 == 0 { 20_000 } else { 500 };
+    let len = 8 + (n.wrapping_mul(2_654_435_761) >> 7) as usize % if n.is_multiple_of(50) { 20_000 } else { 500 };
     let mut value = n.to_le_bytes().to_vec();
     value.resize(len, (n as u8).wrapping_mul(31).wrapping_add(key as u8));
     value
@@ -166,7 +166,7 @@ fn agree(processes: usize, keys: usize) {
     let scene = scene("agree", if evicts { 2 << 20 } else { 16 << 20 });
     let words = shared_words(2 * keys + 1);
     let (begun, acknowledged) = (&words[..keys], &words[keys..2 * keys]);
-    let is_delete = |n: u64| n % 5 == 0;
+    let is_delete = |n: u64| n.is_multiple_of(5);
     let run = |me: usize| {
         let cache = open(&scene.options);
         let mut random = Random(me as u64 + 1);
@@ -242,8 +242,12 @@ fn handshakes() {
             for n in 1..=TIMES {
                 match n % 4 {
                     0 => assert!(cache.delete(b"key", 0).expect("delete")),
-                    1 => drop(put(&cache, "key", &n.to_le_bytes())),
-                    2 => drop(put(&cache, "key", &n.to_le_bytes().repeat(1 + (n % 90) as usize))),
+                    1 => {
+                        put(&cache, "key", &n.to_le_bytes());
+                    }
+                    2 => {
+                        put(&cache, "key", &n.to_le_bytes().repeat(1 + (n % 90) as usize));
+                    }
                     _ => {
                         assert!(cache.take(b"key", &mut Vec::new()).expect("take").is_some());
                         put(&cache, "key", &n.to_le_bytes());
@@ -314,7 +318,9 @@ fn dead_ringers() {
     let scene = scene("ringers", 2 << 20);
     let words = shared_words(3);
     let (ready, told, longest) = (&words[0], &words[1], &words[2]);
-    in_child("fill", || drop(put(&open(&scene.options), "filler", b"1")));
+    in_child("fill", || {
+        put(&open(&scene.options), "filler", b"1");
+    });
     let waiter = fork(|| {
         done(|| {
             let cache = open(&scene.options);
@@ -426,7 +432,9 @@ fn namespaces() {
     }
     let scene = scene("namespaces", 2 << 20);
     let mark = Mark(std::env::temp_dir().join(format!("cm-mark-{}", std::process::id())));
-    in_child("fill", || drop(put(&open(&scene.options), "kept", b"value")));
+    in_child("fill", || {
+        put(&open(&scene.options), "kept", b"value");
+    });
     // Holder and waiter are both process 2 of their namespaces.
     let mut holder = unshared("holder", &scene.options.name, &mark.0).spawn().expect("unshare");
     let start = Instant::now();
@@ -469,7 +477,9 @@ impl Drop for Mark {
 /// change, and answered reads from a segment without a name until its next look at it, a second later.
 fn followed_name() {
     let scene = scene("followed", 2 << 20);
-    in_child("fill", || drop(put(&open(&scene.options), "key", b"old")));
+    in_child("fill", || {
+        put(&open(&scene.options), "key", b"old");
+    });
     let opener = fork(|| {
         done(|| {
             // Stops when it has joined the segment and left the gate: the last step of `open`.

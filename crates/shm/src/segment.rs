@@ -39,6 +39,8 @@ const CREATOR: i64 = LEASES + 4097;
 const SWEEPER: i64 = LEASES + 4098;
 /// Longest wait for the gate.
 const GATE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a process may take from fork to exec.
+const FORK_PATIENCE: Duration = Duration::from_millis(100);
 /// How often a name may change under an opener before it gives up.
 const ATTEMPTS: usize = 1000;
 
@@ -347,9 +349,8 @@ impl SegmentFile {
                 Err(ShmError::NotFound) => return Ok(false),
                 Err(error) => return Err(error),
             };
-            let attached = opened.attached()?;
-            if attached > 0 && !force {
-                return Err(ShmError::InUse(attached));
+            if !force {
+                opened.wait_until_unused()?;
             }
             self.end(opened, identity, through_locks)?;
             return Ok(true);
@@ -457,6 +458,19 @@ struct Opened {
 }
 
 impl Opened {
+    /// `InUse` if anybody is attached. A process that was just forked holds its parent's leases until it becomes another
+    /// program, so one look is not enough.
+    fn wait_until_unused(&self) -> Result<(), ShmError> {
+        let deadline = Instant::now() + FORK_PATIENCE;
+        loop {
+            match self.attached()? {
+                0 => return Ok(()),
+                attached if Instant::now() >= deadline => return Err(ShmError::InUse(attached)),
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
     fn attached(&self) -> Result<usize, ShmError> {
         let mut count = 0;
         let mut from = LEASES;

@@ -7,7 +7,7 @@
 
 #![cfg(cache_machine_loom)]
 
-use cache_machine_shm::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use cache_machine_shm::bell;
 use cache_machine_shm::lock::{self, Acquired, Owner, Parties};
 use cache_machine_shm::publish::{Changed, before_reuse, publish, read};
@@ -293,12 +293,141 @@ fn an_abandoned_lock_is_a_suspect_and_a_living_holder_is_never_robbed() {
         };
         let party = Party { slot: 0, shard: &shared, dead: &[] };
         let mine = lock::lock(&shared.word, &party, &mut || false).unwrap();
+        // SAFETY: under the lock.
+        let was_first = shared.data.with(|data| unsafe { *data == 0 });
         increment(&shared);
         lock::unlock(&shared.word, &party);
         let theirs = other.join().unwrap();
         // Whoever came second after the abandon got a suspect; nobody else did.
         assert_eq!(theirs, Acquired::Clean);
-        let _ = mine;
+        assert_eq!(mine, if was_first { Acquired::Clean } else { Acquired::Suspect });
+    });
+}
+
+/// A dead owner's last words, and the lease that the kernel drops afterwards.
+struct Dying {
+    shard: Shard,
+    lease: AtomicBool,
+    drop_lease: Ordering,
+}
+
+struct Successor<'a>(&'a Dying);
+
+impl Parties for Successor<'_> {
+    fn me(&self) -> Owner {
+        Owner { slot: 0, generation: 1 }
+    }
+
+    fn is_dead(&self, _: Owner) -> bool {
+        // Acquire: a system call that sees the kernel's release of the lease.
+        !self.0.lease.load(Ordering::Acquire)
+    }
+
+    fn sleep(&self, _: &AtomicU32, _: u32) {
+        // The bounded sleep: nobody wakes those who wait for the dead.
+        thread::yield_now();
+    }
+
+    fn wake_one(&self, _: &AtomicU32) {}
+}
+
+fn a_successor_sees_all_that_the_dead_wrote(drop_lease: Ordering) {
+    let dead = Owner { slot: 7, generation: 3 };
+    let dying = Dying {
+        shard: Shard { word: AtomicU32::new(dead.word()), futex: Futex::default(), data: UnsafeCell::new(0) },
+        lease: AtomicBool::new(true),
+        drop_lease,
+    };
+    let dying = Arc::new(dying);
+    let other = {
+        let dying = dying.clone();
+        thread::spawn(move || {
+            increment(&dying.shard);
+            dying.lease.store(false, dying.drop_lease);
+        })
+    };
+    let acquired = lock::lock(&dying.shard.word, &Successor(&dying), &mut || false);
+    assert_eq!(acquired, Ok(Acquired::Suspect));
+    increment(&dying.shard);
+    other.join().unwrap();
+}
+
+#[test]
+fn a_suspect_lock_comes_with_all_that_the_dead_owner_wrote() {
+    explore(4, || a_successor_sees_all_that_the_dead_wrote(Ordering::Release));
+}
+
+#[test]
+fn a_lease_that_orders_nothing_is_reported() {
+    must_be_reported(4, || a_successor_sees_all_that_the_dead_wrote(Ordering::Relaxed));
+}
+
+/// `leave` is what a waiter does at its deadline. It may have been the one that was woken.
+fn who_gives_up_passes_the_wake_on(leave: impl Fn(&Shard, &Party<'_>) + Copy + Send + Sync + 'static) {
+    let holder = Owner { slot: 0, generation: 1 };
+    let shared = shard(holder.word());
+    let waiter = {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            let party = Party { slot: 2, shard: &shared, dead: &[] };
+            let _ = lock::lock(&shared.word, &party, &mut || false).unwrap();
+            lock::unlock(&shared.word, &party);
+        })
+    };
+    let hasty = {
+        let shared = shared.clone();
+        thread::spawn(move || leave(&shared, &Party { slot: 1, shard: &shared, dead: &[] }))
+    };
+    let party = Party { slot: 0, shard: &shared, dead: &[] };
+    lock::unlock(&shared.word, &party);
+    // Comes back before those it has woken.
+    let _ = lock::lock(&shared.word, &party, &mut || false).unwrap();
+    lock::unlock(&shared.word, &party);
+    hasty.join().unwrap();
+    waiter.join().unwrap();
+}
+
+#[test]
+fn a_waiter_that_gives_up_after_a_wake_leaves_nobody_asleep() {
+    explore(3, || {
+        who_gives_up_passes_the_wake_on(|shard, party| {
+            let mut asked = 0;
+            let mut patience = || {
+                asked += 1;
+                asked > 1
+            };
+            if lock::lock(&shard.word, party, &mut patience).is_ok() {
+                lock::unlock(&shard.word, party);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_waiter_that_gives_up_with_the_wake_is_reported() {
+    must_be_reported(3, || {
+        who_gives_up_passes_the_wake_on(|shard, party| {
+            // As `lock`, but the deadline is looked at before the waiters' bit is set.
+            let mut has_slept = false;
+            loop {
+                let seen = shard.word.load(Ordering::Relaxed);
+                if seen & !lock::WAITERS == 0 {
+                    let mine = party.me().word() | lock::WAITERS;
+                    if shard.word.compare_exchange(seen, mine, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                        return lock::unlock(&shard.word, party);
+                    }
+                    continue;
+                }
+                if has_slept {
+                    return;
+                }
+                let marked = seen | lock::WAITERS;
+                if shard.word.compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                    party.sleep(&shard.word, marked);
+                    has_slept = true;
+                }
+            }
+        });
     });
 }
 

@@ -30,6 +30,8 @@ const UNITS_PER_WORD: usize = 2;
 const OVERFLOW_SHARE: usize = 4;
 /// A ghost slot of 4 bytes per 256 bytes of space.
 const UNITS_PER_GHOST: usize = 4;
+pub const MAX_ENTRY: usize = 1 << 30;
+const MAX_SHARD_BYTES: usize = 16 << 30;
 const MIN_UNIT_BITS: u32 = 16;
 pub(crate) const GHOST_WAYS: usize = 8;
 /// First reservation of a shard's space, and later ones.
@@ -263,6 +265,15 @@ mod tests {
         let plan = Geometry::plan(64 << 20, None, Eviction::S3Fifo, 1).unwrap();
         assert_eq!(plan.shards, 4);
         assert!(plan.max_entry > 3_600_000, "{}", plan.max_entry);
+    }
+
+    #[test]
+    fn an_entry_that_no_shard_could_number_is_refused() {
+        let plan = |max| Geometry::plan(MAX_SIZE, Some(max), Eviction::S3Fifo, 1);
+        let largest = plan(MAX_ENTRY).unwrap();
+        assert!(largest.tag_bits >= 4 && MAX_ENTRY <= u32::MAX as usize);
+        assert!(largest.len / largest.shards <= MAX_SHARD_BYTES);
+        assert!(plan(MAX_ENTRY + 1).is_err());
     }
 
     #[test]

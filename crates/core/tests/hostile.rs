@@ -147,6 +147,23 @@ fn files_that_are_no_segments_are_listed_without_contents() {
     assert!(seen.iter().any(|(layout, contents, _)| *layout < 98 && *contents), "{seen:?}");
 }
 
+/// A sparse file costs nothing, so a header may promise a shard of a terabyte: its units have no number in a word.
+#[test]
+fn a_header_that_promises_a_giant_shard_is_refused() {
+    let scene = Scene::new("giant");
+    let file = raw(&scene.open());
+    let len = 1u64 << 40;
+    file.set_len(len).unwrap();
+    file.write_all_at(&len.to_le_bytes(), 32).unwrap();
+    for shards in [0, 1, 2, 40, len, u64::MAX] {
+        file.write_all_at(&shards.to_le_bytes(), 192).unwrap();
+        let opened = Cache::open(&scene.options).map(|_| ());
+        assert!(matches!(opened, Err(CacheError::Corrupt(_))), "{shards} shards: {opened:?}");
+        let found = inspect(&scene.options.name, None).unwrap();
+        assert!(found.is_some_and(|info| info.contents.is_none()));
+    }
+}
+
 /// One entry's chain of extents that leads round in circles, named by many words: each look at it, and each rebuild, must
 /// end soon.
 #[test]

@@ -648,6 +648,57 @@ fn memory_is_pinned_only_within_the_limit() {
     assert!(destroy(&file, false).unwrap());
 }
 
+/// Growing a file beyond the limit raises SIGXFSZ, which ends whoever does not expect it.
+#[test]
+fn a_limit_on_the_size_of_files_is_told() {
+    const NAME: &str = "a_limit_on_the_size_of_files_is_told";
+    if role().is_none() {
+        assert_passed(&again(NAME, "child"));
+        return;
+    }
+    let scratch = Scratch::new("limit");
+    let limit = libc::rlimit { rlim_cur: LEN as u64 - 1, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a valid limit; this process exists for this test alone.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) }, 0);
+    let posix = SegmentFile::new(Place::Posix, &unique("limit"), LAYOUT);
+    for file in [scratch.file(), posix] {
+        let made = file.create(IDENTITY, LEN, &[(0, LEN)], &|_| {});
+        assert!(matches!(made, Err(ShmError::NoSpace(_))), "{made:?}");
+        let smaller = LEN - 4096;
+        assert!(file.create(IDENTITY, smaller, &[(0, smaller)], &|_| {}).unwrap());
+        attach(&file).unwrap();
+        assert!(destroy(&file, false).unwrap());
+    }
+    assert!(scratch.left().is_empty());
+}
+
+#[test]
+fn without_a_free_descriptor_an_open_is_refused_and_leaves_none_open() {
+    const NAME: &str = "without_a_free_descriptor_an_open_is_refused_and_leaves_none_open";
+    if role().is_none() {
+        assert_passed(&again(NAME, "child"));
+        return;
+    }
+    let scratch = Scratch::new("descriptors");
+    let file = scratch.made();
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    let limit = |most: usize| {
+        let limit = libc::rlimit { rlim_cur: most as u64, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: a valid limit; this process exists for this test alone.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    };
+    // Descriptors are given lowest first, and the directory being read was one of them.
+    for spare in 0..2 {
+        limit(before - 1 + spare);
+        let joined = attach(&file).map(|_| ());
+        assert!(matches!(joined, Err(ShmError::NoSpace(_))), "{spare} spare: {joined:?}");
+    }
+    limit(before + 20);
+    assert_eq!(open(), before);
+    attach(&file).unwrap();
+}
+
 #[test]
 fn one_process_at_a_time_sweeps_and_the_next_one_may_after_it() {
     let scratch = Scratch::new("sweeper");

@@ -30,7 +30,9 @@ const UNITS_PER_WORD: usize = 2;
 const OVERFLOW_SHARE: usize = 4;
 /// A ghost slot of 4 bytes per 256 bytes of space.
 const UNITS_PER_GHOST: usize = 4;
-pub const MAX_ENTRY: usize = 1 << 30;
+/// Largest `maxEntrySize`: an entry counts its bytes in 32 bits, and beyond it a shard has more units than a word can number.
+const MAX_ENTRY: usize = 1 << 30;
+/// No shard that is planned is larger.
 const MAX_SHARD_BYTES: usize = 16 << 30;
 const MIN_UNIT_BITS: u32 = 16;
 pub(crate) const GHOST_WAYS: usize = 8;
@@ -99,6 +101,12 @@ impl Geometry {
         if !(MIN_SIZE..=MAX_SIZE).contains(&len) {
             return Err(CacheError::InvalidArgument(format!(
                 "size is {len} bytes; it must be {MIN_SIZE} (2mb) to {MAX_SIZE} (1tb)"
+            )));
+        }
+        if max_entry.is_some_and(|bytes| bytes > MAX_ENTRY) {
+            return Err(CacheError::InvalidArgument(format!(
+                "maxEntrySize is {} bytes; it can be {MAX_ENTRY} (1gb) at most",
+                max_entry.unwrap_or(0)
             )));
         }
         let len = len.next_multiple_of(4096);
@@ -201,7 +209,8 @@ impl Geometry {
         };
         let len = region.len();
         let shards = word(0) as usize;
-        if !(MIN_SIZE..=MAX_SIZE).contains(&len) || !(1..=len.div_ceil(SHARD_BYTES)).contains(&shards) {
+        let fewest = len.div_ceil(MAX_SHARD_BYTES);
+        if !(MIN_SIZE..=MAX_SIZE).contains(&len) || !(fewest..=len.div_ceil(SHARD_BYTES)).contains(&shards) {
             return Err(corrupt("number of shards"));
         }
         let plan = Self::with_shards(len, shards, eviction, word(3));

@@ -489,7 +489,8 @@ impl Locked<'_> {
                     // Readers check against it: the bytes are there before it says so.
                     self.shard.field(Field::Reserved).store((reserved + step_units) as u32, Ordering::Release);
                     step("reserve.noted");
-                    self.shard.add(Field::Free, step_units as u32);
+                    // Unit 0 is never free, also not where somebody wrote 0 over what was reserved.
+                    self.shard.add(Field::Free, (reserved + step_units - reserved.max(1)) as u32);
                     return true;
                 }
                 Err(ShmError::NoSpace(_)) => step_units /= 2,

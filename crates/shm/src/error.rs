@@ -60,7 +60,7 @@ impl ShmError {
             Some(libc::EACCES | libc::EPERM | libc::ELOOP | libc::EISDIR | libc::ENXIO) => {
                 Self::Permission(format!("{what}: {source}"))
             }
-            Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::ENOMEM) => {
+            Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
                 Self::NoSpace(format!("{what}: {source}"))
             }
             _ => Self::Os { what, source },

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 #[cfg(not(target_os = "linux"))]
@@ -83,6 +84,18 @@ fn open(path: &Path, flags: libc::c_int, mode: libc::c_uint) -> io::Result<File>
 
 fn c_string(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Whether this process may make a file so long; beyond its limit the system would answer by a signal.
+pub(crate) fn check_file_size(len: usize) -> Result<(), ShmError> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit to be written.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    if result == 0 && limit.rlim_cur < len as libc::rlim_t {
+        let limit = limit.rlim_cur;
+        return Err(ShmError::NoSpace(format!("files of this process may have {limit} bytes (ulimit -f)")));
+    }
+    Ok(())
 }
 
 /// Reserves bytes of the file, so that touching them later cannot fail.
@@ -222,10 +235,15 @@ pub(crate) fn boottime_ms() -> u64 {
     time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
-/// The kernel's id of this boot; zeros where it cannot be read.
-pub fn boot_id() -> u128 {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    u128::from_str_radix(&text.trim().replace('-', ""), 16).unwrap_or(0)
+/// The kernel's id of this boot. An error is no other boot: without a free descriptor it cannot be read either.
+pub fn boot_id() -> io::Result<u128> {
+    static KNOWN: OnceLock<u128> = OnceLock::new();
+    if let Some(id) = KNOWN.get() {
+        return Ok(*id);
+    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let id = u128::from_str_radix(&text.trim().replace('-', ""), 16).map_err(io::Error::other)?;
+    Ok(*KNOWN.get_or_init(|| id))
 }
 
 /// Unpredictable bits from the kernel.

@@ -194,6 +194,7 @@ impl SegmentFile {
         reserved: &[(usize, usize)],
         init: &dyn Fn(&Region),
     ) -> Result<bool, ShmError> {
+        os::check_file_size(len)?;
         for _ in 0..ATTEMPTS {
             let private = self.path.with_file_name(format!(
                 "{}~{:016x}",
@@ -263,7 +264,8 @@ impl SegmentFile {
         region.u64(Header::NONCE).store(os::random_u64(), Ordering::Relaxed);
         region.u64(Header::LEN).store(len as u64, Ordering::Relaxed);
         region.u64(Header::CREATED).store(BootClock::new().now_ms(), Ordering::Relaxed);
-        region.copy_in(Header::BOOT, &os::boot_id().to_le_bytes());
+        // 0 where it is not known: then nobody takes the segment for an earlier boot's.
+        region.copy_in(Header::BOOT, &os::boot_id().unwrap_or(0).to_le_bytes());
         region.u32(Header::EPOCH).store(1, Ordering::Relaxed);
         step("create.header");
         init(&region);
@@ -365,6 +367,10 @@ impl SegmentFile {
         };
         match opened.check_header(identity)? {
             Found::Usable { .. } => Ok(()),
+            // A lease is of this boot, whatever the header says.
+            Found::EarlierBoot if opened.attached()? > 0 => {
+                Err(ShmError::Corrupt("of an earlier boot, but in use".into()))
+            }
             Found::Destroyed { .. } | Found::EarlierBoot => {
                 self.end(opened, identity, through_locks)?;
                 Err(ShmError::NotFound)
@@ -498,7 +504,7 @@ impl Opened {
             return Err(ShmError::Version { found: half(Header::LAYOUT), expected: identity.layout });
         }
         let boot = u128::from_le_bytes(header[Header::BOOT..Header::BOOT + 16].try_into().expect("16 bytes"));
-        if boot != os::boot_id() {
+        if boot != 0 && boot != os::boot_id().map_err(|e| ShmError::from_io("read the boot's id", e))? {
             return Ok(Found::EarlierBoot);
         }
         if word(Header::FINGERPRINT) != identity.fingerprint {

@@ -258,8 +258,12 @@ fn a_segment_of_an_earlier_boot_is_made_anew_and_one_of_this_boot_is_kept() {
     attach(&file).unwrap().region().u64(Header::CACHE).store(5, Ordering::Relaxed);
     assert_eq!(attach(&file).unwrap().region().u64(Header::CACHE).load(Ordering::Relaxed), 5);
     let raw = writable(file.path());
-    raw.write_all_at(&(boot_id() ^ 1).to_le_bytes(), BOOT_AT).unwrap();
+    let segment = attach(&file).unwrap();
+    raw.write_all_at(&(boot_id().unwrap() ^ 1).to_le_bytes(), BOOT_AT).unwrap();
     assert_eq!(file.check(IDENTITY).unwrap(), Found::EarlierBoot);
+    // In use, it is of this boot.
+    assert!(matches!(attach(&file), Err(ShmError::Corrupt(_))));
+    drop(segment);
     assert!(matches!(attach(&file), Err(ShmError::NotFound)));
     assert!(scratch.left().is_empty());
     assert!(create(&file));
@@ -672,6 +676,8 @@ fn a_limit_on_the_size_of_files_is_told() {
     assert!(scratch.left().is_empty());
 }
 
+/// Without a descriptor for it the boot's id could not be read, and a segment in use was taken for one of an earlier boot
+/// and removed.
 #[test]
 fn without_a_free_descriptor_an_open_is_refused_and_leaves_none_open() {
     const NAME: &str = "without_a_free_descriptor_an_open_is_refused_and_leaves_none_open";
@@ -681,20 +687,26 @@ fn without_a_free_descriptor_an_open_is_refused_and_leaves_none_open() {
     }
     let scratch = Scratch::new("descriptors");
     let file = scratch.made();
+    let segment = attach(&file).unwrap();
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = open();
     let limit = |most: usize| {
-        let limit = libc::rlimit { rlim_cur: most as u64, rlim_max: libc::RLIM_INFINITY };
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: a valid limit to be written.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+        limit.rlim_cur = most as u64;
         // SAFETY: a valid limit; this process exists for this test alone.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
     };
-    // Descriptors are given lowest first, and the directory being read was one of them.
+    // The lowest number is given first, and the limit is on the number.
+    let first = File::open("/dev/null").unwrap().as_raw_fd() as usize;
     for spare in 0..2 {
-        limit(before - 1 + spare);
+        limit(first + spare);
         let joined = attach(&file).map(|_| ());
         assert!(matches!(joined, Err(ShmError::NoSpace(_))), "{spare} spare: {joined:?}");
     }
-    limit(before + 20);
+    limit(first + 20);
+    assert!(segment.is_still_named());
     assert_eq!(open(), before);
     attach(&file).unwrap();
 }

@@ -30,6 +30,8 @@ fn main() {
         Test { name: "a_holder_in_another_pid_namespace_is_waited_for_and_repaired", run: namespaces },
         Test { name: "a_read_follows_the_name_when_it_comes_to_mean_another_segment", run: followed_name },
         Test { name: "a_handle_of_a_half_destroyed_segment_answers_nothing", run: half_destroyed },
+        Test { name: "destroying_waits_for_a_writer_inside", run: destroyed_under_a_writer },
+        Test { name: "a_successor_in_a_dead_owners_slot_hides_no_death", run: hidden_death },
         Test { name: "racing_to_open_and_destroy_makes_no_two_living_segments", run: races },
         Test { name: "races_with_deaths_leave_a_usable_name", run: races_with_deaths },
     ];
@@ -525,6 +527,8 @@ fn half_destroyed() {
             done(|| {
                 let cache = open(&scene.options);
                 put(&cache, "key", b"old");
+                // It knows the epoch from now on, so that only another one makes it look again.
+                assert_eq!(get(&cache, "key").as_deref(), Some(&b"old"[..]));
                 turn.store(1, Ordering::SeqCst);
                 wait_for(turn, |t| t == 2);
                 let mut out = Vec::new();
@@ -567,6 +571,62 @@ fn half_destroyed() {
             break;
         }
     }
+}
+
+/// A writer that has looked at the state may yet store and acknowledge; so nobody unlinks before it has left.
+fn destroyed_under_a_writer() {
+    let scene = scene("inside", 2 << 20);
+    in_child("fill", || {
+        put(&open(&scene.options), "key", b"old");
+    });
+    let writer = stopping_holder(&scene.options, "key");
+    let is_busy = |result: Result<(), CacheError>| assert!(matches!(result, Err(CacheError::Busy(_))), "{result:?}");
+    in_child("destroyer", || is_busy(destroy(&scene.options.name, None, true).map(|_| ())));
+    // What has begun is gone on with by whoever opens the name, and waits for the writer as well.
+    in_child("opener", || is_busy(Cache::open(&scene.options).map(|_| ())));
+    assert!(file_of(&scene.options).exists());
+    writer.resume();
+    // It was told that its value is stored, and nobody had another segment then.
+    assert_eq!(ended_within(writer, SOON, "the writer"), Ended::Exit(0));
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        assert_eq!(get(&cache, "key"), None);
+        put(&cache, "key", b"new");
+        assert_valid(&cache);
+    });
+}
+
+/// A new process takes the dead one's slot, and with it its lease; only the generation tells that the lock's owner is dead.
+fn hidden_death() {
+    let scene = scene("hidden", 2 << 20);
+    let turn = &shared_words(1)[0];
+    in_child("fill", || {
+        put(&open(&scene.options), "key", b"old");
+    });
+    let dead = fork(|| {
+        done(|| {
+            let cache = open(&scene.options);
+            arm(8, Fault::Kill);
+            put(&cache, "key", b"new");
+        })
+    });
+    assert_eq!(ended_within(dead, SOON, "the holder"), Ended::Signal(9));
+    let successor = fork(|| {
+        done(|| {
+            let _cache = open(&scene.options);
+            turn.store(1, Ordering::SeqCst);
+            wait_for(turn, |t| t == 2);
+        })
+    });
+    wait_for(turn, |t| t == 1);
+    in_child("another", || {
+        let cache = open(&OpenOptions { write_timeout: Duration::from_secs(2), ..scene.options.clone() });
+        put(&cache, "other", b"1");
+        assert_eq!(cache.stats().repairs, 1);
+        assert_valid(&cache);
+    });
+    turn.store(2, Ordering::SeqCst);
+    assert_eq!(ended_within(successor, SOON, "the successor"), Ended::Exit(0));
 }
 
 /// Some destroy the name, some open it and write; a process that opens it afresh finds what was acknowledged, unless

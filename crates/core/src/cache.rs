@@ -244,7 +244,7 @@ fn check_name(name: &str) -> Result<(), CacheError> {
 fn init(plan: &Geometry, manual_clock: bool, region: &Region) {
     plan.store(region);
     if manual_clock {
-        Header::of(region).manual_clock(region).store(1_000_000, Ordering::Relaxed);
+        Header::of(region).manual_clock().store(1_000_000, Ordering::Relaxed);
     }
     for index in 0..plan.shards {
         let shard = ShardView { region, geometry: plan, index };
@@ -286,10 +286,10 @@ const RESERVE_AGAIN_MS: u64 = 1000;
 impl Core {
     fn new(segment: Segment) -> Result<Self, CacheError> {
         let geometry = Geometry::load(segment.region())?;
-        let header = Header::of(segment.region());
+        let header = segment.header();
         // The gate is open again: the segment may be destroyed by now. So the first read looks.
-        let never_seen = header.epoch(segment.region()).load(Ordering::Acquire).wrapping_sub(1);
-        let has_manual_clock = header.manual_clock(segment.region()).load(Ordering::Relaxed) != 0;
+        let never_seen = header.epoch().load(Ordering::Acquire).wrapping_sub(1);
+        let has_manual_clock = header.manual_clock().load(Ordering::Relaxed) != 0;
         let numbers = || (0..geometry.shards).map(|_| AtomicU64::new(0)).collect();
         Ok(Self {
             stuck: numbers(),
@@ -322,7 +322,7 @@ impl Core {
     #[inline]
     pub fn now_ms(&self) -> u64 {
         if self.has_manual_clock {
-            return Header::of(self.segment.region()).manual_clock(self.segment.region()).load(Ordering::Relaxed);
+            return self.segment.header().manual_clock().load(Ordering::Relaxed);
         }
         self.clock.now_ms()
     }
@@ -335,8 +335,7 @@ impl Core {
         if !self.has_manual_clock {
             return Err(CacheError::InvalidArgument("the segment was not made with a manual clock".into()));
         }
-        let region = self.segment.region();
-        Header::of(region).manual_clock(region).fetch_add(by_ms, Ordering::Relaxed);
+        self.segment.header().manual_clock().fetch_add(by_ms, Ordering::Relaxed);
         Ok(())
     }
 
@@ -353,7 +352,7 @@ impl Core {
 
     pub(crate) fn root_epoch(&self) -> u32 {
         // Acquire: pairs with the read-modify-writes in `clear` and `destroy`.
-        Header::of(self.segment.region()).epoch(self.segment.region()).load(Ordering::Acquire)
+        self.segment.header().epoch().load(Ordering::Acquire)
     }
 
     /// The root epoch, for a reader; an epoch not seen before makes it look whether the segment is still in use.
@@ -389,7 +388,7 @@ impl Core {
     pub fn is_attached(&self) -> bool {
         let fine = !self.detached.load(Ordering::Relaxed)
             && !self.segment.is_lost()
-            && Header::of(self.segment.region()).state(self.segment.region()) == State::Ready;
+            && self.segment.header().state() == State::Ready;
         if !fine {
             self.detach();
         }
@@ -467,7 +466,7 @@ impl Core {
             locked.rebuild();
         }
         // Under the lock: `destroy` sets the state before it passes through this lock.
-        if Header::of(self.segment.region()).state(self.segment.region()) != State::Ready {
+        if self.segment.header().state() != State::Ready {
             drop(locked);
             self.is_attached();
             return Err(CacheError::Detached);
@@ -548,16 +547,15 @@ impl Core {
     /// `Detached`.
     pub fn clear(&self) -> Result<(), CacheError> {
         self.check_attached()?;
-        let region = self.segment.region();
         // SeqCst: every read that begins after this sees it, and so does every writer that takes a lock after it.
-        Header::of(region).epoch(region).fetch_add(1, Ordering::SeqCst);
+        self.segment.header().epoch().fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
     /// Number of entries; expired ones may count until they are swept.
     pub fn len(&self) -> u64 {
         let epoch = self.root_epoch();
-        self.shards().filter(|s| s.get(Field::CountEpoch) == epoch).map(|s| u64::from(s.get(Field::Entries))).sum()
+        self.shards().map(|shard| shard.entries(epoch)).sum()
     }
 
     /// True if there is no entry.
@@ -588,7 +586,6 @@ impl Core {
         stats.misses = sum(Counter::Misses);
         stats.busy = sum(Counter::Busy);
         stats.lock_waits = sum(Counter::LockWaits);
-        stats.entries = self.len();
         stats.processes = self.segment.member().living().len() as u64;
         stats
     }
@@ -631,7 +628,7 @@ impl Core {
 /// What the shards themselves count.
 pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
     let mut stats = Stats { capacity_bytes: geometry.capacity() as u64, ..Stats::default() };
-    let epoch = Header::of(region).epoch(region).load(Ordering::Acquire);
+    let epoch = Header::of(region).epoch().load(Ordering::Acquire);
     for index in 0..geometry.shards {
         let shard = ShardView { region, geometry, index };
         let unit = crate::geometry::UNIT as u64;
@@ -648,9 +645,7 @@ pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
         }
         stats.reserved_bytes += reserved * unit;
         stats.used_bytes += reserved.saturating_sub(1).saturating_sub(u64::from(shard.get(Field::Free))) * unit;
-        if shard.get(Field::CountEpoch) == epoch {
-            stats.entries += u64::from(shard.get(Field::Entries));
-        }
+        stats.entries += shard.entries(epoch);
     }
     stats
 }

@@ -92,7 +92,7 @@ fn look(file: &SegmentFile, layout: u32) -> Result<SegmentInfo, ShmError> {
             .map(|(slot, pid, since)| (slot, pid, now.saturating_sub(since)))
             .collect();
         let contents = readable.then(|| Geometry::load(region).ok()).flatten().map(|geometry| Contents {
-            age_ms: now.saturating_sub(Header::of(region).created_ms(region)),
+            age_ms: now.saturating_sub(Header::of(region).created_ms()),
             eviction: geometry.eviction,
             max_entry: geometry.max_entry,
             shards: geometry.shards,

@@ -139,6 +139,11 @@ impl<'a> ShardView<'a> {
         next
     }
 
+    /// Number of entries at a root epoch; none where no writer has come since a `clear`.
+    pub(crate) fn entries(&self, epoch: u32) -> u64 {
+        if self.get(Field::CountEpoch) == epoch { u64::from(self.get(Field::Entries)) } else { 0 }
+    }
+
     #[inline]
     fn line_offset(&self, line: usize) -> usize {
         self.geometry.lines_offset(self.index) + line * 64

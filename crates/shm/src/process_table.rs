@@ -97,7 +97,7 @@ impl ProcessTable {
 
     /// Sum of a counter over all slots that ever had an owner.
     pub fn sum(&self, region: &Region, counter: Counter) -> u64 {
-        let used = Header::of(region).slots_used(region);
+        let used = Header::of(region).slots_used();
         (0..used)
             .map(|slot| self.counter(region, slot as u16, counter).load(Ordering::Relaxed))
             .fold(0, u64::wrapping_add)
@@ -106,7 +106,7 @@ impl ProcessTable {
     /// Slot, pid and attach time (boot milliseconds) of each process whose lease is held; the caller's own by `me`.
     /// Nobody where the region is too short to have a table.
     pub fn living(&self, region: &Region, probe: &File, me: Option<Owner>) -> Vec<(u16, u32, u64)> {
-        let used = if region.len() < self.end() { 0 } else { Header::of(region).slots_used(region) };
+        let used = if region.len() < self.end() { 0 } else { Header::of(region).slots_used() };
         (0..used as u16)
             .filter(|slot| {
                 me.is_some_and(|m| m.slot == *slot) || os::is_held(probe, LEASES + i64::from(*slot), 1).unwrap_or(false)
@@ -151,7 +151,7 @@ impl Member {
         // Release: pairs with the Acquire in `is_dead`. From here on all that my predecessor held has a dead owner.
         table.generation(&region, slot).store(generation, Ordering::Release);
         step("join.generation");
-        Header::of(&region).note_slot(&region, slot);
+        Header::of(&region).note_slot(slot);
         step("join.noted");
         for stripe in 0..RUNG_STRIPES {
             bell::unmark(table.marks(&region, usize::from(slot) / 64, stripe), u32::from(slot) % 64);
@@ -185,7 +185,7 @@ impl Member {
     #[inline]
     pub fn listeners(&self, stripe: usize) -> Listeners {
         bell::after_publish();
-        let groups = Header::of(&self.region).slots_used(&self.region).div_ceil(64);
+        let groups = Header::of(&self.region).slots_used().div_ceil(64);
         let first = bell::marked(self.table.marks(&self.region, 0, stripe));
         Listeners { stripe, first, more: groups > 1 }
     }
@@ -200,7 +200,7 @@ impl Member {
 
     #[cold]
     fn ring_marked(&self, listeners: Listeners) {
-        let groups = if listeners.more { Header::of(&self.region).slots_used(&self.region).div_ceil(64) } else { 1 };
+        let groups = if listeners.more { Header::of(&self.region).slots_used().div_ceil(64) } else { 1 };
         for group in 0..groups {
             let mut marked = match group {
                 0 => listeners.first,

@@ -58,9 +58,11 @@ pub enum State {
 
 /// The fields of the header that every layout has at the same place.
 #[derive(Clone, Copy, Debug)]
-pub struct Header;
+pub struct Header<'r> {
+    region: &'r Region,
+}
 
-impl Header {
+impl<'r> Header<'r> {
     const MAGIC: usize = 0;
     const LAYOUT: usize = 8;
     const STATE: usize = 12;
@@ -78,51 +80,51 @@ impl Header {
 
     /// The header of a segment.
     #[inline]
-    pub fn of(_: &Region) -> Header {
-        Header
+    pub fn of(region: &'r Region) -> Self {
+        Self { region }
     }
 
     /// The root epoch; `clear` and `destroy` move it.
     #[inline]
-    pub fn epoch(self, region: &Region) -> &AtomicU32 {
-        region.u32(Self::EPOCH)
+    pub fn epoch(self) -> &'r AtomicU32 {
+        self.region.u32(Self::EPOCH)
     }
 
     /// Where the segment is in its life.
     #[inline]
-    pub fn state(self, region: &Region) -> State {
+    pub fn state(self) -> State {
         // Acquire: pairs with the Release in `set_state`.
-        match region.u32(Self::STATE).load(Ordering::Acquire) {
+        match self.region.u32(Self::STATE).load(Ordering::Acquire) {
             1 => State::Ready,
             2 => State::Destroyed,
             _ => State::Building,
         }
     }
 
-    fn set_state(self, region: &Region, state: State) {
+    fn set_state(self, state: State) {
         // Release: pairs with the Acquire in `state`.
-        region.u32(Self::STATE).store(state as u32, Ordering::Release);
+        self.region.u32(Self::STATE).store(state as u32, Ordering::Release);
     }
 
     /// Milliseconds that a manual clock shows; 0 on segments with a real one.
     #[inline]
-    pub fn manual_clock(self, region: &Region) -> &AtomicU64 {
-        region.u64(Self::MANUAL_CLOCK)
+    pub fn manual_clock(self) -> &'r AtomicU64 {
+        self.region.u64(Self::MANUAL_CLOCK)
     }
 
     /// When it was made, in milliseconds since boot.
-    pub fn created_ms(self, region: &Region) -> u64 {
-        region.u64(Self::CREATED).load(Ordering::Relaxed)
+    pub fn created_ms(self) -> u64 {
+        self.region.u64(Self::CREATED).load(Ordering::Relaxed)
     }
 
     /// One more than the highest process slot ever taken.
     #[inline]
-    pub fn slots_used(self, region: &Region) -> usize {
-        (region.u32(Self::SLOTS_USED).load(Ordering::Relaxed) as usize).min(PROCESS_SLOTS)
+    pub fn slots_used(self) -> usize {
+        (self.region.u32(Self::SLOTS_USED).load(Ordering::Relaxed) as usize).min(PROCESS_SLOTS)
     }
 
-    pub(crate) fn note_slot(self, region: &Region, slot: u16) {
-        region.u32(Self::SLOTS_USED).fetch_max(u32::from(slot) + 1, Ordering::Relaxed);
+    pub(crate) fn note_slot(self, slot: u16) {
+        self.region.u32(Self::SLOTS_USED).fetch_max(u32::from(slot) + 1, Ordering::Relaxed);
     }
 }
 
@@ -270,7 +272,7 @@ impl SegmentFile {
         step("create.header");
         init(&region);
         step("create.filled");
-        Header.set_state(&region, State::Ready);
+        Header::of(&region).set_state(State::Ready);
         step("create.ready");
         if guard.is_lost() { Err(ShmError::Corrupt("truncated while it was made".into())) } else { Ok(Some(file)) }
     }
@@ -384,10 +386,10 @@ impl SegmentFile {
         // A segment that cannot be read has no handles of ours that could be told.
         if let Ok(Found::Usable { len, nonce } | Found::Destroyed { len, nonce }) = opened.check_header(identity) {
             let segment = self.join(opened.file, identity, len, nonce)?;
-            Header.set_state(&segment.region, State::Destroyed);
+            segment.header().set_state(State::Destroyed);
             step("destroy.state");
             // AcqRel: pairs with the loads of the epoch by readers and, under the lock, writers.
-            Header.epoch(&segment.region).fetch_add(1, Ordering::AcqRel);
+            segment.header().epoch().fetch_add(1, Ordering::AcqRel);
             step("destroy.epoch");
             through_locks(&segment)?;
             step("destroy.passed");
@@ -540,6 +542,12 @@ impl Segment {
     #[inline]
     pub fn region(&self) -> &Region {
         &self.region
+    }
+
+    /// Its header.
+    #[inline]
+    pub fn header(&self) -> Header<'_> {
+        Header::of(&self.region)
     }
 
     /// This process's place in it.

@@ -356,7 +356,7 @@ fn only_the_inode_that_was_checked_is_unlinked() {
     assert!(file.destroy(IDENTITY, true, &swap).unwrap());
     assert!(file.path().exists() && aside.exists());
     assert!(!segment.is_still_named());
-    assert_eq!(Header::of(segment.region()).state(segment.region()), State::Destroyed);
+    assert_eq!(segment.header().state(), State::Destroyed);
 }
 
 #[test]
@@ -365,12 +365,12 @@ fn a_segment_in_use_is_destroyed_only_by_force_and_its_handles_can_tell() {
     let file = scratch.made();
     let (one, two) = (attach(&file).unwrap(), attach(&file).unwrap());
     assert!(matches!(destroy(&file, false), Err(ShmError::InUse(2))));
-    let epoch = Header::of(one.region()).epoch(one.region()).load(Ordering::Relaxed);
+    let epoch = one.header().epoch().load(Ordering::Relaxed);
     assert!(destroy(&file, true).unwrap());
     assert!(!destroy(&file, true).unwrap());
     for segment in [&one, &two] {
-        assert_eq!(Header::of(segment.region()).state(segment.region()), State::Destroyed);
-        assert_ne!(Header::of(segment.region()).epoch(segment.region()).load(Ordering::Relaxed), epoch);
+        assert_eq!(segment.header().state(), State::Destroyed);
+        assert_ne!(segment.header().epoch().load(Ordering::Relaxed), epoch);
         assert!(!segment.is_still_named() && !segment.is_lost());
     }
     assert!(create(&file));
@@ -384,19 +384,19 @@ fn what_a_dead_destroyer_left_is_finished_with_epoch_and_locks_before_it_is_unli
     let scratch = Scratch::new("half");
     let file = scratch.made();
     let segment = attach(&file).unwrap();
-    let header = Header::of(segment.region());
-    let epoch = header.epoch(segment.region()).load(Ordering::Relaxed);
+    let header = segment.header();
+    let epoch = header.epoch().load(Ordering::Relaxed);
     writable(file.path()).write_all_at(&(State::Destroyed as u32).to_le_bytes(), STATE_AT).unwrap();
     let passed = AtomicUsize::new(0);
     let locks = |through: &Segment| -> Result<(), ShmError> {
         assert!(file.path().exists(), "unlinked before the locks were passed");
-        assert_ne!(Header::of(through.region()).epoch(through.region()).load(Ordering::Relaxed), epoch);
+        assert_ne!(through.header().epoch().load(Ordering::Relaxed), epoch);
         passed.fetch_add(1, Ordering::Relaxed);
         Ok(())
     };
     assert!(matches!(file.attach(IDENTITY, &locks), Err(ShmError::NotFound)));
     assert_eq!(passed.load(Ordering::Relaxed), 1);
-    assert_ne!(header.epoch(segment.region()).load(Ordering::Relaxed), epoch);
+    assert_ne!(header.epoch().load(Ordering::Relaxed), epoch);
     assert!(scratch.left().is_empty());
 
     // A holder that is stopped keeps the name, and the opener is told.

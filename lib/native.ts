@@ -34,7 +34,7 @@ export const Kind = {
   Json: 8,
 } as const
 
-/** Bits of the `flags` argument of `get` and `take`. */
+/** Bits of the `flags` argument of `get` and `getInto`. */
 export const GetFlag = {
   /** Neither count the read nor mark the entry as used. */
   Peek: 1,
@@ -96,7 +96,7 @@ export interface RawCalls {
   /** `version` 0: whatever its version. */
   delete(key: RawKey, version: number): boolean | undefined
   /** Like `get`, and deletes in the same step. Bytes that do not fit `scratch` are left in place with `meta.large` 1. */
-  take(key: RawKey, flags: number): unknown
+  take(key: RawKey): unknown
   /** Like `take` for large bytes: deletes only what it copied, as `getInto` does. */
   takeInto(key: RawKey, target: Uint8Array): number | undefined
   incr(key: RawKey, by: number, init: number, ttl: number, min: number, max: number): number | undefined

@@ -241,7 +241,7 @@ export class SharedCache<V = unknown> implements Disposable {
    */
   take(key: Key): V | undefined {
     const handle = this.#live()
-    const found = handle.take(key, 0)
+    const found = handle.take(key)
     return found === undefined ? this.#takeAgain(key) : this.#decode('take', handle, key, found, 0)
   }
 
@@ -428,7 +428,7 @@ export class SharedCache<V = unknown> implements Disposable {
   }
 
   #takeAgain(key: RawKey): V | undefined {
-    const found = this.#again('take', 'take', key, 0)
+    const found = this.#again('take', 'take', key)
     return found === undefined ? undefined : this.#decode('take', this.#live(), key, found, 0)
   }
 

@@ -437,11 +437,10 @@ fn delete(call: &Call<'_>, [key, version]: [Value; 2]) -> Outcome {
     call.with_key(key, |cache, key, _| call.boolean(cache.delete(key, version as u64)?))
 }
 
-fn take(call: &Call<'_>, [key, _flags]: [Value; 2]) -> Outcome {
+fn take(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
     call.with_key(key, |cache, key, _| {
         call.with_sink(|sink| {
             let meta = cache.take(key, sink)?.ok_or(MISS)?;
-            call.put_meta(&meta, cache.now_ms());
             call.value(&meta, sink)
         })
     })
@@ -522,7 +521,7 @@ const FUNCTIONS: [(&CStr, Callback); 10] = [
     raw_function!(c"has", has, 1),
     raw_function!(c"set", set, 6),
     raw_function!(c"delete", delete, 2),
-    raw_function!(c"take", take, 2),
+    raw_function!(c"take", take, 1),
     raw_function!(c"takeInto", take_into, 2),
     raw_function!(c"incr", incr, 6),
     raw_function!(c"touch", touch, 2),

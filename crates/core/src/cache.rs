@@ -6,15 +6,19 @@
 //! The thing to get wrong: opening twice. A second attachment of one process would be another slot with another lease;
 //! so the process keeps a registry by file and hands out the one attachment.
 
+use crate::entry::MAX_TAGS;
 use crate::error::CacheError;
-use crate::geometry::{Eviction, FIRST_RESERVATION, Geometry};
+use crate::geometry::{Eviction, FIRST_RESERVATION, Geometry, LOCK_WAITS};
+use crate::gone;
 use crate::key::Key;
 use crate::locked::{Fault, Increment, Locked, Write};
-use crate::read::{Meta, Sink};
+use crate::namespaces::{self, ROOT, Read, registered};
+use crate::read::{Manner, Meta, NoSink, Sink};
 use crate::recover::Scratch;
 use crate::segments::{segment_file, through_locks};
 use crate::service::{Listener, Listeners as Notified, Notice, Service};
-use crate::shard::{Count, Field, ShardView};
+use crate::shard::{Count, Field, ShardView, Tally};
+use crate::tags::{self, Invalidation};
 use crate::waits::Waits;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::{self, Acquired};
@@ -56,9 +60,9 @@ pub enum Opened {
     Attached,
 }
 
-/// Counts over all processes, and the state of the space.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stats {
+/// What is counted of a namespace, or of all of them, over all processes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tallies {
     /// Reads that found a value.
     pub hits: u64,
     /// Reads that found none.
@@ -73,7 +77,18 @@ pub struct Stats {
     pub expirations: u64,
     /// Entries now.
     pub entries: u64,
-    /// Bytes that they occupy.
+}
+
+/// Buckets of the histogram of lock waits: the first counts those below 1 µs, each further one those below the double,
+/// the last all longer ones.
+pub const LOCK_WAIT_BUCKETS: usize = 24;
+
+/// Counts over all processes, and the state of the space.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Of the whole segment.
+    pub total: Tallies,
+    /// Bytes that entries occupy.
     pub used_bytes: u64,
     /// Bytes of space.
     pub capacity_bytes: u64,
@@ -87,6 +102,12 @@ pub struct Stats {
     pub busy: u64,
     /// Sleeps on a lock.
     pub lock_waits: u64,
+    /// How long locks were waited for: `LOCK_WAIT_BUCKETS`.
+    pub lock_wait_times: [u64; LOCK_WAIT_BUCKETS],
+    /// Reads that began again because the entry changed under them.
+    pub retries: u64,
+    /// Tags that died with another, for want of room to tell them apart.
+    pub tags_overflowed: u64,
     /// Attached processes.
     pub processes: u64,
 }
@@ -96,6 +117,7 @@ pub struct Stats {
 pub struct Cache {
     attachment: Arc<Attachment>,
     write_timeout: Duration,
+    namespace: u16,
 }
 
 /// The process's attachment with its background thread, which ends with the last handle.
@@ -139,7 +161,7 @@ impl Cache {
             if options.lock_memory {
                 attachment.core.segment.lock_memory()?;
             }
-            return Ok((Self { attachment, write_timeout: options.write_timeout }, Opened::Attached));
+            return Ok((Self { attachment, write_timeout: options.write_timeout, namespace: ROOT }, Opened::Attached));
         }
         remove_unused(&file);
         let identity = Geometry::identity();
@@ -161,7 +183,112 @@ impl Cache {
         let core = Arc::new(Core::new(segment)?);
         let attachment = Arc::new(Attachment { service: Service::start(&core), core });
         registry.insert(file.path().to_owned(), Arc::downgrade(&attachment));
-        Ok((Self { attachment, write_timeout: options.write_timeout }, opened))
+        Ok((Self { attachment, write_timeout: options.write_timeout, namespace: ROOT }, opened))
+    }
+
+    /// A handle on a namespace of the same segment, made if there is none: its keys and tags are its own.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that cannot be, `NoSpace` when there are 1,024, `Busy`, `Detached`.
+    pub fn in_namespace(&self, name: &str) -> Result<Self, CacheError> {
+        let namespace = self.namespace_number(name, self.write_timeout)?;
+        Ok(Self { namespace, ..self.clone() })
+    }
+
+    /// Number of its namespace; 0 for the root.
+    pub fn namespace(&self) -> u16 {
+        self.namespace
+    }
+
+    pub(crate) fn write_timeout(&self) -> Duration {
+        self.write_timeout
+    }
+
+    fn key<'k>(&self, bytes: &'k [u8]) -> Result<Key<'k>, CacheError> {
+        Key::new(self.geometry(), self.namespace, bytes)
+    }
+
+    /// Reads a key into `sink`. `None` is a miss.
+    ///
+    /// # Errors
+    /// A key that cannot be; `Detached` when the segment is gone.
+    #[inline]
+    pub fn get<S: Sink>(&self, key: &[u8], manner: Manner, sink: &mut S) -> Result<Option<Meta>, CacheError> {
+        self.read(self.namespace, key, manner, sink)
+    }
+
+    /// Whether the key has an entry; leaves no traces.
+    ///
+    /// # Errors
+    /// As for `get`.
+    pub fn has(&self, key: &[u8]) -> Result<bool, CacheError> {
+        Ok(self.get(key, Manner::Peek, &mut NoSink)?.is_some())
+    }
+
+    /// The version of the key's entry.
+    ///
+    /// # Errors
+    /// As for `get`.
+    pub fn version_of(&self, key: &[u8]) -> Result<Option<u64>, CacheError> {
+        self.version_in(self.namespace, key)
+    }
+
+    /// The number by which a tag is known.
+    pub fn tag(&self, name: &str) -> u64 {
+        self.tag_number(self.namespace, name)
+    }
+
+    /// Invalidates the entries of this namespace that carry one of these tags, for every process, however many there are.
+    ///
+    /// # Errors
+    /// `Busy`, `Detached`.
+    pub fn invalidate_tags(&self, tags: &[u64], how: Invalidation) -> Result<(), CacheError> {
+        self.invalidate(tags, how, self.write_timeout)
+    }
+
+    /// Removes everything at once: entries of an earlier life are dead. On the root its namespaces too, else only its own.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn clear(&self) -> Result<(), CacheError> {
+        self.clear_namespace(self.namespace)
+    }
+
+    /// Number of entries; expired and tag-dead ones may count until they are swept. The root's are those outside of
+    /// namespaces.
+    pub fn len(&self) -> u64 {
+        entries_of(self.segment.region(), self.geometry(), self.namespace)
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was counted of this namespace; of the root, outside of namespaces.
+    pub fn tallies(&self) -> Tallies {
+        let region = self.segment.region();
+        let mut own = tallies_of(region, self.geometry(), self.namespace);
+        if self.namespace == ROOT {
+            let total = self.stats().total;
+            let others = |read| (1..registered(region)).map(|n| namespaces::reads(region, n, read)).sum::<u64>();
+            own.hits = total.hits.saturating_sub(others(Read::Hit));
+            own.misses = total.misses.saturating_sub(others(Read::Miss));
+        }
+        own
+    }
+
+    /// Waits for an entry of `key` newer than `after` on behalf of a listener, which will be told the number returned.
+    ///
+    /// # Errors
+    /// A key that cannot be; `Detached`.
+    pub fn wait_for(&self, key: &[u8], after: u64, listener: u64) -> Result<u64, CacheError> {
+        let key = self.key(key)?;
+        self.check_attached()?;
+        let id = self.waits.add(self, &key, after, listener);
+        // The background thread looks at once; from then on it looks when the bell rings.
+        self.segment.member().ring_own_stripe(key.stripe());
+        Ok(id)
     }
 
     /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and nothing may
@@ -170,10 +297,13 @@ impl Cache {
     /// # Errors
     /// `ValueTooLarge`, `NoSpace`, `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
     pub fn set(&self, key: &[u8], write: &Write<'_>) -> Result<Option<u64>, CacheError> {
-        let key = Key::new(self.geometry(), key)?;
-        self.check_size(&key, write.value.len())?;
+        let key = self.key(key)?;
+        if write.tags.len() > MAX_TAGS {
+            return Err(CacheError::InvalidArgument(format!("an entry has at most {MAX_TAGS} tags")));
+        }
+        self.check_size(&key, write.value.len() + write.tags.len() * 8)?;
         self.shard(key.shard).prefetch_line(&key);
-        self.change(key.shard, self.write_timeout, |locked| locked.set(&key, write))
+        self.change(&key, |locked| locked.set(&key, write))
     }
 
     /// Deletes the key's entry, if its version is `version` (0: any). True if there was one.
@@ -181,8 +311,8 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
     pub fn delete(&self, key: &[u8], version: u64) -> Result<bool, CacheError> {
-        let key = Key::new(self.geometry(), key)?;
-        self.change(key.shard, self.write_timeout, |locked| locked.delete(&key, version))
+        let key = self.key(key)?;
+        self.change(&key, |locked| locked.delete(&key, version))
     }
 
     /// Reads and deletes in one step. If the sink refused the bytes (`Meta::copied`), nothing was deleted.
@@ -190,13 +320,11 @@ impl Cache {
     /// # Errors
     /// As for `delete`.
     pub fn take<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<Meta>, CacheError> {
-        let key = Key::new(self.geometry(), key)?;
+        let key = self.key(key)?;
         // A miss needs no lock: whoever polls a queue of keys holds nobody up.
         let there = self.version_of(key.bytes)?.is_some();
-        let taken =
-            if there { self.change(key.shard, self.write_timeout, |locked| locked.take(&key, sink))? } else { None };
-        let counter = if taken.is_some() { Counter::Hits } else { Counter::Misses };
-        self.segment.member().count(counter, 1);
+        let taken = if there { self.change(&key, |locked| locked.take(&key, sink))? } else { None };
+        self.count(self.namespace, taken.is_some());
         Ok(taken)
     }
 
@@ -205,8 +333,8 @@ impl Cache {
     /// # Errors
     /// As for `delete`, and `NoSpace`.
     pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<bool, CacheError> {
-        let key = Key::new(self.geometry(), key)?;
-        self.change(key.shard, self.write_timeout, |locked| locked.touch(&key, ttl_ms))
+        let key = self.key(key)?;
+        self.change(&key, |locked| locked.touch(&key, ttl_ms))
     }
 
     /// Adds to the number under the key and returns the sum.
@@ -214,8 +342,21 @@ impl Cache {
     /// # Errors
     /// `NotANumber`, `Overflow`, and as for `set`.
     pub fn incr(&self, key: &[u8], by: f64, options: &Increment) -> Result<f64, CacheError> {
-        let key = Key::new(self.geometry(), key)?;
-        self.change(key.shard, self.write_timeout, |locked| locked.incr(&key, by, options))
+        let key = self.key(key)?;
+        self.change(&key, |locked| locked.incr(&key, by, options))
+    }
+
+    /// Runs a change of a key; counted if it ends as busy.
+    fn change<R>(
+        &self,
+        key: &Key<'_>,
+        change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
+    ) -> Result<R, CacheError> {
+        let result = self.try_change((key.shard, key.namespace), self.write_timeout, change);
+        if let Err(CacheError::Busy(_)) = result {
+            self.segment.member().count(Counter::Busy, 1);
+        }
+        result
     }
 
     /// What does not add up in any structure; takes each shard's lock in turn.
@@ -225,7 +366,7 @@ impl Cache {
     pub fn validate(&self) -> Result<Vec<String>, CacheError> {
         let mut problems = Vec::new();
         for index in 0..self.geometry().shards {
-            let locked = self.lock(index, self.write_timeout)?;
+            let locked = self.lock(index, ROOT, self.write_timeout)?;
             locked.shard.validate(&mut problems);
         }
         Ok(problems)
@@ -251,7 +392,7 @@ fn init(plan: &Geometry, manual_clock: bool, region: &Region) {
         let reserved = FIRST_RESERVATION.min(plan.units) as u32;
         shard.put(Field::Reserved, reserved);
         shard.put(Field::Cursor, 1);
-        shard.put(Field::CountEpoch, 1);
+        shard.put_tally(ROOT, Tally::Life, 1);
         shard.clear_bitmap();
         shard.put(Field::Free, reserved - 1);
     }
@@ -440,10 +581,14 @@ impl Core {
     }
 
     /// Takes a shard's lock, waiting for a living holder at most `timeout` and rebuilding the shard if its last owner died.
-    pub(crate) fn lock(&self, index: usize, timeout: Duration) -> Result<Locked<'_>, CacheError> {
+    pub(crate) fn lock(&self, index: usize, namespace: u16, timeout: Duration) -> Result<Locked<'_>, CacheError> {
         if self.segment.is_lost() || self.detached.load(Ordering::Relaxed) {
             self.is_attached();
             return Err(CacheError::Detached);
+        }
+        let notes_gone = self.notified.wants_gone();
+        if notes_gone {
+            gone::prepare();
         }
         let stuck = &self.stuck[index];
         let outlasted = stuck.load(Ordering::Relaxed);
@@ -452,7 +597,11 @@ impl Core {
         let mut since = None;
         let mut patience = || was_stuck || since.get_or_insert_with(Instant::now).elapsed() >= timeout;
         let member = self.segment.member();
-        let Ok(acquired) = lock::lock(self.shard(index).field(Field::Lock), member, &mut patience) else {
+        let acquired = lock::lock(self.shard(index).field(Field::Lock), member, &mut patience);
+        if let Some(since) = since {
+            self.note_lock_wait(since.elapsed());
+        }
+        let Ok(acquired) = acquired else {
             stuck.fetch_max(patience_ms, Ordering::Relaxed);
             return Err(CacheError::Busy(format!(
                 "shard {index} is held by a live process that is stopped or slower than writeTimeout"
@@ -462,6 +611,7 @@ impl Core {
             stuck.store(0, Ordering::Relaxed);
         }
         let mut locked = self.guard(index);
+        locked.notes_gone = notes_gone;
         if acquired == Acquired::Suspect || self.damaged[index].swap(false, Ordering::Relaxed) {
             locked.rebuild();
         }
@@ -471,8 +621,11 @@ impl Core {
             self.is_attached();
             return Err(CacheError::Detached);
         }
-        locked.epoch = self.root_epoch();
-        locked.follow_epoch();
+        let region = self.segment.region();
+        locked.root_epoch = self.root_epoch();
+        locked.namespace = namespace;
+        locked.life = namespaces::life(region, locked.root_epoch, namespace);
+        locked.tag_clock = tags::clock(region);
         Ok(locked)
     }
 
@@ -480,7 +633,11 @@ impl Core {
         Locked {
             shard: self.shard(index),
             core: self,
-            epoch: self.root_epoch(),
+            root_epoch: self.root_epoch(),
+            namespace: ROOT,
+            life: namespaces::life(self.segment.region(), self.root_epoch(), ROOT),
+            tag_clock: tags::clock(self.segment.region()),
+            notes_gone: false,
             listeners: Listeners::NONE,
             repaired: None,
         }
@@ -491,28 +648,14 @@ impl Core {
         lock::try_lock(self.shard(index).field(Field::Lock), self.segment.member()).then(|| self.guard(index))
     }
 
-    /// `try_change` for a write, which is counted if it ends as busy.
-    fn change<R>(
-        &self,
-        index: usize,
-        timeout: Duration,
-        change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
-    ) -> Result<R, CacheError> {
-        let result = self.try_change(index, timeout, change);
-        if let Err(CacheError::Busy(_)) = result {
-            self.segment.member().count(Counter::Busy, 1);
-        }
-        result
-    }
-
     /// Runs a change under its shard's lock. Where the shard contradicts itself it is rebuilt, and the change runs again.
-    fn try_change<R>(
+    pub(crate) fn try_change<R>(
         &self,
-        index: usize,
+        (index, namespace): (usize, u16),
         timeout: Duration,
         mut change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
     ) -> Result<R, CacheError> {
-        let mut locked = self.lock(index, timeout)?;
+        let mut locked = self.lock(index, namespace, timeout)?;
         let mut result = change(&mut locked);
         if let Err(Fault::Damaged) = result {
             locked.rebuild();
@@ -541,26 +684,60 @@ impl Core {
         Ok(())
     }
 
-    /// Removes everything, at once and in one step: entries of an earlier epoch are dead.
-    ///
-    /// # Errors
-    /// `Detached`.
-    pub fn clear(&self) -> Result<(), CacheError> {
-        self.check_attached()?;
-        // SeqCst: every read that begins after this sees it, and so does every writer that takes a lock after it.
-        self.segment.header().epoch().fetch_add(1, Ordering::SeqCst);
-        Ok(())
+    /// Takes a lock in the header, with the same promises as a shard's. What it guards needs no repair after a death.
+    pub(crate) fn lock_header(&self, at: usize, what: &str, timeout: Duration) -> Result<HeaderLock<'_>, CacheError> {
+        let word = self.segment.region().u32(at);
+        let mut since = None;
+        let mut patience = || since.get_or_insert_with(Instant::now).elapsed() >= timeout;
+        if lock::lock(word, self.segment.member(), &mut patience).is_err() {
+            return Err(CacheError::Busy(format!("{what} is held by a live process that is stopped")));
+        }
+        Ok(HeaderLock { word, core: self })
     }
 
-    /// Number of entries; expired ones may count until they are swept.
-    pub fn len(&self) -> u64 {
-        let epoch = self.root_epoch();
-        self.shards().map(|shard| shard.entries(epoch)).sum()
+    /// Whether a clear or an invalidation came since a shard last looked.
+    pub(crate) fn is_behind(&self, shard: &ShardView<'_>) -> bool {
+        let region = self.segment.region();
+        let root = self.root_epoch();
+        shard.get(Field::TagsSeen) != self.tag_clock() as u32
+            || (0..registered(region)).any(|n| {
+                let seen = shard.tally(n, Tally::Life).load(Ordering::Relaxed);
+                let entries = shard.tally(n, Tally::Entries).load(Ordering::Relaxed);
+                entries != 0 && seen != namespaces::life(region, root, n)
+            })
     }
 
-    /// True if there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub(crate) fn tell_gone(&self) {
+        self.notified.tell_gone(gone::take());
+    }
+
+    /// A listener wants to know what this process evicts and expires, or no longer.
+    pub fn want_gone(&self, listener: u64, wanted: bool) {
+        self.notified.want_gone(listener, wanted);
+    }
+
+    /// The name of a namespace's number; empty for the root.
+    pub fn namespace_name(&self, namespace: u16) -> String {
+        namespaces::name_of(self.segment.region(), namespace)
+    }
+
+    /// The names of all namespaces, in the order in which they were made.
+    pub fn namespace_names(&self) -> Vec<String> {
+        (1..registered(self.segment.region())).map(|n| self.namespace_name(n)).collect()
+    }
+
+    fn count(&self, namespace: u16, hit: bool) {
+        self.segment.member().count(if hit { Counter::Hits } else { Counter::Misses }, 1);
+        if namespace != ROOT {
+            self.count_read(namespace, if hit { Read::Hit } else { Read::Miss });
+        }
+    }
+
+    #[cold]
+    fn note_lock_wait(&self, waited: Duration) {
+        let bucket = (u64::BITS - (waited.as_nanos() as u64 / 1000).leading_zeros()) as usize;
+        let at = LOCK_WAITS + bucket.min(LOCK_WAIT_BUCKETS - 1) * 8;
+        self.segment.region().u64(at).fetch_add(1, Ordering::Relaxed); // statistics
     }
 
     pub(crate) fn shards(&self) -> impl Iterator<Item = ShardView<'_>> {
@@ -579,20 +756,24 @@ impl Core {
 
     /// Counts over all processes since the segment was made.
     pub fn stats(&self) -> Stats {
-        let table = Geometry::table();
-        let sum = |counter| table.sum(self.segment.region(), counter);
-        let mut stats = stats_of(self.segment.region(), &self.geometry);
-        stats.hits = sum(Counter::Hits);
-        stats.misses = sum(Counter::Misses);
+        let region = self.segment.region();
+        let sum = |counter| Geometry::table().sum(region, counter);
+        let mut stats = stats_of(region, &self.geometry);
+        stats.total.hits = sum(Counter::Hits);
+        stats.total.misses = sum(Counter::Misses);
         stats.busy = sum(Counter::Busy);
         stats.lock_waits = sum(Counter::LockWaits);
+        stats.lock_wait_times =
+            std::array::from_fn(|bucket| region.u64(LOCK_WAITS + bucket * 8).load(Ordering::Relaxed));
+        stats.retries = sum(Counter::Retries);
+        stats.tags_overflowed = self.tags_overflowed();
         stats.processes = self.segment.member().living().len() as u64;
         stats
     }
 
     /// Removes dead entries in the next `lines` index lines of a shard, for the background thread.
     pub(crate) fn sweep(&self, index: usize, lines: usize) -> Result<usize, CacheError> {
-        self.try_change(index, SWEEP_PATIENCE, |locked| Ok(locked.sweep(lines, None)?))
+        self.try_change((index, ROOT), SWEEP_PATIENCE, |locked| Ok(locked.sweep_all(lines)?))
     }
 
     /// Registers somebody to be told of repairs, damage, detachment and waits; returns its number.
@@ -606,46 +787,80 @@ impl Core {
         self.waits.remove_of(self, id);
     }
 
-    /// Waits for an entry of `key` newer than `after` on behalf of a listener, which will be told the number returned.
-    ///
-    /// # Errors
-    /// A key that cannot be; `Detached`.
-    pub fn wait_for(&self, key: &[u8], after: u64, listener: u64) -> Result<u64, CacheError> {
-        let hashed = Key::new(&self.geometry, key)?;
-        self.check_attached()?;
-        let id = self.waits.add(self, hashed.stripe(), key, after, listener);
-        // The background thread looks at once; from then on it looks when the bell rings.
-        self.segment.member().ring_own_stripe(hashed.stripe());
-        Ok(id)
-    }
-
     /// Ends a wait that nobody was told about.
     pub fn cancel_wait(&self, id: u64) {
         self.waits.remove(self, id);
     }
 }
 
+/// A lock in the header, held. Released on drop; a panic leaves it a suspect.
+pub(crate) struct HeaderLock<'a> {
+    word: &'a AtomicU32,
+    core: &'a Core,
+}
+
+impl Drop for HeaderLock<'_> {
+    fn drop(&mut self) {
+        let member = self.core.segment.member();
+        if std::thread::panicking() {
+            lock::abandon(self.word, member);
+        } else {
+            lock::unlock(self.word, member);
+        }
+    }
+}
+
+fn views<'a>(region: &'a Region, geometry: &'a Geometry) -> impl Iterator<Item = ShardView<'a>> {
+    (0..geometry.shards).map(move |index| ShardView { region, geometry, index })
+}
+
+/// Number of a namespace's entries.
+fn entries_of(region: &Region, geometry: &Geometry, namespace: u16) -> u64 {
+    let life = namespaces::life(region, Header::of(region).epoch().load(Ordering::Acquire), namespace);
+    views(region, geometry).map(|shard| shard.entries(namespace, life)).fold(0, u64::wrapping_add)
+}
+
+/// What the shards count of a namespace, and its reads, which for the root are nowhere by themselves.
+fn tallies_of(region: &Region, geometry: &Geometry, namespace: u16) -> Tallies {
+    let sum = |tally| {
+        views(region, geometry)
+            .map(|shard| shard.tally(namespace, tally).load(Ordering::Relaxed))
+            .fold(0, u64::wrapping_add)
+    };
+    Tallies {
+        hits: namespaces::reads(region, namespace, Read::Hit),
+        misses: namespaces::reads(region, namespace, Read::Miss),
+        sets: sum(Tally::Sets),
+        deletes: sum(Tally::Deletes),
+        evictions: sum(Tally::Evictions),
+        expirations: sum(Tally::Expirations),
+        entries: entries_of(region, geometry, namespace),
+    }
+}
+
 /// What the shards themselves count.
 pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
     let mut stats = Stats { capacity_bytes: geometry.capacity() as u64, ..Stats::default() };
-    let epoch = Header::of(region).epoch().load(Ordering::Acquire);
-    for index in 0..geometry.shards {
-        let shard = ShardView { region, geometry, index };
+    for namespace in 0..registered(region) {
+        let own = tallies_of(region, geometry, namespace);
+        let total = &mut stats.total;
+        for (sum, count) in [
+            (&mut total.sets, own.sets),
+            (&mut total.deletes, own.deletes),
+            (&mut total.evictions, own.evictions),
+            (&mut total.expirations, own.expirations),
+            (&mut total.entries, own.entries),
+        ] {
+            *sum = sum.wrapping_add(count);
+        }
+    }
+    for shard in views(region, geometry) {
         let unit = crate::geometry::UNIT as u64;
         let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64);
-        for (sum, count) in [
-            (&mut stats.sets, Count::Sets),
-            (&mut stats.deletes, Count::Deletes),
-            (&mut stats.evictions, Count::Evictions),
-            (&mut stats.expirations, Count::Expirations),
-            (&mut stats.repairs, Count::Repairs),
-            (&mut stats.damaged, Count::Damaged),
-        ] {
-            *sum = sum.wrapping_add(shard.count(count).load(Ordering::Relaxed));
-        }
+        stats.repairs = stats.repairs.wrapping_add(shard.count(Count::Repairs).load(Ordering::Relaxed));
+        stats.damaged = stats.damaged.wrapping_add(shard.count(Count::Damaged).load(Ordering::Relaxed));
         stats.reserved_bytes += reserved * unit;
         stats.used_bytes += reserved.saturating_sub(1).saturating_sub(u64::from(shard.get(Field::Free))) * unit;
-        stats.entries += shard.entries(epoch);
     }
     stats
 }

@@ -4,12 +4,12 @@
 //! head   0  key length u16 · kind u8 · flags u8 · value length u32
 //!        8  version (the shard's sequence when the value was written)
 //!       16  deadline u48, milliseconds since boot, 0 never · namespace u16
-//!       24  written at u48, milliseconds since boot · –
+//!       24  written at u48, milliseconds since boot · words before the key u16
 //!       32  root epoch u32 · namespace epoch u32
 //!       40  the body's run: first unit u32 · units u32;  CHAINED: first extent unit u32 · number of runs u32
 //!       48  index position u32 · placing u32          derived, under the shard's lock
 //!       56  newer entry u32 (top bit: main queue) · older entry u32      derived, under the shard's lock
-//! body      key, filled up to 8 bytes · value
+//! body      STALE: milliseconds u64 · TAGGED: tag clock u64, hashes of the tags u64 … · key, filled up to 8 bytes · value
 //! extent    7 runs · next extent unit
 //! ```
 //!
@@ -26,6 +26,14 @@ pub(crate) const ASCII: u8 = 1;
 pub(crate) const CHAINED: u8 = 2;
 /// The key was given as bytes, not as a string.
 pub(crate) const BINARY_KEY: u8 = 4;
+/// The body starts with the time that the entry may be served as stale after its deadline.
+pub(crate) const STALE: u8 = 8;
+/// Then come the tag clock as it was when the value began to be made, and the tags.
+pub(crate) const TAGGED: u8 = 16;
+
+/// Most tags of one entry.
+pub const MAX_TAGS: usize = 128;
+const MAX_EXTRAS: usize = MAX_TAGS + 2;
 
 /// No shard counts so far; what says more is damaged. A damaged sequence has as much again above it.
 pub(crate) const LAST_VERSION: u64 = 1 << 53;
@@ -47,8 +55,12 @@ pub(crate) struct Head {
     pub(crate) version: u64,
     /// Milliseconds since boot; 0: never.
     pub(crate) deadline: u64,
+    pub(crate) namespace: u16,
     pub(crate) written: u64,
-    pub(crate) epoch: u32,
+    /// Words before the key.
+    pub(crate) extras: usize,
+    /// The epochs under which it was written: the root's, and above it the namespace's. See `Core::life`.
+    pub(crate) life: u64,
     pub(crate) run: Run,
 }
 
@@ -82,8 +94,10 @@ impl Head {
             value_len: (first >> 32) as usize,
             version: word(8),
             deadline: word(16) & U48,
+            namespace: (word(16) >> 48) as u16,
             written: word(24) & U48,
-            epoch: word(32) as u32,
+            extras: (word(24) >> 48) as usize,
+            life: word(32),
             run: Run::of(word(RUN)),
         }
     }
@@ -99,9 +113,9 @@ impl Head {
                 | (self.value_len as u64) << 32,
         );
         put(8, self.version);
-        put(16, self.deadline & U48);
-        put(24, self.written & U48);
-        put(32, u64::from(self.epoch));
+        put(16, self.deadline & U48 | u64::from(self.namespace) << 48);
+        put(24, self.written & U48 | (self.extras as u64) << 48);
+        put(32, self.life);
         put(RUN, self.run.word());
     }
 
@@ -111,15 +125,68 @@ impl Head {
         self.value_at() + self.value_len
     }
 
+    /// Where the key starts in the body.
+    #[inline]
+    pub(crate) fn key_at(&self) -> usize {
+        self.extras * 8
+    }
+
     /// Where the value starts in the body.
     #[inline]
     pub(crate) fn value_at(&self) -> usize {
-        self.key_len.next_multiple_of(8)
+        self.key_at() + self.key_len.next_multiple_of(8)
     }
 
+    /// No longer to be served as fresh.
     #[inline]
     pub(crate) fn is_expired(&self, now: u64) -> bool {
         self.deadline != 0 && now >= self.deadline
+    }
+
+    /// No longer to be served at all.
+    pub(crate) fn is_over(&self, shard: ShardView<'_>, now: u64) -> Result<bool, Damaged> {
+        if !self.is_expired(now) {
+            return Ok(false);
+        }
+        Ok(self.flags & STALE == 0 || now - self.deadline >= self.stale_ms(shard)?)
+    }
+
+    /// How long it may be served as stale after its deadline.
+    pub(crate) fn stale_ms(&self, shard: ShardView<'_>) -> Result<u64, Damaged> {
+        if self.flags & STALE == 0 {
+            return Ok(0);
+        }
+        let mut first = 0;
+        self.each_extra(shard, 0, 1, |word| first = word)?;
+        Ok(first)
+    }
+
+    /// Calls `each` with the tag clock of a tagged entry, then with its tags.
+    pub(crate) fn each_tag(&self, shard: ShardView<'_>, each: impl FnMut(u64)) -> Result<(), Damaged> {
+        let first = usize::from(self.flags & STALE != 0);
+        if self.extras <= first || self.extras > MAX_EXTRAS {
+            return Err(Damaged);
+        }
+        self.each_extra(shard, first, self.extras - first, each)
+    }
+
+    fn each_extra(
+        &self,
+        shard: ShardView<'_>,
+        first: usize,
+        count: usize,
+        mut each: impl FnMut(u64),
+    ) -> Result<(), Damaged> {
+        pieces(shard, self, first * 8, count * 8, |offset, len| {
+            // Runs are whole units, so a piece is whole words. Relaxed: as in `load`.
+            shard.region.words(offset, len / 8).iter().for_each(|word| each(word.load(Ordering::Relaxed)));
+        })
+    }
+
+    /// Whether the words before the key are those that its flags announce.
+    pub(crate) fn has_sound_extras(&self) -> bool {
+        let stale = usize::from(self.flags & STALE != 0);
+        if self.flags & TAGGED == 0 { self.extras == stale } else { (stale + 1..=MAX_EXTRAS).contains(&self.extras) }
     }
 
     /// Units of head and body; extents are extra.

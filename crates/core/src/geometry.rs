@@ -1,7 +1,8 @@
 //! Where everything lies in a segment: pure arithmetic over the requested size, stored in the header and read once.
 //!
 //! ```text
-//! header 4 KiB · process table · per shard: control, index lines, bitmap, ghost · per shard: space
+//! header 4 KiB · process table · namespaces: names, epochs, reads · tag records
+//! per shard: control, index lines, bitmap, ghost, one tally per namespace · per shard: space
 //! index line, 64 bytes:  7 words of 8 bytes · 7 touched bytes · 1 count of keys that overflowed from this line
 //! index word:            generation 32 bits · unit · tag (unit and tag share 32 bits; unit 0: the word is empty)
 //! ```
@@ -35,6 +36,32 @@ const MAX_ENTRY: usize = 1 << 30;
 /// No shard that is planned is larger.
 const MAX_SHARD_BYTES: usize = 16 << 30;
 const MIN_UNIT_BITS: u32 = 16;
+/// Namespaces of a segment; number 0 is the root.
+pub const MAX_NAMESPACES: usize = 1024;
+/// Bytes of a namespace's name with its length byte.
+pub(crate) const NAME_BYTES: usize = 64;
+/// Processes count the reads of a namespace in so many places, by their slot, to keep out of each other's cache lines.
+pub(crate) const READ_STRIPES: usize = 4;
+const READS_BYTES: usize = 16;
+pub(crate) const TAG_SETS: usize = 256;
+pub(crate) const TAG_WAYS: usize = 8;
+pub(crate) const TAG_RECORD: usize = 32;
+/// What a shard counts of a namespace: `shard::Tally`.
+const TALLY_BYTES: usize = 64;
+const NAMES_AT: usize = HEADER_BYTES + ProcessTable::BYTES;
+const EPOCHS_AT: usize = NAMES_AT + MAX_NAMESPACES * NAME_BYTES;
+const READS_AT: usize = EPOCHS_AT + MAX_NAMESPACES * 4;
+const TAGS_AT: usize = READS_AT + MAX_NAMESPACES * READ_STRIPES * READS_BYTES;
+/// Offset of the first shard's control block, whose first word is its lock.
+pub const META_AT: usize = TAGS_AT + TAG_SETS * TAG_WAYS * TAG_RECORD;
+/// Words of the header behind the geometry's inputs.
+pub(crate) const NAMES_LOCK: usize = Header::CACHE + 64;
+pub(crate) const NAMES_USED: usize = NAMES_LOCK + 4;
+pub(crate) const TAGS_LOCK: usize = Header::CACHE + 128;
+pub(crate) const TAGS_OVERFLOWED: usize = TAGS_LOCK + 8;
+pub(crate) const TAG_CLOCK: usize = Header::CACHE + 192;
+pub(crate) const TAG_FLOOR: usize = TAG_CLOCK + 8;
+pub(crate) const LOCK_WAITS: usize = Header::CACHE + 256;
 pub(crate) const GHOST_WAYS: usize = 8;
 /// First reservation of a shard's space, and later ones.
 pub(crate) const FIRST_RESERVATION: usize = 4096;
@@ -87,9 +114,9 @@ pub struct Geometry {
     pub(crate) ghost_sets: usize,
     bitmap_at: usize,
     ghost_at: usize,
+    tally_at: usize,
     meta_bytes: usize,
-    meta_at: usize,
-    space_at: usize,
+    pub(crate) space_at: usize,
 }
 
 impl Geometry {
@@ -129,12 +156,11 @@ impl Geometry {
     }
 
     fn with_shards(len: usize, shards: usize, eviction: Eviction, seed: u64) -> Self {
-        let meta_at = HEADER_BYTES + ProcessTable::BYTES;
-        let per_shard = (len - meta_at) / shards;
+        let per_shard = (len - META_AT) / shards;
         // Bytes per unit of space, in 1/1024: the unit, its share of index lines, bitmap and ghost.
-        let mut units = (per_shard - CONTROL_BYTES) * 1024 / (UNIT * 1024 + 7450);
+        let mut units = (per_shard - CONTROL_BYTES - MAX_NAMESPACES * TALLY_BYTES) * 1024 / (UNIT * 1024 + 7450);
         loop {
-            let plan = Self::with_units(len, shards, units, eviction, seed, meta_at);
+            let plan = Self::with_units(len, shards, units, eviction, seed);
             if plan.space_at + shards * units * UNIT <= len {
                 return plan;
             }
@@ -142,13 +168,14 @@ impl Geometry {
         }
     }
 
-    fn with_units(len: usize, shards: usize, units: usize, eviction: Eviction, seed: u64, meta_at: usize) -> Self {
+    fn with_units(len: usize, shards: usize, units: usize, eviction: Eviction, seed: u64) -> Self {
         let main_lines = units.div_ceil(UNITS_PER_WORD * WORDS_PER_LINE);
         let overflow_lines = main_lines.div_ceil(OVERFLOW_SHARE);
         let bitmap_at = CONTROL_BYTES + (main_lines + overflow_lines) * 64;
         let ghost_at = (bitmap_at + units.div_ceil(64) * 8).next_multiple_of(64);
         let ghost_sets = (units / UNITS_PER_GHOST / GHOST_WAYS).max(1);
-        let meta_bytes = (ghost_at + ghost_sets * GHOST_WAYS * 4).next_multiple_of(64);
+        let tally_at = (ghost_at + ghost_sets * GHOST_WAYS * 4).next_multiple_of(64);
+        let meta_bytes = tally_at + MAX_NAMESPACES * TALLY_BYTES;
         let unit_bits = (usize::BITS - units.leading_zeros()).max(MIN_UNIT_BITS);
         Self {
             len,
@@ -163,18 +190,20 @@ impl Geometry {
             ghost_sets,
             bitmap_at,
             ghost_at,
+            tally_at,
             meta_bytes,
-            meta_at,
-            space_at: (meta_at + shards * meta_bytes).next_multiple_of(4096),
+            space_at: (META_AT + shards * meta_bytes).next_multiple_of(4096),
         }
     }
 
     /// What this build can read.
     pub fn identity() -> Identity {
-        let sizes = [UNIT, WORDS_PER_LINE, CONTROL_BYTES, UNITS_PER_WORD, OVERFLOW_SHARE, UNITS_PER_GHOST, GHOST_WAYS];
-        let fingerprint = sizes
-            .iter()
-            .fold(cfg!(target_endian = "big") as u64 + 2, |sum, size| sum.wrapping_mul(1_000_003) ^ *size as u64);
+        let entries =
+            [UNIT, WORDS_PER_LINE, CONTROL_BYTES, UNITS_PER_WORD, OVERFLOW_SHARE, UNITS_PER_GHOST, GHOST_WAYS];
+        let tables = [MAX_NAMESPACES, NAME_BYTES, READ_STRIPES, TAG_SETS, TAG_WAYS, TAG_RECORD, TALLY_BYTES];
+        let sizes = entries.iter().chain(&tables);
+        let fingerprint =
+            sizes.fold(cfg!(target_endian = "big") as u64 + 2, |sum, size| sum.wrapping_mul(1_000_003) ^ *size as u64);
         Identity { layout: LAYOUT_VERSION, fingerprint, table: Self::table() }
     }
 
@@ -223,7 +252,35 @@ impl Geometry {
 
     /// Offset of a shard's control block.
     pub(crate) fn meta(&self, shard: usize) -> usize {
-        self.meta_at + shard * self.meta_bytes
+        META_AT + shard * self.meta_bytes
+    }
+
+    /// Offset of a namespace's name: a length byte and the text.
+    pub(crate) fn name(namespace: usize) -> usize {
+        NAMES_AT + namespace % MAX_NAMESPACES * NAME_BYTES
+    }
+
+    /// Offset of a namespace's epoch. The root's own place here stays 0; its epoch is in the header.
+    #[inline]
+    pub(crate) fn namespace_epoch(namespace: usize) -> usize {
+        EPOCHS_AT + namespace % MAX_NAMESPACES * 4
+    }
+
+    /// Offset of a namespace's hits and misses as counted by processes of a slot.
+    #[inline]
+    pub(crate) fn reads(namespace: usize, slot: usize) -> usize {
+        READS_AT + (slot % READ_STRIPES * MAX_NAMESPACES + namespace % MAX_NAMESPACES) * READS_BYTES
+    }
+
+    /// Offset of the records where a tag's may be.
+    pub(crate) fn tag_set(hash: u64) -> usize {
+        TAGS_AT + (hash >> 32) as usize % TAG_SETS * TAG_WAYS * TAG_RECORD
+    }
+
+    /// Offset of what a shard counts of a namespace.
+    #[inline]
+    pub(crate) fn tally(&self, shard: usize, namespace: usize) -> usize {
+        self.meta(shard) + self.tally_at + namespace % MAX_NAMESPACES * TALLY_BYTES
     }
 
     pub(crate) fn lines_offset(&self, shard: usize) -> usize {

@@ -14,6 +14,7 @@ pub const MAX_KEY: usize = 8192;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'k> {
     pub(crate) bytes: &'k [u8],
+    pub(crate) namespace: u16,
     pub(crate) shard: usize,
     pub(crate) place: Placing,
     pub(crate) tag: u32,
@@ -21,16 +22,18 @@ pub(crate) struct Key<'k> {
 
 impl<'k> Key<'k> {
     #[inline]
-    pub(crate) fn new(geometry: &Geometry, bytes: &'k [u8]) -> Result<Self, CacheError> {
+    pub(crate) fn new(geometry: &Geometry, namespace: u16, bytes: &'k [u8]) -> Result<Self, CacheError> {
         if bytes.is_empty() {
             return Err(CacheError::InvalidArgument("the key is empty".into()));
         }
         if bytes.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong(bytes.len()));
         }
-        let hash = xxh3_64_with_seed(bytes, geometry.seed);
+        let seed = geometry.seed ^ u64::from(namespace).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let hash = xxh3_64_with_seed(bytes, seed);
         Ok(Self {
             bytes,
+            namespace,
             shard: ((hash >> 48) as usize * geometry.shards) >> 16,
             place: Placing((hash >> 16) as u32),
             tag: hash as u32 & ((1 << geometry.tag_bits) - 1),

@@ -11,6 +11,8 @@
 //! shard     its bytes: control, lines, units     entry  head and body        space     free units
 //! policy    who must go                          key    hash and path        geometry  where everything lies
 //! waits     who waits for which key              service  the background thread: bells, expiry, detachment
+//! namespaces  names, epochs, counts              tags     the tag clock and its records
+//! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
 //! ```
 
 #![forbid(unsafe_code)]
@@ -19,24 +21,33 @@ mod cache;
 mod entry;
 mod error;
 mod geometry;
+mod gone;
 mod key;
 pub mod kind;
 mod locked;
+mod namespaces;
 mod policy;
 mod read;
 mod recover;
+mod scan;
 mod segments;
 mod service;
 mod shard;
 mod space;
+mod tags;
 mod waits;
 
-pub use cache::{Cache, Core, OpenOptions, Opened, Stats};
+pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tallies};
 pub use cache_machine_shm::Region;
+pub use entry::MAX_TAGS;
 pub use error::CacheError;
-pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_SIZE, MIN_SIZE};
+pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE};
+pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
 pub use locked::{Condition, Increment, Write};
+pub use namespaces::MAX_NAME;
 pub use read::{Manner, Meta, NoSink, Sink, SliceSink};
+pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};
+pub use tags::Invalidation;

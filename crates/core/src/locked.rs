@@ -8,14 +8,17 @@
 //! reservation of space.
 
 use crate::cache::Core;
-use crate::entry::{ASCII, BINARY_KEY, CHAINED, Damaged, Head, LAST_VERSION, pieces};
+use crate::entry::{ASCII, BINARY_KEY, CHAINED, Damaged, Head, LAST_VERSION, MAX_TAGS, STALE, TAGGED, pieces};
 use crate::error::CacheError;
 use crate::geometry::{Eviction, RESERVATION_STEP, UNIT, WORDS_PER_LINE};
+use crate::gone::{self, Reason};
 use crate::key::{Key, Placing};
 use crate::kind;
+use crate::namespaces::{self, registered};
 use crate::read::{Meta, Sink, fetch};
-use crate::shard::{Count, Field, Position, SATURATED, ShardView, Visit};
+use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally, Visit};
 use crate::space::worst_case;
+use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::lock;
 use cache_machine_shm::publish::publish;
@@ -66,10 +69,55 @@ pub struct Write<'a> {
     pub binary_key: bool,
     /// Milliseconds to live; 0: for ever.
     pub ttl_ms: u64,
-    /// Keep the deadline of the entry that is replaced.
+    /// Milliseconds after that in which it may be served as stale.
+    pub stale_ms: u64,
+    /// Keep the deadline of the entry that is replaced, and its time as stale.
     pub keep_ttl: bool,
+    /// Its tags, by `Core::tag`; `MAX_TAGS` at most.
+    pub tags: &'a [u64],
+    /// Keep the tags of the entry that is replaced, and since when it is safe from them.
+    pub keep_tags: bool,
+    /// The tag clock of when the value began to be made; `None`: now.
+    pub made_at: Option<u64>,
     /// When.
     pub condition: Condition,
+}
+
+impl<'a> Write<'a> {
+    /// A value of this kind, for ever, in any case, under a key that is a string.
+    pub fn new(kind: u8, value: &'a [u8]) -> Self {
+        Self {
+            value,
+            kind,
+            binary_key: false,
+            ttl_ms: 0,
+            stale_ms: 0,
+            keep_ttl: false,
+            tags: &[],
+            keep_tags: false,
+            made_at: None,
+            condition: Condition::Always,
+        }
+    }
+}
+
+/// All of an entry that is to be stored but its key.
+struct New<'a> {
+    value: &'a [u8],
+    kind: u8,
+    binary_key: bool,
+    deadline: u64,
+    stale_ms: u64,
+    /// The tag clock, where there are tags.
+    stamp: u64,
+    tags: &'a [u64],
+}
+
+/// The tags of an entry that is replaced, copied out of it.
+struct KeptTags {
+    stamp: u64,
+    tags: [u64; MAX_TAGS],
+    count: usize,
 }
 
 /// An entry found under the lock.
@@ -78,7 +126,7 @@ pub(crate) struct Existing {
     pub(crate) at: Position,
     pub(crate) unit: u32,
     pub(crate) head: Head,
-    /// Neither expired nor of an earlier epoch.
+    /// Fresh: neither expired nor of an earlier life nor killed by a tag.
     pub(crate) live: bool,
 }
 
@@ -95,7 +143,14 @@ pub(crate) enum Gone {
 pub(crate) struct Locked<'a> {
     pub(crate) shard: ShardView<'a>,
     pub(crate) core: &'a Core,
-    pub(crate) epoch: u32,
+    /// Read once under the lock, like the next two: whoever checks and stamps with different ones acknowledges nonsense.
+    pub(crate) root_epoch: u32,
+    /// The namespace of the operation, and its life.
+    pub(crate) namespace: u16,
+    pub(crate) life: u64,
+    pub(crate) tag_clock: u64,
+    /// Somebody in this process wants to know what is evicted or expires.
+    pub(crate) notes_gone: bool,
     pub(crate) listeners: Listeners,
     /// Index words dropped by a rebuild under this lock; told after the unlock.
     pub(crate) repaired: Option<u32>,
@@ -114,6 +169,9 @@ impl Drop for Locked<'_> {
         if let Some(dropped) = self.repaired {
             self.core.tell_repaired(self.shard.index, dropped);
         }
+        if self.notes_gone {
+            self.core.tell_gone();
+        }
     }
 }
 
@@ -125,8 +183,8 @@ impl Locked<'_> {
                 Ok(head) => head,
                 Err(damaged) => return Visit::Done(Err(damaged)),
             };
-            match self.shard.has_key(&head, key.bytes) {
-                Ok(true) => Visit::Done(Ok(Existing { at, unit, head, live: self.is_live(&head) })),
+            match self.shard.has_key(&head, key) {
+                Ok(true) => Visit::Done(self.is_live(&head).map(|live| Existing { at, unit, head, live })),
                 Ok(false) => Visit::Other,
                 Err(damaged) => Visit::Done(Err(damaged)),
             }
@@ -138,8 +196,18 @@ impl Locked<'_> {
         Ok(self.find(key)?.filter(|e| e.live))
     }
 
-    fn is_live(&self, head: &Head) -> bool {
-        head.epoch == self.epoch && (head.deadline == 0 || !head.is_expired(self.core.now_ms()))
+    /// The present life of a namespace.
+    pub(crate) fn life_of(&self, namespace: u16) -> u64 {
+        if namespace == self.namespace {
+            return self.life;
+        }
+        namespaces::life(self.shard.region, self.root_epoch, namespace)
+    }
+
+    pub(crate) fn is_live(&self, head: &Head) -> Result<bool, Damaged> {
+        let alive =
+            head.life == self.life_of(head.namespace) && (head.deadline == 0 || !head.is_expired(self.core.now_ms()));
+        Ok(alive && (head.flags & TAGGED == 0 || tags::fate(self.shard, head)? == Fate::Fresh))
     }
 
     /// Writes a value. `None`: the condition did not hold, or there is no room and nothing may be evicted.
@@ -158,26 +226,51 @@ impl Locked<'_> {
         if !holds {
             return Ok(None);
         }
-        let deadline = match live {
-            Some(e) if write.keep_ttl => e.head.deadline,
-            _ => self.core.deadline(write.ttl_ms),
-        };
-        let version = self.store(key, existing, write.value, write.kind, write.binary_key, deadline)?;
+        let version = self.write(key, existing, write)?;
         let swept = self.sweep_now_and_then();
         self.settle(swept);
         Ok(version)
     }
 
-    fn store(
-        &mut self,
-        key: &Key<'_>,
-        existing: Option<Existing>,
-        value: &[u8],
-        kind: u8,
-        binary_key: bool,
-        deadline: u64,
-    ) -> Result<Option<u64>, Fault> {
-        let body = (key.bytes.len().next_multiple_of(8) + value.len()).div_ceil(UNIT);
+    /// Writes whatever the condition; `existing` is what `find` found.
+    fn write(&mut self, key: &Key<'_>, existing: Option<Existing>, write: &Write<'_>) -> Result<Option<u64>, Fault> {
+        let live = existing.filter(|e| e.live);
+        let (deadline, stale_ms) = match live {
+            Some(e) if write.keep_ttl => (e.head.deadline, e.head.stale_ms(self.shard)?),
+            _ => (self.core.deadline(write.ttl_ms), if write.ttl_ms == 0 { 0 } else { write.stale_ms }),
+        };
+        let Write { value, kind, binary_key, tags, .. } = *write;
+        let stamp = write.made_at.unwrap_or(self.tag_clock);
+        let new = New { value, kind, binary_key, deadline, stale_ms, stamp, tags };
+        match live {
+            Some(e) if write.keep_tags && e.head.flags & TAGGED != 0 => self.store_keeping_tags(key, e, &new),
+            _ => self.store(key, existing, &new),
+        }
+    }
+
+    #[cold]
+    fn store_keeping_tags(&mut self, key: &Key<'_>, old: Existing, new: &New<'_>) -> Result<Option<u64>, Fault> {
+        let mut kept = KeptTags { stamp: 0, tags: [0; MAX_TAGS], count: 0 };
+        let mut words = 0;
+        old.head.each_tag(self.shard, |word| {
+            match words {
+                0 => kept.stamp = word,
+                _ if kept.count < MAX_TAGS => {
+                    kept.tags[kept.count] = word;
+                    kept.count += 1;
+                }
+                _ => {}
+            }
+            words += 1;
+        })?;
+        self.store(key, Some(old), &New { stamp: kept.stamp, tags: &kept.tags[..kept.count], ..*new })
+    }
+
+    fn store(&mut self, key: &Key<'_>, existing: Option<Existing>, new: &New<'_>) -> Result<Option<u64>, Fault> {
+        let New { value, kind, tags, .. } = *new;
+        let stale = usize::from(new.stale_ms != 0);
+        let extras = stale + if tags.is_empty() { 0 } else { 1 + tags.len() };
+        let body = (extras * 8 + key.bytes.len().next_multiple_of(8) + value.len()).div_ceil(UNIT);
         // One unit is kept back, so that `touch` finds one for a new head.
         if !self.make_room(worst_case(body) + 1, existing.map(|e| e.at))? {
             return Ok(None);
@@ -189,21 +282,32 @@ impl Locked<'_> {
             return Err(Fault::Damaged);
         }
         let text = kind == kind::STRING || kind == kind::JSON || kind == kind::BIGINT_HEX;
-        let flags = [(text && value.is_ascii(), ASCII), (placement.chained, CHAINED), (binary_key, BINARY_KEY)];
+        let flags = [
+            (text && value.is_ascii(), ASCII),
+            (placement.chained, CHAINED),
+            (new.binary_key, BINARY_KEY),
+            (stale != 0, STALE),
+            (!tags.is_empty(), TAGGED),
+        ];
         let head = Head {
             key_len: key.bytes.len(),
             kind,
             flags: flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag),
             value_len: value.len(),
             version,
-            deadline,
+            deadline: new.deadline,
+            namespace: key.namespace,
             written: self.core.now_ms(),
-            epoch: self.epoch,
+            extras,
+            life: self.life,
             run: placement.run,
         };
         head.store(self.shard.unit_words(placement.head)?);
         step("set.head");
-        self.write_body(&head, 0, key.bytes)?;
+        if extras != 0 {
+            self.write_extras(&head, new)?;
+        }
+        self.write_body(&head, head.key_at(), key.bytes)?;
         step("set.key");
         self.write_body(&head, head.value_at(), value)?;
         step("set.value");
@@ -213,9 +317,23 @@ impl Locked<'_> {
             Some(old) => self.replace(key, old, placement.head, &head),
             None => self.insert(key, placement.head, &head)?,
         }
-        self.shard.bump(Count::Sets);
+        self.shard.add_tally(key.namespace, Tally::Sets, 1);
         self.listeners = self.core.segment.member().listeners(key.stripe());
         Ok(Some(version))
+    }
+
+    #[cold]
+    fn write_extras(&self, head: &Head, new: &New<'_>) -> Result<(), Damaged> {
+        let stale = (new.stale_ms != 0).then_some(new.stale_ms);
+        let stamp = (!new.tags.is_empty()).then_some(new.stamp);
+        let mut words = stale.into_iter().chain(stamp).chain(new.tags.iter().copied());
+        pieces(self.shard, head, 0, head.key_at(), |offset, len| {
+            for slot in self.shard.region.words(offset, len / 8) {
+                slot.store(words.next().unwrap_or(0), Ordering::Relaxed); // published by the index word
+            }
+        })?;
+        step("set.extras");
+        Ok(())
     }
 
     fn write_body(&self, head: &Head, from: usize, bytes: &[u8]) -> Result<(), Damaged> {
@@ -254,8 +372,8 @@ impl Locked<'_> {
     fn forget_replaced(&self, old: Existing, unit: u32, head: &Head) -> Result<(), Damaged> {
         self.shard.requeue(old.unit, unit, old.head.units(), head.units())?;
         step("replace.queued");
-        if old.head.epoch == self.epoch && old.head.is_expired(self.core.now_ms()) {
-            self.shard.bump(Count::Expirations);
+        if old.head.life == self.life && old.head.is_expired(self.core.now_ms()) {
+            self.note_gone(&old.head, Gone::Expired);
         }
         self.count_out(&old.head);
         self.count_in(head);
@@ -272,18 +390,62 @@ impl Locked<'_> {
     }
 
     fn count_in(&self, head: &Head) {
-        self.shard.add(Field::Entries, 1);
+        let namespace = head.namespace;
+        if self.shard.tally(namespace, Tally::Life).load(Ordering::Relaxed) != head.life {
+            self.begin_life(namespace, head.life);
+        }
+        self.shard.add_tally(namespace, Tally::Entries, 1);
         if head.deadline != 0 {
             self.shard.add(Field::Mortal, 1);
         }
     }
 
     fn count_out(&self, head: &Head) {
-        if head.epoch == self.epoch {
-            self.shard.subtract(Field::Entries, 1);
+        let namespace = head.namespace;
+        if self.shard.tally(namespace, Tally::Life).load(Ordering::Relaxed) == head.life {
+            let entries = self.shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed);
+            self.shard.put_tally(namespace, Tally::Entries, entries.saturating_sub(1));
         }
         if head.deadline != 0 {
             self.shard.subtract(Field::Mortal, 1);
+        }
+    }
+
+    /// Notices a `clear`: what was counted is gone, and is to be swept.
+    fn begin_life(&self, namespace: u16, life: u64) {
+        if self.shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed) != 0 {
+            self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
+        }
+        self.shard.put_tally(namespace, Tally::Entries, 0);
+        self.shard.put_tally(namespace, Tally::Life, life);
+        step("clear.followed");
+    }
+
+    /// Notices all clears and invalidations since the last time.
+    fn follow(&mut self) {
+        for namespace in 0..registered(self.shard.region) {
+            let life = self.life_of(namespace);
+            if self.shard.tally(namespace, Tally::Life).load(Ordering::Relaxed) != life {
+                self.begin_life(namespace, life);
+            }
+        }
+        if self.shard.get(Field::TagsSeen) != self.tag_clock as u32 {
+            self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
+            self.shard.put(Field::TagsSeen, self.tag_clock as u32);
+            step("tag.followed");
+        }
+    }
+
+    fn note_gone(&self, head: &Head, gone: Gone) {
+        let (tally, reason) = match gone {
+            Gone::Deleted => (Tally::Deletes, None),
+            Gone::Evicted => (Tally::Evictions, Some(Reason::Evicted)),
+            Gone::Expired => (Tally::Expirations, Some(Reason::Expired)),
+            Gone::Cleared => return,
+        };
+        self.shard.add_tally(head.namespace, tally, 1);
+        if let (true, Some(reason)) = (self.notes_gone, reason) {
+            gone::note(self.shard, head, reason);
         }
     }
 
@@ -332,14 +494,9 @@ impl Locked<'_> {
         self.shard.dequeue(entry.unit, entry.head.units())?;
         step("delete.dequeued");
         self.count_out(&entry.head);
+        self.note_gone(&entry.head, gone);
         self.shard.free_entry(entry.unit, &entry.head)?;
         step("delete.freed");
-        match gone {
-            Gone::Deleted => self.shard.bump(Count::Deletes),
-            Gone::Evicted => self.shard.bump(Count::Evictions),
-            Gone::Expired => self.shard.bump(Count::Expirations),
-            Gone::Cleared => 0,
-        };
         Ok(())
     }
 
@@ -349,7 +506,7 @@ impl Locked<'_> {
     }
 
     /// Removes an entry for the user, who must be told the truth: `Damaged` means that it is still there.
-    fn remove_for_user(&mut self, entry: Existing, gone: Gone) -> Result<(), Damaged> {
+    pub(crate) fn remove_for_user(&mut self, entry: Existing, gone: Gone) -> Result<(), Damaged> {
         let removed = self.remove(entry, gone);
         if self.shard.unit_of(self.shard.word(entry.at).load(Ordering::Relaxed)) != 0 {
             return removed;
@@ -366,7 +523,9 @@ impl Locked<'_> {
         if existing.live && version != 0 && existing.head.version != version {
             return Ok(false);
         }
-        self.remove_for_user(existing, if existing.live { Gone::Deleted } else { Gone::Expired })?;
+        let dead = if existing.live { None } else { self.why_dead(&existing.head, self.core.now_ms())? };
+        // A stale one goes as well, and was no entry to those who ask.
+        self.remove_for_user(existing, dead.unwrap_or(Gone::Deleted))?;
         Ok(existing.live)
     }
 
@@ -411,10 +570,7 @@ impl Locked<'_> {
     pub(crate) fn incr(&mut self, key: &Key<'_>, by: f64, options: &Increment) -> Result<f64, Fault> {
         let existing = self.find(key)?;
         let live = existing.filter(|e| e.live);
-        let (start, deadline) = match live {
-            Some(e) => (self.number(&e.head)?, e.head.deadline),
-            None => (options.init, self.core.deadline(options.ttl_ms)),
-        };
+        let start = live.map_or(Ok(options.init), |e| self.number(&e.head))?;
         let mut sum = start + by;
         if sum < options.min {
             sum = options.min;
@@ -425,7 +581,10 @@ impl Locked<'_> {
         if !sum.is_finite() || sum.abs() > MAX_SAFE_INTEGER {
             return Err(CacheError::Overflow.into());
         }
-        let stored = self.store(key, existing, &sum.to_le_bytes(), kind::NUMBER, options.binary_key, deadline)?;
+        let Increment { binary_key, ttl_ms, .. } = *options;
+        let value = sum.to_le_bytes();
+        let kept = Write { binary_key, ttl_ms, keep_ttl: true, keep_tags: true, ..Write::new(kind::NUMBER, &value) };
+        let stored = self.write(key, existing, &kept)?;
         match stored {
             Some(_) => Ok(sum),
             None => Err(CacheError::NoSpace("the shard is full and eviction is 'none'".into()).into()),
@@ -444,9 +603,14 @@ impl Locked<'_> {
     /// Makes sure that `need` units are free. False where nothing may be evicted.
     fn make_room(&mut self, need: usize, spared: Option<Position>) -> Result<bool, Fault> {
         let mut swept = 0;
+        let mut followed = false;
         while (self.shard.get(Field::Free) as usize) < need {
             if self.reserve_more(need) {
                 continue;
+            }
+            if !followed {
+                self.follow();
+                followed = true;
             }
             let lines = self.core.geometry().lines();
             let dead_ones = self.shard.get(Field::Mortal) > 0 || self.shard.get(Field::Purge) > 0;
@@ -501,16 +665,6 @@ impl Locked<'_> {
         false
     }
 
-    /// Notices a `clear` since the last writer: what it counted is gone.
-    pub(crate) fn follow_epoch(&mut self) {
-        if self.shard.get(Field::CountEpoch) != self.epoch {
-            self.shard.put(Field::Entries, 0);
-            self.shard.put(Field::Purge, self.core.geometry().lines() as u32);
-            self.shard.put(Field::CountEpoch, self.epoch);
-            step("clear.followed");
-        }
-    }
-
     fn sweep_now_and_then(&mut self) -> Result<(), Damaged> {
         const WRITES_PER_LINE: u32 = 8;
         let writes = self.shard.get(Field::Writes).wrapping_add(1);
@@ -523,7 +677,13 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Removes expired and cleared entries of the next `lines` lines; returns how many.
+    /// Removes dead entries of the next `lines` lines, in the background; returns how many.
+    pub(crate) fn sweep_all(&mut self, lines: usize) -> Result<usize, Damaged> {
+        self.follow();
+        self.sweep(lines, None)
+    }
+
+    /// Removes dead entries of the next `lines` lines; returns how many.
     pub(crate) fn sweep(&mut self, lines: usize, spared: Option<Position>) -> Result<usize, Damaged> {
         let total = self.core.geometry().lines();
         let now = self.core.now_ms();
@@ -537,10 +697,8 @@ impl Locked<'_> {
                     continue;
                 }
                 let head = self.shard.head(unit)?;
-                let gone = match (head.epoch == self.epoch, head.is_expired(now)) {
-                    (false, _) => Gone::Cleared,
-                    (true, true) => Gone::Expired,
-                    (true, false) => continue,
+                let Some(gone) = self.why_dead(&head, now)? else {
+                    continue;
                 };
                 self.remove(Existing { at, unit, head, live: false }, gone)?;
                 removed += 1;
@@ -549,6 +707,17 @@ impl Locked<'_> {
             self.shard.subtract(Field::Purge, 1);
         }
         Ok(removed)
+    }
+
+    fn why_dead(&self, head: &Head, now: u64) -> Result<Option<Gone>, Damaged> {
+        if head.life != self.life_of(head.namespace) {
+            return Ok(Some(Gone::Cleared));
+        }
+        if head.is_over(self.shard, now)? {
+            return Ok(Some(Gone::Expired));
+        }
+        let killed = head.flags & TAGGED != 0 && tags::fate(self.shard, head)? == Fate::Dead;
+        Ok(killed.then_some(Gone::Cleared))
     }
 }
 

@@ -7,12 +7,14 @@
 //! checked, and a contradiction is only damage if the word has not changed.
 
 use crate::cache::Core;
-use crate::entry::{ASCII, Damaged, Head, pieces};
+use crate::entry::{ASCII, Damaged, Head, TAGGED, pieces};
 use crate::error::CacheError;
 use crate::geometry::UNIT;
 use crate::key::Key;
 use crate::kind;
+use crate::namespaces::{self, ROOT, Read};
 use crate::shard::{Position, ShardView, Visit};
+use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::recheck;
 use cache_machine_shm::{Counter, Region};
@@ -41,6 +43,8 @@ pub struct Meta {
     pub deadline: u64,
     /// Bytes of the segment that it occupies.
     pub size: usize,
+    /// It has expired, or was outdated by a tag, and may still be served to those who take stale values.
+    pub stale: bool,
 }
 
 /// Where a value's bytes go.
@@ -106,12 +110,37 @@ pub enum Manner {
     Use,
     /// Neither.
     Peek,
+    /// Like `Use`, and a stale value is taken as well.
+    UseStale,
+    /// Like `Peek`, and a stale value is taken as well.
+    PeekStale,
+}
+
+impl Manner {
+    #[inline]
+    fn is_use(self) -> bool {
+        matches!(self, Self::Use | Self::UseStale)
+    }
+
+    #[inline]
+    fn takes_stale(self) -> bool {
+        matches!(self, Self::UseStale | Self::PeekStale)
+    }
 }
 
 impl Meta {
     /// To be filled by a read.
-    pub(crate) const EMPTY: Self =
-        Self { kind: 0, ascii: false, len: 0, copied: false, version: 0, written: 0, deadline: 0, size: 0 };
+    pub(crate) const EMPTY: Self = Self {
+        kind: 0,
+        ascii: false,
+        len: 0,
+        copied: false,
+        version: 0,
+        written: 0,
+        deadline: 0,
+        size: 0,
+        stale: false,
+    };
 
     /// Milliseconds since it was written.
     pub fn age_ms(&self, now: u64) -> u64 {
@@ -149,7 +178,7 @@ struct Reading<'a, 'k, S> {
     core: &'a Core,
     shard: ShardView<'a>,
     key: &'a Key<'k>,
-    epoch: u32,
+    life: u64,
     manner: Manner,
     tries: u32,
     sink: &'a mut S,
@@ -177,7 +206,7 @@ impl<S: Sink> Reading<'_, '_, S> {
             Ok(Look::Other) => Visit::Other,
             Ok(Look::Dead) => Visit::Done(false),
             Ok(Look::Found) => {
-                if self.manner == Manner::Use {
+                if self.manner.is_use() {
                     touch(self.shard, at);
                 }
                 Visit::Done(true)
@@ -192,14 +221,30 @@ impl<S: Sink> Reading<'_, '_, S> {
     #[inline]
     fn look(&mut self, word: u64) -> Result<Look, Damaged> {
         let head = self.shard.head(self.shard.unit_of(word))?;
-        if !self.shard.has_key(&head, self.key.bytes)? {
+        if !self.shard.has_key(&head, self.key)? {
             return Ok(Look::Other);
         }
-        if head.epoch != self.epoch || (head.deadline != 0 && head.is_expired(self.core.now_ms())) {
+        if head.life != self.life {
+            return Ok(Look::Dead);
+        }
+        let expired = head.deadline != 0 && head.is_expired(self.core.now_ms());
+        self.meta.stale = false;
+        if (expired || head.flags & TAGGED != 0) && !self.is_acceptable(&head, expired)? {
             return Ok(Look::Dead);
         }
         fetch(self.shard, &head, self.sink, &mut self.meta)?;
         Ok(Look::Found)
+    }
+
+    /// Whether an entry that has expired or has tags is still to be served; notes whether as stale.
+    #[cold]
+    fn is_acceptable(&mut self, head: &Head, expired: bool) -> Result<bool, Damaged> {
+        let fate = if head.flags & TAGGED != 0 { tags::fate(self.shard, head)? } else { Fate::Fresh };
+        self.meta.stale = expired || fate == Fate::Stale;
+        if fate == Fate::Dead || (self.meta.stale && !self.manner.takes_stale()) {
+            return Ok(false);
+        }
+        Ok(!expired || !head.is_over(self.shard, self.core.now_ms())?)
     }
 
     /// The word changes faster than the entry can be copied: if the lock happens to be free, hold the writers off for
@@ -208,49 +253,49 @@ impl<S: Sink> Reading<'_, '_, S> {
     fn look_under_lock(&mut self) -> Option<bool> {
         self.core.segment.member().count(Counter::Retries, 1);
         let locked = self.core.try_locked(self.shard.index)?;
-        match locked.find(self.key).ok()?.filter(|entry| entry.live) {
-            Some(entry) => fetch(locked.shard, &entry.head, self.sink, &mut self.meta).ok().map(|()| true),
-            None => Some(false),
+        let Some(entry) = locked.find(self.key).ok()? else {
+            return Some(false);
+        };
+        if entry.head.life != self.life
+            || !self.is_acceptable(&entry.head, entry.head.is_expired(self.core.now_ms())).ok()?
+        {
+            return Some(false);
         }
+        fetch(locked.shard, &entry.head, self.sink, &mut self.meta).ok().map(|()| true)
     }
 }
 
 impl Core {
-    /// Reads a key into `sink`. `None` is a miss.
-    ///
-    /// # Errors
-    /// A key that cannot be; `Detached` when the segment is gone.
+    /// Reads a key of a namespace into `sink`. `None` is a miss.
     #[inline]
-    pub fn get<S: Sink>(&self, key: &[u8], manner: Manner, sink: &mut S) -> Result<Option<Meta>, CacheError> {
-        let key = Key::new(self.geometry(), key)?;
-        let epoch = self.epoch()?;
+    pub(crate) fn read<S: Sink>(
+        &self,
+        namespace: u16,
+        key: &[u8],
+        manner: Manner,
+        sink: &mut S,
+    ) -> Result<Option<Meta>, CacheError> {
+        let key = Key::new(self.geometry(), namespace, key)?;
+        let life = namespaces::life(self.segment.region(), self.epoch()?, namespace);
         let shard = self.shard(key.shard);
-        let mut reading = Reading { core: self, shard, key: &key, epoch, manner, tries: 0, sink, meta: Meta::EMPTY };
+        let mut reading = Reading { core: self, shard, key: &key, life, manner, tries: 0, sink, meta: Meta::EMPTY };
         let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
         if !found {
             // The pages may just have been replaced by zeros.
             self.check_not_lost()?;
         }
-        if manner == Manner::Use {
+        if manner.is_use() {
             self.segment.member().count(if found { Counter::Hits } else { Counter::Misses }, 1);
+            if namespace != ROOT {
+                self.count_read(namespace, if found { Read::Hit } else { Read::Miss });
+            }
         }
         Ok(found.then_some(reading.meta))
     }
 
-    /// Whether the key has an entry; leaves no traces.
-    ///
-    /// # Errors
-    /// As for `get`.
-    pub fn has(&self, key: &[u8]) -> Result<bool, CacheError> {
-        Ok(self.get(key, Manner::Peek, &mut NoSink)?.is_some())
-    }
-
     /// The version of the key's entry.
-    ///
-    /// # Errors
-    /// As for `get`.
-    pub fn version_of(&self, key: &[u8]) -> Result<Option<u64>, CacheError> {
-        Ok(self.get(key, Manner::Peek, &mut NoSink)?.map(|meta| meta.version))
+    pub(crate) fn version_in(&self, namespace: u16, key: &[u8]) -> Result<Option<u64>, CacheError> {
+        Ok(self.read(namespace, key, Manner::Peek, &mut NoSink)?.map(|meta| meta.version))
     }
 }
 

@@ -7,12 +7,13 @@
 //! The thing to get wrong: readers, who go on meanwhile. The only derived thing that they look at are the overflow
 //! counts; each is stored once, with its final value, which is never below the truth.
 
-use crate::entry::{CHAINED, Damaged, Head, LAST_VERSION, Run, extents, runs};
-use crate::geometry::{Geometry, WORDS_PER_LINE};
+use crate::entry::{CHAINED, Damaged, Head, LAST_VERSION, Run, extents, pieces, runs};
+use crate::geometry::{Geometry, MAX_NAMESPACES, WORDS_PER_LINE};
 use crate::key::{Key, MAX_KEY, Placing};
 use crate::locked::Locked;
+use crate::namespaces::registered;
 use crate::policy::Queue;
-use crate::shard::{Count, Field, Position, SATURATED, ShardView};
+use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
@@ -76,8 +77,6 @@ impl Locked<'_> {
         self.shard.put(Field::Reserved, reserved);
         let free = reserved.saturating_sub(1).saturating_sub(self.shard.count_marked());
         self.shard.put(Field::Free, free);
-        self.shard.put(Field::Entries, totals.entries);
-        self.shard.put(Field::CountEpoch, totals.epoch);
         self.shard.put(Field::Mortal, totals.mortal);
         self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
         let sequence = self.shard.count(Count::Sequence);
@@ -93,12 +92,23 @@ impl Locked<'_> {
 
     fn read_truth(&self, scratch: &mut Scratch) -> Totals {
         let shard = self.shard;
-        let epoch = self.epoch;
-        let mut totals = Totals { entries: 0, mortal: 0, dropped: 0, newest: 0, epoch };
+        let mut totals = Totals { mortal: 0, dropped: 0, newest: 0 };
+        let registered = registered(shard.region);
+        for namespace in 0..MAX_NAMESPACES as u16 {
+            if namespace < registered {
+                shard.put_tally(namespace, Tally::Life, self.life_of(namespace));
+            }
+            if shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed) != 0 {
+                shard.put_tally(namespace, Tally::Entries, 0);
+            }
+        }
+        step("rebuild.tallies");
         for line in 0..shard.geometry.lines() {
             shard.each_in_line(line, |at, word| match self.accept(scratch, at, word) {
                 Ok(head) => {
-                    totals.entries += u32::from(head.epoch == epoch);
+                    if head.life == shard.tally(head.namespace, Tally::Life).load(Ordering::Relaxed) {
+                        shard.add_tally(head.namespace, Tally::Entries, 1);
+                    }
                     totals.mortal += u32::from(head.deadline != 0);
                     totals.newest = totals.newest.max(head.version);
                 }
@@ -119,6 +129,8 @@ impl Locked<'_> {
         let head = shard.head(unit)?;
         let is_possible = (1..=MAX_KEY).contains(&head.key_len)
             && head.units() <= shard.geometry.units
+            && usize::from(head.namespace) < MAX_NAMESPACES
+            && head.has_sound_extras()
             && (1..=LAST_VERSION).contains(&head.version);
         if !is_possible {
             return Err(Damaged);
@@ -147,10 +159,10 @@ impl Locked<'_> {
     fn placing_of(&self, buffer: &mut Vec<u8>, head: &Head, at: Position, tag: u32) -> Result<Placing, Damaged> {
         let shard = self.shard;
         buffer.clear();
-        crate::entry::pieces(shard, head, 0, head.key_len, |offset, len| shard.region.append_to(offset, len, buffer))?;
+        pieces(shard, head, head.key_at(), head.key_len, |offset, len| shard.region.append_to(offset, len, buffer))?;
         // The value must be there as well.
-        crate::entry::pieces(shard, head, head.value_at(), head.value_len, |_, _| {})?;
-        let key = Key::new(shard.geometry, buffer).map_err(|_| Damaged)?;
+        pieces(shard, head, head.value_at(), head.value_len, |_, _| {})?;
+        let key = Key::new(shard.geometry, head.namespace, buffer).map_err(|_| Damaged)?;
         let own = at.line() == key.place.line(shard.geometry) || at.line() >= shard.geometry.main_lines;
         if key.shard == shard.index && key.tag == tag && own { Ok(key.place) } else { Err(Damaged) }
     }
@@ -232,11 +244,9 @@ impl Locked<'_> {
 }
 
 struct Totals {
-    entries: u32,
     mortal: u32,
     dropped: u32,
     newest: u64,
-    epoch: u32,
 }
 
 impl ShardView<'_> {
@@ -245,14 +255,16 @@ impl ShardView<'_> {
         let mut report = |what: String| problems.push(format!("shard {}: {what}", self.index));
         let mut used = vec![false; self.geometry.units];
         let mut overflow = vec![0u32; self.geometry.lines()];
-        let (mut words, mut entries, mut mortal, mut units_used) = (0usize, 0u32, 0u32, 0u32);
+        let (mut words, mut mortal, mut units_used) = (0usize, 0u32, 0u32);
+        let mut entries = vec![0u32; MAX_NAMESPACES];
         for line in 0..self.geometry.lines() {
             self.each_in_line(line, |at, word| {
                 words += 1;
                 match self.validate_entry(at, word, &mut used, &mut overflow) {
                     Ok((head, units)) => {
                         units_used += units;
-                        entries += u32::from(head.epoch == self.get(Field::CountEpoch));
+                        let counted = self.tally(head.namespace, Tally::Life).load(Ordering::Relaxed) == head.life;
+                        entries[usize::from(head.namespace) % MAX_NAMESPACES] += u32::from(counted);
                         mortal += u32::from(head.deadline != 0);
                     }
                     Err(what) => report(format!("position {}: {what}", at.0)),
@@ -277,11 +289,16 @@ impl ShardView<'_> {
                 reserved.saturating_sub(1) - units_used.min(reserved.saturating_sub(1)),
                 self.get(Field::Free),
             ),
-            ("entries", entries, self.get(Field::Entries)),
             ("mortal entries", mortal, self.get(Field::Mortal)),
         ] {
             if found != counted {
                 report(format!("{found} {what}, counted {counted}"));
+            }
+        }
+        for (namespace, found) in entries.into_iter().enumerate() {
+            let counted = self.tally(namespace as u16, Tally::Entries).load(Ordering::Relaxed);
+            if u64::from(found) != counted {
+                report(format!("{found} entries of namespace {namespace}, counted {counted}"));
             }
         }
         for (line, count) in overflow.iter().enumerate() {
@@ -307,9 +324,9 @@ impl ShardView<'_> {
         let unit = self.unit_of(word);
         let head = self.head(unit).map_err(damaged)?;
         let mut key = Vec::new();
-        crate::entry::pieces(*self, &head, 0, head.key_len, |offset, len| self.region.append_to(offset, len, &mut key))
+        pieces(*self, &head, head.key_at(), head.key_len, |offset, len| self.region.append_to(offset, len, &mut key))
             .map_err(damaged)?;
-        let key = Key::new(self.geometry, &key).map_err(|e| e.to_string())?;
+        let key = Key::new(self.geometry, head.namespace, &key).map_err(|e| e.to_string())?;
         if key.shard != self.index || key.tag != self.tag_of(word) {
             return Err("its key hashes elsewhere".into());
         }

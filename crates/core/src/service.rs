@@ -5,8 +5,9 @@
 //! waits the thread looks every 50 ms.
 
 use crate::cache::Core;
+use crate::gone::GoneEntry;
 use crate::shard::{Field, ShardView};
-use cache_machine_shm::atomic::{AtomicBool, Ordering};
+use cache_machine_shm::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +31,13 @@ pub enum Notice {
         /// Index words dropped.
         dropped: u32,
     },
+    /// Entries that this process evicted or expired.
+    Gone {
+        /// The entries, in their order.
+        entries: Arc<[GoneEntry]>,
+        /// How many more there were, when many went at once.
+        lost: u64,
+    },
     /// The segment was destroyed, truncated or replaced.
     Detached,
 }
@@ -44,12 +52,16 @@ pub trait Listener: Send + Sync {
 #[derive(Default)]
 pub(crate) struct Listeners {
     all: Mutex<Registered>,
+    /// How many of them want to know what goes: asked before every lock is taken.
+    want_gone: AtomicU32,
 }
 
 #[derive(Default)]
 struct Registered {
     last_id: u64,
     listeners: Vec<(u64, Arc<dyn Listener>)>,
+    /// Those who want to know what goes.
+    want_gone: Vec<u64>,
 }
 
 impl Listeners {
@@ -67,6 +79,33 @@ impl Listeners {
 
     pub(crate) fn remove(&self, id: u64) {
         self.registered().listeners.retain(|(other, _)| *other != id);
+        self.want_gone(id, false);
+    }
+
+    pub(crate) fn want_gone(&self, id: u64, wanted: bool) {
+        let mut registered = self.registered();
+        registered.want_gone.retain(|other| *other != id);
+        if wanted {
+            registered.want_gone.push(id);
+        }
+        self.want_gone.store(registered.want_gone.len() as u32, Ordering::Relaxed); // a hint: who comes late hears of the next
+    }
+
+    #[inline]
+    pub(crate) fn wants_gone(&self) -> bool {
+        self.want_gone.load(Ordering::Relaxed) != 0
+    }
+
+    #[cold]
+    pub(crate) fn tell_gone(&self, (entries, lost): (Vec<GoneEntry>, u64)) {
+        if entries.is_empty() && lost == 0 {
+            return;
+        }
+        let wanting = self.registered().want_gone.clone();
+        let entries: Arc<[GoneEntry]> = entries.into();
+        for (_, listener) in self.snapshot().into_iter().filter(|(id, _)| wanting.contains(id)) {
+            listener.notify(Notice::Gone { entries: entries.clone(), lost });
+        }
     }
 
     /// Listeners are called without the table's lock: they may add or remove some.
@@ -137,6 +176,8 @@ fn run(core: &Core, stop: &AtomicBool) {
         let now = Instant::now();
         if now >= next_look {
             core.look_at_name();
+            // Busy: somebody alive invalidates. Gone: seen above.
+            let _ = core.finish_invalidation();
             next_look = now + IDLE;
         }
         let mut sleep = IDLE;
@@ -183,10 +224,7 @@ fn look_at_waits(core: &Core, tick: &mut Tick) {
 /// Sweeps a bounded part of the shards that have something to sweep, in turn. False: nothing to do, or not this
 /// process's task.
 fn sweep(core: &Core, next_shard: &mut usize) -> bool {
-    // A clear is followed by the next writer; where there is none, the sweep must do it.
-    let has_dead = |s: &ShardView<'_>| {
-        s.get(Field::Mortal) > 0 || s.get(Field::Purge) > 0 || s.get(Field::CountEpoch) != core.root_epoch()
-    };
+    let has_dead = |s: &ShardView<'_>| s.get(Field::Mortal) > 0 || s.get(Field::Purge) > 0 || core.is_behind(s);
     let shards = core.geometry().shards;
     let pending = core.shards().filter(has_dead).count();
     if pending == 0 || !core.segment.try_be_sweeper() {

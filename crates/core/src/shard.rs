@@ -22,14 +22,13 @@ pub(crate) enum Field {
     Cursor = 128,
     /// Free units among the reserved.
     Free = 132,
-    /// Entries of the epoch `CountEpoch`.
-    Entries = 136,
-    CountEpoch = 140,
+    /// The tag clock, its lower half, when this shard last looked for entries that invalidations killed.
+    TagsSeen = 136,
     /// Entries with a deadline.
     Mortal = 144,
     /// Next line to be swept.
     SweepLine = 148,
-    /// Lines still to be swept for entries of an earlier epoch.
+    /// Lines still to be swept for entries that a `clear` or an invalidation killed.
     Purge = 152,
     /// Writes, to sweep every few.
     Writes = 156,
@@ -52,12 +51,22 @@ pub(crate) enum Field {
 pub(crate) enum Count {
     /// Truth: source of versions; a rebuild never lowers it.
     Sequence = 8,
-    Sets = 256,
-    Deletes = 264,
-    Evictions = 272,
-    Expirations = 280,
-    Repairs = 288,
-    Damaged = 296,
+    Repairs = 256,
+    Damaged = 264,
+}
+
+/// What a shard counts of one namespace, in 64-bit words. Derived but for statistics' sake; guarded by the lock.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub(crate) enum Tally {
+    /// The life that `Entries` counts; see `Core::life`.
+    Life = 0,
+    /// Entries of that life.
+    Entries = 8,
+    Sets = 16,
+    Deletes = 24,
+    Evictions = 32,
+    Expirations = 40,
 }
 
 /// Deadness counter of a line at its limit: it cannot be counted down any more.
@@ -139,13 +148,32 @@ impl<'a> ShardView<'a> {
         next
     }
 
-    /// Number of entries at a root epoch; none where no writer has come since a `clear`.
-    pub(crate) fn entries(&self, epoch: u32) -> u64 {
-        if self.get(Field::CountEpoch) == epoch { u64::from(self.get(Field::Entries)) } else { 0 }
+    #[inline]
+    pub(crate) fn tally(&self, namespace: u16, tally: Tally) -> &'a AtomicU64 {
+        self.region.u64(self.geometry.tally(self.index, usize::from(namespace)) + tally as usize)
+    }
+
+    /// Under the lock.
+    #[inline]
+    pub(crate) fn put_tally(&self, namespace: u16, tally: Tally, value: u64) {
+        self.tally(namespace, tally).store(value, Ordering::Relaxed); // guarded by the lock; read elsewhere as statistics
+        step("control.tally");
+    }
+
+    /// Under the lock. Counts wrap rather than panic if somebody scribbled over them.
+    #[inline]
+    pub(crate) fn add_tally(&self, namespace: u16, tally: Tally, by: u64) {
+        self.put_tally(namespace, tally, self.tally(namespace, tally).load(Ordering::Relaxed).wrapping_add(by));
+    }
+
+    /// Number of a namespace's entries in its present life; none where no writer has come since a `clear`.
+    pub(crate) fn entries(&self, namespace: u16, life: u64) -> u64 {
+        let counted = |tally| self.tally(namespace, tally).load(Ordering::Relaxed);
+        if counted(Tally::Life) == life { counted(Tally::Entries) } else { 0 }
     }
 
     #[inline]
-    fn line_offset(&self, line: usize) -> usize {
+    pub(crate) fn line_offset(&self, line: usize) -> usize {
         self.geometry.lines_offset(self.index) + line * 64
     }
 
@@ -238,16 +266,16 @@ impl<'a> ShardView<'a> {
         Ok(())
     }
 
-    /// Whether the body of `head` starts with `key`.
+    /// Whether the entry of `head` is that of `key`.
     #[inline]
-    pub(crate) fn has_key(&self, head: &Head, key: &[u8]) -> Result<bool, Damaged> {
-        if head.key_len != key.len() {
+    pub(crate) fn has_key(&self, head: &Head, key: &Key<'_>) -> Result<bool, Damaged> {
+        if head.key_len != key.bytes.len() || head.namespace != key.namespace {
             return Ok(false);
         }
         let mut same = true;
         let mut done = 0;
-        pieces(*self, head, 0, key.len(), |offset, len| {
-            same = same && self.region.equals(offset, &key[done..done + len]);
+        pieces(*self, head, head.key_at(), key.bytes.len(), |offset, len| {
+            same = same && self.region.equals(offset, &key.bytes[done..done + len]);
             done += len;
         })?;
         Ok(same)

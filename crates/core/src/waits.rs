@@ -4,6 +4,7 @@
 //! only with the last wait of the stripe; see `shm::bell`.
 
 use crate::cache::Core;
+use crate::key::Key;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -22,6 +23,7 @@ struct Table {
 
 struct Wait {
     id: u64,
+    namespace: u16,
     key: Vec<u8>,
     after: u64,
     listener: u64,
@@ -36,7 +38,8 @@ impl Waits {
         self.table().stripe_of.is_empty()
     }
 
-    pub(crate) fn add(&self, core: &Core, stripe: usize, key: &[u8], after: u64, listener: u64) -> u64 {
+    pub(crate) fn add(&self, core: &Core, key: &Key<'_>, after: u64, listener: u64) -> u64 {
+        let stripe = key.stripe();
         let mut table = self.table();
         table.last_id += 1;
         let id = table.last_id;
@@ -44,7 +47,7 @@ impl Waits {
         if waits.is_empty() {
             core.segment.member().listen(stripe);
         }
-        waits.push(Wait { id, key: key.to_vec(), after, listener });
+        waits.push(Wait { id, namespace: key.namespace, key: key.bytes.to_vec(), after, listener });
         table.stripe_of.insert(id, stripe);
         id
     }
@@ -79,7 +82,8 @@ impl Waits {
                 return true;
             }
             waits.retain(|wait| {
-                let there = core.version_of(&wait.key).ok().flatten().is_some_and(|version| version > wait.after);
+                let version = core.version_in(wait.namespace, &wait.key);
+                let there = version.ok().flatten().is_some_and(|version| version > wait.after);
                 if there {
                     stripe_of.remove(&wait.id);
                     ready.entry(wait.listener).or_default().push(wait.id);

@@ -62,7 +62,7 @@ fn a_long_random_mix_equals_a_map() {
             }
         }
         assert_eq!(cache.len(), model.len() as u64);
-        assert_eq!(cache.stats().evictions, 0);
+        assert_eq!(cache.stats().total.evictions, 0);
         assert_valid(&cache);
     }
 }
@@ -87,7 +87,7 @@ fn a_full_cache_evicts_and_every_value_that_is_there_is_right() {
                 assert_valid(&cache);
             }
         }
-        assert!(cache.stats().evictions > 1000);
+        assert!(cache.stats().total.evictions > 1000);
         assert_valid(&cache);
     }
 }
@@ -97,7 +97,7 @@ fn the_index_never_fills_before_the_space() {
     let scene = Scene::new("tiny");
     let cache = scene.open();
     let mut count = 0u64;
-    while cache.stats().evictions == 0 {
+    while cache.stats().total.evictions == 0 {
         put(&cache, &format!("{count}"), b"x");
         count += 1;
     }

@@ -253,7 +253,7 @@ fn fragment(cache: &Cache) {
         count += 1;
     }
     (0..count).step_by(2).for_each(|i| assert!(cache.delete(format!("f{i}").as_bytes(), 0).unwrap()));
-    assert_eq!(cache.stats().evictions, 0);
+    assert_eq!(cache.stats().total.evictions, 0);
 }
 
 /// Sets keys until one finds its line full.
@@ -275,7 +275,7 @@ fn named_key(cache: &Cache) -> String {
 }
 
 fn fill(cache: &Cache) {
-    (0..).take_while(|_| cache.stats().evictions == 0).for_each(|i| set(cache, &format!("x{i}"), &value_of(i)));
+    (0..).take_while(|_| cache.stats().total.evictions == 0).for_each(|i| set(cache, &format!("x{i}"), &value_of(i)));
 }
 
 fn mortal(cache: &Cache, count: u64, len: usize) {
@@ -852,7 +852,7 @@ fn random_kills() {
         let (least, most) = (sum(ledger.counted), sum(ledger.to_count));
         assert!((least..=most).contains(&counted), "counted {counted} of {least} to {most}");
         let stats = cache.stats();
-        assert_eq!((stats.evictions, stats.damaged, stats.busy), (0, 0, 0));
+        assert_eq!((stats.total.evictions, stats.damaged, stats.busy), (0, 0, 0));
         println!(
             "  {kills} kills in {elapsed:.1} s, {} of them in a critical section; {} acknowledged writes, {} checked \
              reads, 0 lost, 0 torn; longest write of a survivor {:.1} ms, {} of more than 50 ms; longest read, which waits \

@@ -3,9 +3,9 @@
 
 mod support;
 
-use cache_machine_core::{Cache, CacheError, Condition, Eviction, Manner, NoSink, Write, inspect, list};
+use cache_machine_core::{Cache, CacheError, Condition, Eviction, META_AT, Manner, NoSink, Write, inspect, list};
 use cache_machine_shm::atomic::{AtomicBool, AtomicU64, Ordering};
-use cache_machine_shm::{HEADER_BYTES, Place, ProcessTable, Region, SegmentFile};
+use cache_machine_shm::{HEADER_BYTES, Place, Region, SegmentFile};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use support::{PLAIN, Random, Scene, assert_valid, bytes, get, put};
 
-/// The first shard's lock: the first word behind the process table. The value is what a panic leaves there.
-const LOCK: usize = HEADER_BYTES + ProcessTable::BYTES;
+/// The first shard's lock. The value below is what a panic leaves there.
+const LOCK: usize = META_AT;
 const SUSPECT: u32 = 1 << 20;
 const UNIT: usize = 64;
 
@@ -373,7 +373,7 @@ fn on_a_tiny_file_system_a_cache_is_refused_or_evicts_and_never_raises_a_signal(
         let stats = cache.stats();
         assert_eq!(refused > 40, eviction == Eviction::None, "{tmpfs} {size}: {refused} refused");
         assert!(stats.reserved_bytes < stats.capacity_bytes, "{tmpfs} {size}: {stats:?}");
-        assert_eq!(stats.evictions > 0, eviction != Eviction::None);
+        assert_eq!(stats.total.evictions > 0, eviction != Eviction::None);
         assert_valid(&cache);
         // Somebody else fills the rest to the last page.
         let filler = File::create(mount.0.join("filler")).unwrap();

@@ -219,7 +219,7 @@ fn agree(processes: usize, keys: usize) {
         assert_valid(&cache);
         let stats = cache.stats();
         assert_eq!((stats.repairs, stats.damaged, stats.busy), (0, 0, 0));
-        assert_eq!(stats.evictions > 0, evicts, "{} evictions", stats.evictions);
+        assert_eq!(stats.total.evictions > 0, evicts, "{} evictions", stats.total.evictions);
     });
     let writes: u64 = acknowledged.iter().map(|word| word.load(Ordering::SeqCst)).sum();
     println!("  {writes} writes, {} checked reads", words[2 * keys].load(Ordering::SeqCst));

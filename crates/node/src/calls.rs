@@ -2,7 +2,9 @@
 
 use crate::env_state::{self, Handle, NO_WAIT};
 use crate::options::{BindingOpenOptions, BindingOpened, BindingSegmentInfo, BindingStats};
-use cache_machine_core::{Cache, CacheError, Listener, Notice, OpenOptions, destroy, inspect, list};
+use cache_machine_core::{
+    Cache, CacheError, Invalidation, Listener, Notice, OpenOptions, Reason, destroy, inspect, list,
+};
 use napi::bindgen_prelude::{Either, FnArgs, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Error, Status};
@@ -51,11 +53,22 @@ fn key_bytes(key: &Key) -> &[u8] {
     }
 }
 
+fn key_of(bytes: &[u8], binary: bool) -> Key {
+    match String::from_utf8(bytes.to_vec()) {
+        Ok(text) if !binary => Either::A(text),
+        _ => Either::B(Uint8Array::new(bytes.to_vec())),
+    }
+}
+
 /// Creates or attaches; the id stands for the handle in all other calls.
 #[napi]
 pub fn open(options: BindingOpenOptions) -> Result<BindingOpened> {
+    let namespace = options.namespace.clone();
     let options = OpenOptions::try_from(options).map_err(fail)?;
-    let (cache, opened) = Cache::open(&options).map_err(fail)?;
+    let (mut cache, opened) = Cache::open(&options).map_err(fail)?;
+    if let Some(name) = namespace {
+        cache = cache.in_namespace(&name).map_err(fail)?;
+    }
     let id = env_state::add(Handle::new(cache.clone()));
     Ok(BindingOpened::new(id, &cache, opened))
 }
@@ -66,34 +79,48 @@ pub fn close(id: u32) {
     env_state::close(id);
 }
 
-/// What the notifier is called with: a number of `Notice`, and ids.
-type NoticeArguments = FnArgs<(u32, Vec<f64>)>;
+/// What the notifier is called with: a number of `Notice`, ids, and keys.
+type NoticeArguments = FnArgs<(u32, Vec<f64>, Vec<Key>)>;
 /// Weak, so that it does not keep the process alive.
 type Notify = ThreadsafeFunction<NoticeArguments, (), NoticeArguments, Status, false, true>;
 
 /// Tells JavaScript, without waiting for it.
 struct Notifier {
     tell: Notify,
+    namespace: u16,
 }
 
 impl Listener for Notifier {
     fn notify(&self, notice: Notice) {
         let shard = |shard: usize, dropped: u32| vec![shard as f64, f64::from(dropped)];
+        let mut keys = Vec::new();
         let (number, ids) = match notice {
             Notice::Waits(ids) => (0, ids.into_iter().map(|id| id as f64).collect()),
             Notice::Repaired { shard: index, dropped } => (1, shard(index, dropped)),
             Notice::Damage { shard: index, dropped } => (2, shard(index, dropped)),
             Notice::Detached => (3, Vec::new()),
+            Notice::Gone { entries, lost } => {
+                let mut ids = vec![lost as f64];
+                for entry in entries.iter().filter(|entry| entry.namespace == self.namespace) {
+                    ids.push(f64::from(u8::from(entry.reason == Reason::Expired)));
+                    keys.push(key_of(&entry.key, entry.binary_key));
+                }
+                if ids == [0.0] {
+                    return;
+                }
+                (4, ids)
+            }
         };
-        self.tell.call((number, ids).into(), NO_WAIT);
+        self.tell.call((number, ids, keys).into(), NO_WAIT);
     }
 }
 
 /// Registers the one notifier of a handle.
-#[napi(ts_args_type = "id: number, notify: (notice: number, ids: number[]) => void")]
+#[napi(ts_args_type = "id: number, notify: (notice: number, ids: number[], keys: (string | Uint8Array)[]) => void")]
 pub fn set_notifier(id: u32, notify: Notify) -> Result<()> {
     let handle = handle(id)?;
-    let listener = handle.with(|cache| cache.add_listener(Box::new(Notifier { tell: notify })));
+    let listener =
+        handle.with(|cache| cache.add_listener(Box::new(Notifier { tell: notify, namespace: cache.namespace() })));
     if let Some(listener) = listener {
         handle.set_listener(listener);
     }
@@ -117,7 +144,49 @@ pub fn wait_cancel(id: u32, wait: f64) {
     }
 }
 
-/// Removes everything in one step.
+/// Asks for notices of what this process evicts and expires, or ends them. Needs a notifier.
+#[napi]
+pub fn want_gone(id: u32, wanted: bool) -> Result<()> {
+    let handle = handle(id)?;
+    if let Some(listener) = handle.listener() {
+        handle.with(|cache| cache.want_gone(listener, wanted));
+    }
+    Ok(())
+}
+
+/// Some keys of the namespace: those from `cursor` on, 0 at first.
+#[napi]
+pub fn keys(id: u32, cursor: f64, prefix: Key, most: u32) -> Result<BindingPage> {
+    with(id, |cache| {
+        let page = cache.keys(cursor as u64, key_bytes(&prefix), most as usize)?;
+        let keys = page.keys.iter().map(|key| key_of(&key.bytes, key.binary)).collect();
+        Ok(BindingPage { next: page.next.map(|next| next as f64), keys })
+    })
+}
+
+/// See `NativePage`.
+#[napi(object)]
+pub struct BindingPage {
+    pub next: Option<f64>,
+    pub keys: Vec<Either<String, Uint8Array>>,
+}
+
+/// Deletes the namespace's entries whose keys start with `prefix`.
+#[napi]
+pub fn delete_prefix(id: u32, prefix: Key) -> Result<f64> {
+    with(id, |cache| cache.delete_prefix(key_bytes(&prefix))).map(|count| count as f64)
+}
+
+/// Invalidates the namespace's entries that carry one of the tags.
+#[napi]
+pub fn invalidate_tags(id: u32, tags: Vec<String>, outdate: bool) -> Result<()> {
+    with(id, |cache| {
+        let tags: Vec<u64> = tags.iter().map(|name| cache.tag(name)).collect();
+        cache.invalidate_tags(&tags, if outdate { Invalidation::Outdate } else { Invalidation::Remove })
+    })
+}
+
+/// Removes everything of the namespace in one step; on the root, of all.
 #[napi]
 pub fn clear(id: u32) -> Result<()> {
     with(id, |cache| cache.clear())
@@ -132,7 +201,7 @@ pub fn size(id: u32) -> Result<f64> {
 /// Counts over all processes.
 #[napi]
 pub fn stats(id: u32) -> Result<BindingStats> {
-    with(id, |cache| cache.check_attached().map(|()| cache.stats().into()))
+    with(id, |cache| cache.check_attached().map(|()| BindingStats::of(cache)))
 }
 
 /// What does not add up in the segment's structures.

@@ -1,6 +1,6 @@
 //! Plain objects that cross the boundary, and their core counterparts.
 
-use cache_machine_core::{Cache, CacheError, Eviction, OpenOptions, Opened, SegmentInfo, Stats};
+use cache_machine_core::{Cache, CacheError, Eviction, OpenOptions, Opened, SegmentInfo, Tallies};
 use napi_derive::napi;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ pub struct BindingOpenOptions {
     pub lock_memory: bool,
     pub write_timeout: f64,
     pub manual_clock: bool,
+    pub namespace: Option<String>,
 }
 
 impl TryFrom<BindingOpenOptions> for OpenOptions {
@@ -63,9 +64,9 @@ impl BindingOpened {
     }
 }
 
-/// See `NativeStats`.
+/// See `NativeTallies`.
 #[napi(object)]
-pub struct BindingStats {
+pub struct BindingTallies {
     pub hits: f64,
     pub misses: f64,
     pub sets: f64,
@@ -73,34 +74,59 @@ pub struct BindingStats {
     pub evictions: f64,
     pub expirations: f64,
     pub entries: f64,
+}
+
+impl From<Tallies> for BindingTallies {
+    fn from(tallies: Tallies) -> Self {
+        Self {
+            hits: tallies.hits as f64,
+            misses: tallies.misses as f64,
+            sets: tallies.sets as f64,
+            deletes: tallies.deletes as f64,
+            evictions: tallies.evictions as f64,
+            expirations: tallies.expirations as f64,
+            entries: tallies.entries as f64,
+        }
+    }
+}
+
+/// See `NativeStats`.
+#[napi(object)]
+pub struct BindingStats {
+    pub total: BindingTallies,
+    pub own: BindingTallies,
     pub used_bytes: f64,
     pub capacity_bytes: f64,
     pub reserved_bytes: f64,
     pub repairs: f64,
     pub damaged: f64,
     pub busy: f64,
+    pub retries: f64,
     pub lock_waits: f64,
+    pub lock_wait_times: Vec<f64>,
+    pub tags_overflowed: f64,
     pub processes: f64,
+    pub namespaces: Vec<String>,
 }
 
-impl From<Stats> for BindingStats {
-    fn from(stats: Stats) -> Self {
+impl BindingStats {
+    pub(crate) fn of(cache: &Cache) -> Self {
+        let stats = cache.stats();
         Self {
-            hits: stats.hits as f64,
-            misses: stats.misses as f64,
-            sets: stats.sets as f64,
-            deletes: stats.deletes as f64,
-            evictions: stats.evictions as f64,
-            expirations: stats.expirations as f64,
-            entries: stats.entries as f64,
+            total: stats.total.into(),
+            own: cache.tallies().into(),
             used_bytes: stats.used_bytes as f64,
             capacity_bytes: stats.capacity_bytes as f64,
             reserved_bytes: stats.reserved_bytes as f64,
             repairs: stats.repairs as f64,
             damaged: stats.damaged as f64,
             busy: stats.busy as f64,
+            retries: stats.retries as f64,
             lock_waits: stats.lock_waits as f64,
+            lock_wait_times: stats.lock_wait_times.iter().map(|count| *count as f64).collect(),
+            tags_overflowed: stats.tags_overflowed as f64,
             processes: stats.processes as f64,
+            namespaces: cache.namespace_names(),
         }
     }
 }
@@ -152,7 +178,7 @@ impl From<SegmentInfo> for BindingSegmentInfo {
             eviction: contents.map_or("", |c| c.eviction.name()).into(),
             max_entry_size: contents.map_or(0.0, |c| c.max_entry as f64),
             shards: contents.map_or(0, |c| c.shards as u32),
-            entries: stats.entries as f64,
+            entries: stats.total.entries as f64,
             used_bytes: stats.used_bytes as f64,
             capacity_bytes: stats.capacity_bytes as f64,
             processes: processes.collect(),

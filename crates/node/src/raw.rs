@@ -8,7 +8,7 @@
 
 use crate::env_state::{self, Handle};
 use cache_machine_core::{
-    CacheError, Condition, Increment, MAX_KEY, Manner, Meta, NoSink, Sink, SliceSink, Write, kind,
+    Cache, CacheError, Condition, Increment, MAX_KEY, MAX_TAGS, Manner, Meta, NoSink, Sink, SliceSink, Write, kind,
 };
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
@@ -35,13 +35,17 @@ const CORRUPT: i32 = 12;
 const KEY_NEEDS_A_LOOK: i32 = 101;
 /// The same of a text value.
 const VALUE_NEEDS_A_LOOK: i32 = 102;
+/// In place of a kind: this key of many is to be asked for alone.
+const ASK_ALONE: u8 = 255;
 
 const PEEK: u32 = 1;
 const WITH_META: u32 = 2;
+const TAKE_STALE: u32 = 4;
 const IF_ABSENT: u32 = 1;
 const IF_PRESENT: u32 = 2;
 const IF_VERSION: u32 = 4;
 const KEEP_TTL: u32 = 8;
+const KEEP_TAGS: u32 = 16;
 
 /// Memory shared with JavaScript, one per environment: calls are synchronous, so one is enough for all handles.
 struct Shared {
@@ -119,7 +123,7 @@ impl Call<'_> {
 
     /// Runs `f` with the cache and the key's bytes; the second argument tells whether the key was given as bytes.
     #[inline]
-    fn with_key(&self, key: Value, f: impl FnOnce(&cache_machine_core::Cache, &[u8], bool) -> Outcome) -> Outcome {
+    fn with_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
         let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
         let mut len = 0;
         // SAFETY: `buffer` has KEY_BUFFER writable bytes; Node writes at most that many, a final zero included.
@@ -248,6 +252,95 @@ impl Call<'_> {
         self.put_float(3, meta.age_ms(now) as f64);
         self.put_float(4, meta.remaining_ms(now).map_or(f64::INFINITY, |ms| ms as f64));
         self.put_float(5, meta.size as f64);
+        self.put_float(6, f64::from(u8::from(meta.stale)));
+    }
+
+    /// A value whose bytes are all in `bytes`: like `value`, with bytes as a Buffer of their own.
+    fn whole_value(&self, meta: &Meta, bytes: &mut Vec<u8>) -> Outcome {
+        if kind::is_bytes(meta.kind) {
+            let mut result = null_mut();
+            // SAFETY: Node copies `bytes`; nothing is asked about the copy.
+            let status = unsafe {
+                sys::napi_create_buffer_copy(self.env, bytes.len(), bytes.as_ptr().cast(), null_mut(), &mut result)
+            };
+            return if status == sys::Status::napi_ok { Ok(result) } else { Err(Failed(CORRUPT)) };
+        }
+        self.value(meta, &ValueSink { text: bytes, scratch: SliceSink::new(&mut []), to_scratch: false })
+    }
+
+    fn length(&self, array: Value) -> std::result::Result<u32, Failed> {
+        let mut length = 0;
+        // SAFETY: as in `number`.
+        let status = unsafe { sys::napi_get_array_length(self.env, array, &mut length) };
+        if status == sys::Status::napi_ok { Ok(length) } else { Err(Failed(INVALID_ARGUMENT)) }
+    }
+
+    fn array(&self, length: u32) -> Outcome {
+        let mut result = null_mut();
+        // SAFETY: as in `boolean`.
+        let status = unsafe { sys::napi_create_array_with_length(self.env, length as usize, &mut result) };
+        if status == sys::Status::napi_ok { Ok(result) } else { Err(Failed(INVALID_ARGUMENT)) }
+    }
+
+    fn element(&self, array: Value, index: u32) -> Outcome {
+        let mut result = null_mut();
+        // SAFETY: as in `boolean`.
+        let status = unsafe { sys::napi_get_element(self.env, array, index, &mut result) };
+        if status == sys::Status::napi_ok { Ok(result) } else { Err(Failed(INVALID_ARGUMENT)) }
+    }
+
+    fn put_element(&self, array: Value, index: u32, value: Value) -> std::result::Result<(), Failed> {
+        // SAFETY: all three are values of this call.
+        let status = unsafe { sys::napi_set_element(self.env, array, index, value) };
+        if status == sys::Status::napi_ok { Ok(()) } else { Err(Failed(INVALID_ARGUMENT)) }
+    }
+
+    /// Notes the kind of one of many values, at its index in `scratch`.
+    fn put_kind(&self, index: u32, kind: u8) -> std::result::Result<(), Failed> {
+        if index as usize >= SCRATCH_BYTES {
+            return Err(Failed(INVALID_ARGUMENT));
+        }
+        // SAFETY: inside `scratch`, checked above.
+        let at = unsafe { self.bound.shared.scratch.add(index as usize) };
+        // SAFETY: kept alive like `meta`; JavaScript does not run meanwhile.
+        unsafe { at.write(kind) };
+        Ok(())
+    }
+
+    /// The numbers of a Float64Array, copied.
+    fn floats(&self, value: Value) -> std::result::Result<Vec<f64>, Failed> {
+        let (mut kind, mut len, mut data) = (0, 0, null_mut());
+        // SAFETY: as in `bytes_at`; what is no typed array is refused by the status.
+        let status = unsafe {
+            let none = null_mut();
+            sys::napi_get_typedarray_info(self.env, value, &mut kind, &mut len, &mut data, none, null_mut())
+        };
+        if status != sys::Status::napi_ok || kind != sys::TypedarrayType::float64_array || data.is_null() {
+            return Err(Failed(INVALID_ARGUMENT));
+        }
+        // SAFETY: Node vouches for `len` numbers until JavaScript runs again.
+        Ok(unsafe { std::slice::from_raw_parts(data.cast::<f64>(), len) }.to_vec())
+    }
+
+    /// The numbers of an array of tags.
+    fn tags(&self, names: Value) -> std::result::Result<Vec<u64>, Failed> {
+        let count = self.length(names)?;
+        if count as usize > MAX_TAGS {
+            return Err(Failed(INVALID_ARGUMENT));
+        }
+        (0..count)
+            .map(|index| {
+                let name = self.element(names, index)?;
+                let mut tag = 0;
+                self.with_buffer(|buffer| {
+                    self.read_text(name, buffer)?;
+                    let text = std::str::from_utf8(buffer).map_err(|_| Failed(INVALID_ARGUMENT))?;
+                    tag = self.bound.handle.with(|cache| cache.tag(text)).ok_or(Failed(CLOSED))?;
+                    Ok(null_mut())
+                })?;
+                Ok(tag)
+            })
+            .collect()
     }
 
     /// Runs `f` with the reused buffer; one that grew large is given back.
@@ -361,7 +454,12 @@ impl Sink for ValueSink<'_> {
 }
 
 fn manner(flags: u32) -> Manner {
-    if flags & PEEK != 0 { Manner::Peek } else { Manner::Use }
+    match (flags & PEEK != 0, flags & TAKE_STALE != 0) {
+        (false, false) => Manner::Use,
+        (true, false) => Manner::Peek,
+        (false, true) => Manner::UseStale,
+        (true, true) => Manner::PeekStale,
+    }
 }
 
 /// NaN, negative and infinite never arrive from TypeScript; from elsewhere they mean no deadline.
@@ -406,30 +504,143 @@ fn has(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
     call.with_key(key, |cache, key, _| call.boolean(cache.has(key)?))
 }
 
+fn condition(flags: u32, version: f64) -> std::result::Result<Condition, Failed> {
+    match flags & (IF_ABSENT | IF_PRESENT | IF_VERSION) {
+        0 => Ok(Condition::Always),
+        IF_ABSENT => Ok(Condition::Absent),
+        IF_PRESENT => Ok(Condition::Present),
+        IF_VERSION => Ok(Condition::Version(version as u64)),
+        _ => Err(Failed(INVALID_ARGUMENT)),
+    }
+}
+
+/// The rest of a `set` but its key and value.
+#[derive(Clone, Copy)]
+struct SetArguments<'a> {
+    kind: u8,
+    ttl: f64,
+    stale: f64,
+    flags: u32,
+    condition: Condition,
+    tags: &'a [u64],
+}
+
+#[inline]
+fn set_value(
+    call: &Call<'_>,
+    cache: &Cache,
+    key: (&[u8], bool),
+    value: Value,
+    arguments: &SetArguments<'_>,
+) -> Outcome {
+    let SetArguments { kind, ttl, stale, flags, condition, tags } = *arguments;
+    call.with_value(value, kind, |value| {
+        let write = Write {
+            binary_key: key.1,
+            ttl_ms: milliseconds(ttl),
+            stale_ms: milliseconds(stale),
+            keep_ttl: flags & KEEP_TTL != 0,
+            tags,
+            keep_tags: flags & KEEP_TAGS != 0,
+            condition,
+            ..Write::new(kind, value)
+        };
+        match cache.set(key.0, &write)? {
+            Some(version) => {
+                call.put_float(2, version as f64);
+                call.boolean(true)
+            }
+            None => call.boolean(false),
+        }
+    })
+}
+
 #[inline]
 fn set(call: &Call<'_>, [key, value, kind, ttl, flags, version]: [Value; 6]) -> Outcome {
     let (kind, flags) = (call.flags(kind)? as u8, call.flags(flags)?);
     let (ttl, version) = (call.number(ttl)?, call.number(version)?);
-    let condition = match flags & (IF_ABSENT | IF_PRESENT | IF_VERSION) {
-        0 => Condition::Always,
-        IF_ABSENT => Condition::Absent,
-        IF_PRESENT => Condition::Present,
-        IF_VERSION => Condition::Version(version as u64),
-        _ => return Err(Failed(INVALID_ARGUMENT)),
-    };
-    call.with_key(key, |cache, key, binary_key| {
-        call.with_value(value, kind, |value| {
-            let ttl_ms = milliseconds(ttl);
-            let write = Write { value, kind, binary_key, ttl_ms, keep_ttl: flags & KEEP_TTL != 0, condition };
-            match cache.set(key, &write)? {
-                Some(version) => {
-                    call.put_float(2, version as f64);
-                    call.boolean(true)
-                }
-                None => call.boolean(false),
-            }
-        })
-    })
+    let arguments = SetArguments { kind, ttl, stale: 0.0, flags, condition: condition(flags, version)?, tags: &[] };
+    call.with_key(key, |cache, key, binary| set_value(call, cache, (key, binary), value, &arguments))
+}
+
+/// `set` with a time as stale, and tags.
+fn set_with(call: &Call<'_>, [key, value, kind, ttl, flags, version, stale, names]: [Value; 8]) -> Outcome {
+    let (kind, flags) = (call.flags(kind)? as u8, call.flags(flags)?);
+    let (ttl, version, stale) = (call.number(ttl)?, call.number(version)?, call.number(stale)?);
+    let condition = condition(flags, version)?;
+    let tags = call.tags(names)?;
+    let arguments = SetArguments { kind, ttl, stale, flags, condition, tags: &tags };
+    call.with_key(key, |cache, key, binary| set_value(call, cache, (key, binary), value, &arguments))
+}
+
+/// Asks for each of many keys; one that needs more than that is `undefined` with `ASK_ALONE` as its kind.
+fn get_many(call: &Call<'_>, [keys, flags]: [Value; 2]) -> Outcome {
+    let manner = manner(call.flags(flags)?);
+    let count = call.length(keys)?;
+    let values = call.array(count)?;
+    for index in 0..count {
+        let key = call.element(keys, index)?;
+        let mut kind = ASK_ALONE;
+        let value = call.with_key(key, |cache, key, _| {
+            call.with_buffer(|buffer| {
+                let found = cache.get(key, manner, buffer)?;
+                kind = found.map_or(0, |meta| meta.kind);
+                call.whole_value(&found.ok_or(MISS)?, buffer)
+            })
+        });
+        match value {
+            Ok(value) => call.put_element(values, index, value)?,
+            Err(Failed(0)) => {}
+            Err(_) => kind = ASK_ALONE,
+        }
+        call.put_kind(index, kind)?;
+    }
+    Ok(values)
+}
+
+/// Writes many values; `undefined` for one that is to be tried alone.
+fn set_many(call: &Call<'_>, [keys, values, kinds, ttls]: [Value; 4]) -> Outcome {
+    let (count, kinds, ttls) = (call.length(keys)?, call.bytes(kinds)?, call.floats(ttls)?);
+    if kinds.len() < count as usize || ttls.len() < count as usize {
+        return Err(Failed(INVALID_ARGUMENT));
+    }
+    let stored = call.array(count)?;
+    for index in 0..count {
+        let (key, value) = (call.element(keys, index)?, call.element(values, index)?);
+        let arguments = SetArguments {
+            kind: kinds[index as usize],
+            ttl: ttls[index as usize],
+            stale: 0.0,
+            flags: 0,
+            condition: Condition::Always,
+            tags: &[],
+        };
+        let one = call.with_key(key, |cache, key, binary| set_value(call, cache, (key, binary), value, &arguments));
+        if let Ok(one) = one {
+            call.put_element(stored, index, one)?;
+        }
+    }
+    Ok(stored)
+}
+
+fn each_key(call: &Call<'_>, keys: Value, f: impl Fn(&Cache, &[u8]) -> Outcome) -> Outcome {
+    let count = call.length(keys)?;
+    let results = call.array(count)?;
+    for index in 0..count {
+        let key = call.element(keys, index)?;
+        if let Ok(one) = call.with_key(key, |cache, key, _| f(cache, key)) {
+            call.put_element(results, index, one)?;
+        }
+    }
+    Ok(results)
+}
+
+fn has_many(call: &Call<'_>, [keys]: [Value; 1]) -> Outcome {
+    each_key(call, keys, |cache, key| call.boolean(cache.has(key)?))
+}
+
+fn delete_many(call: &Call<'_>, [keys]: [Value; 1]) -> Outcome {
+    each_key(call, keys, |cache, key| call.boolean(cache.delete(key, 0)?))
 }
 
 fn delete(call: &Call<'_>, [key, version]: [Value; 2]) -> Outcome {
@@ -515,11 +726,16 @@ unsafe fn enter<const N: usize>(
     }
 }
 
-const FUNCTIONS: [(&CStr, Callback); 10] = [
+const FUNCTIONS: [(&CStr, Callback); 15] = [
     raw_function!(c"get", get, 2),
     raw_function!(c"getInto", get_into, 3),
     raw_function!(c"has", has, 1),
     raw_function!(c"set", set, 6),
+    raw_function!(c"setWith", set_with, 8),
+    raw_function!(c"getMany", get_many, 2),
+    raw_function!(c"setMany", set_many, 4),
+    raw_function!(c"hasMany", has_many, 1),
+    raw_function!(c"deleteMany", delete_many, 1),
     raw_function!(c"delete", delete, 2),
     raw_function!(c"take", take, 1),
     raw_function!(c"takeInto", take_into, 2),

@@ -216,6 +216,12 @@ impl Member {
         }
     }
 
+    /// The process's slot.
+    #[inline]
+    pub fn slot(&self) -> u16 {
+        self.owner.slot
+    }
+
     /// This process's end of its bell. To be made before the first look at what is waited for.
     pub fn bell(&self) -> bell::Listener<'_> {
         bell::Listener::new(self.table.bell(&self.region, self.owner.slot))

@@ -167,6 +167,13 @@ impl Region {
         chunks.remainder().is_empty() || words[index].load(Ordering::Relaxed) == tail_word(bytes)
     }
 
+    /// Whether the bytes from `offset` (a multiple of 8) start with `bytes`; what follows them may be anything.
+    pub fn starts_with(&self, offset: usize, bytes: &[u8]) -> bool {
+        let words = self.words(offset, bytes.len().div_ceil(8));
+        let pairs = words.iter().zip(bytes.chunks(8));
+        pairs.into_iter().all(|(word, chunk)| word.load(Ordering::Relaxed).to_le_bytes().starts_with(chunk))
+    }
+
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }

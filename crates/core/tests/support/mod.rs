@@ -5,7 +5,7 @@
 #[cfg(feature = "kill-steps")]
 pub(crate) mod forked;
 
-use cache_machine_core::{Cache, Condition, Eviction, Increment, Manner, OpenOptions, Write, destroy, kind};
+use cache_machine_core::{Cache, Eviction, Increment, Manner, OpenOptions, Write, destroy, kind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(crate) const PLAIN: Increment =
     Increment { init: 0.0, ttl_ms: 0, min: f64::NEG_INFINITY, max: f64::INFINITY, binary_key: false };
 
 pub(crate) fn bytes(value: &[u8]) -> Write<'_> {
-    Write { value, kind: kind::BUFFER, binary_key: false, ttl_ms: 0, keep_ttl: false, condition: Condition::Always }
+    Write::new(kind::BUFFER, value)
 }
 
 pub(crate) fn put(cache: &Cache, key: &str, value: &[u8]) -> u64 {

@@ -1,0 +1,181 @@
+//! Walks over the index: the keys of a namespace page by page, and deletion by prefix.
+//!
+//! A word never moves, so a cursor is a line's number: an entry that stays put is met exactly once, whatever is written
+//! around it. Pages are read without a lock; deletion holds one for a few lines at a time.
+//!
+//! The thing to get wrong: an entry that is replaced while it is looked at. It has stayed put, so it is looked at again.
+
+use crate::cache::{Cache, Core};
+use crate::entry::{BINARY_KEY, Damaged, Head, TAGGED, pieces};
+use crate::error::CacheError;
+use crate::geometry::WORDS_PER_LINE;
+use crate::locked::{Existing, Fault, Gone, Locked};
+use crate::namespaces;
+use crate::shard::{Position, ShardView};
+use crate::tags::{self, Fate};
+use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::publish::recheck;
+
+/// Some of a namespace's keys.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// Where the next page starts; `None` after the last one.
+    pub next: Option<u64>,
+    /// The keys.
+    pub keys: Vec<ScannedKey>,
+}
+
+/// A key that was met.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScannedKey {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// It was given as bytes.
+    pub binary: bool,
+}
+
+/// Lines looked at for one page, some milliseconds in the worst case.
+const LINES_PER_PAGE: usize = 4096;
+/// Lines under one hold of a lock: some 10 µs, or 100 where all their entries go.
+const LINES_PER_HOLD: usize = 16;
+/// Looks at a word that keeps changing before the shard is locked.
+const PATIENCE: usize = 1000;
+
+impl Cache {
+    /// The next keys of this namespace that start with `prefix`, from `cursor` (0 at first) on; `most` of them, or a few
+    /// more, or less where the prefix is rare: ask until `next` is `None`.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn keys(&self, cursor: u64, prefix: &[u8], most: usize) -> Result<Page, CacheError> {
+        let root = self.epoch()?;
+        let life = namespaces::life(self.segment.region(), root, self.namespace());
+        let lines = self.geometry().lines() as u64;
+        let end = lines * self.geometry().shards as u64;
+        let mut page = Page { next: None, keys: Vec::new() };
+        for (looked, at) in (cursor..end).enumerate() {
+            if page.keys.len() >= most || looked >= LINES_PER_PAGE {
+                page.next = Some(at);
+                break;
+            }
+            let shard = self.shard((at / lines) as usize);
+            for i in 0..WORDS_PER_LINE {
+                let position = Position(((at % lines) as usize * WORDS_PER_LINE + i) as u32);
+                let wanted = Wanted { namespace: self.namespace(), life, prefix };
+                page.keys.extend(self.key_at(shard, position, &wanted));
+            }
+        }
+        self.check_not_lost()?;
+        Ok(page)
+    }
+
+    /// Deletes all entries of this namespace whose keys start with `prefix`; returns how many. Takes as long as the index
+    /// is large, each shard's lock for some 10 µs at a time.
+    ///
+    /// # Errors
+    /// `Busy`, `Detached`, `Corrupt`; what was deleted before stays deleted.
+    pub fn delete_prefix(&self, prefix: &[u8]) -> Result<u64, CacheError> {
+        let mut deleted = 0;
+        for index in 0..self.geometry().shards {
+            let mut line = 0;
+            while line < self.geometry().lines() {
+                let end = (line + LINES_PER_HOLD).min(self.geometry().lines());
+                self.try_change((index, self.namespace()), self.write_timeout(), |locked| {
+                    locked.delete_prefix(line..end, prefix, &mut deleted)
+                })?;
+                line = end;
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+struct Wanted<'a> {
+    namespace: u16,
+    life: u64,
+    prefix: &'a [u8],
+}
+
+impl Core {
+    /// The key of the entry that a word names, if it is wanted.
+    fn key_at(&self, shard: ShardView<'_>, at: Position, wanted: &Wanted<'_>) -> Option<ScannedKey> {
+        for _ in 0..PATIENCE {
+            // Acquire: pairs with the Release store in `publish`.
+            let word = shard.word(at).load(Ordering::Acquire);
+            if shard.unit_of(word) == 0 {
+                return None;
+            }
+            let key = self.wanted_key(shard, word, wanted);
+            if recheck(shard.word(at), word).is_ok() {
+                if key.is_err() {
+                    self.note_damage(shard.index);
+                }
+                return key.ok().flatten();
+            }
+        }
+        let locked = self.try_locked(shard.index)?;
+        self.wanted_key(locked.shard, shard.word(at).load(Ordering::Relaxed), wanted).ok().flatten()
+    }
+
+    fn wanted_key(&self, shard: ShardView<'_>, word: u64, wanted: &Wanted<'_>) -> Result<Option<ScannedKey>, Damaged> {
+        let unit = shard.unit_of(word);
+        if unit == 0 {
+            return Ok(None);
+        }
+        let head = shard.head(unit)?;
+        if head.namespace != wanted.namespace || head.life != wanted.life || head.is_expired(self.now_ms()) {
+            return Ok(None);
+        }
+        let Some(bytes) = key_of(shard, &head, wanted.prefix)? else {
+            return Ok(None);
+        };
+        if head.flags & TAGGED != 0 && tags::fate(shard, &head)? != Fate::Fresh {
+            return Ok(None);
+        }
+        Ok(Some(ScannedKey { bytes, binary: head.flags & BINARY_KEY != 0 }))
+    }
+}
+
+/// The key of a head, if it starts with `prefix`.
+fn key_of(shard: ShardView<'_>, head: &Head, prefix: &[u8]) -> Result<Option<Vec<u8>>, Damaged> {
+    if head.key_len < prefix.len() {
+        return Ok(None);
+    }
+    let mut key = Vec::new();
+    pieces(shard, head, head.key_at(), head.key_len, |offset, len| shard.region.append_to(offset, len, &mut key))?;
+    Ok(key.starts_with(prefix).then_some(key))
+}
+
+impl Locked<'_> {
+    fn delete_prefix(&mut self, lines: std::ops::Range<usize>, prefix: &[u8], deleted: &mut u64) -> Result<(), Fault> {
+        for position in lines.start * WORDS_PER_LINE..lines.end * WORDS_PER_LINE {
+            let at = Position(position as u32);
+            let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
+            if unit == 0 {
+                continue;
+            }
+            let head = self.shard.head(unit)?;
+            if head.namespace != self.namespace || !self.starts_with(&head, prefix)? {
+                continue;
+            }
+            let live = self.is_live(&head)?;
+            self.remove_for_user(Existing { at, unit, head, live }, if live { Gone::Deleted } else { Gone::Cleared })?;
+            *deleted += u64::from(live);
+        }
+        Ok(())
+    }
+
+    /// Compared in the segment: under a lock nothing is allocated.
+    fn starts_with(&self, head: &Head, prefix: &[u8]) -> Result<bool, Damaged> {
+        if head.key_len < prefix.len() {
+            return Ok(false);
+        }
+        let mut same = true;
+        let mut done = 0;
+        pieces(self.shard, head, head.key_at(), prefix.len(), |offset, len| {
+            same = same && self.shard.region.starts_with(offset, &prefix[done..done + len]);
+            done += len;
+        })?;
+        Ok(same)
+    }
+}

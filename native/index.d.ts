@@ -21,6 +21,8 @@ export interface BindingOpened {
   maxEntrySize: number
   eviction: string
   shards: number
+  epochOffset: number
+  tagClockOffset: number
 }
 
 /** See `NativeOpenOptions` in `lib/native.ts`. */
@@ -33,6 +35,13 @@ export interface BindingOpenOptions {
   lockMemory: boolean
   writeTimeout: number
   manualClock: boolean
+  namespace?: string
+}
+
+/** See `NativePage`. */
+export interface BindingPage {
+  next?: number
+  keys: Array<string | Uint8Array>
 }
 
 /** See `NativeProcess`. */
@@ -62,6 +71,24 @@ export interface BindingSegmentInfo {
 
 /** See `NativeStats`. */
 export interface BindingStats {
+  total: BindingTallies
+  own: BindingTallies
+  usedBytes: number
+  capacityBytes: number
+  reservedBytes: number
+  repairs: number
+  damaged: number
+  busy: number
+  retries: number
+  lockWaits: number
+  lockWaitTimes: Array<number>
+  tagsOverflowed: number
+  processes: number
+  namespaces: Array<string>
+}
+
+/** See `NativeTallies`. */
+export interface BindingTallies {
   hits: number
   misses: number
   sets: number
@@ -69,21 +96,22 @@ export interface BindingStats {
   evictions: number
   expirations: number
   entries: number
-  usedBytes: number
-  capacityBytes: number
-  reservedBytes: number
-  repairs: number
-  damaged: number
-  busy: number
-  lockWaits: number
-  processes: number
 }
 
-/** Removes everything in one step. */
+/** Removes everything of the namespace in one step; on the root, of all. */
 export declare function clear(id: number): void
 
 /** Closes a handle; closing twice is fine. */
 export declare function close(id: number): void
+
+/** Deletes the namespace's entries whose keys start with `prefix`. */
+export declare function deletePrefix(id: number, prefix: Key): number
+
+/** Invalidates the namespace's entries that carry one of the tags. */
+export declare function invalidateTags(id: number, tags: Array<string>, outdate: boolean): void
+
+/** Some keys of the namespace: those from `cursor` on, 0 at first. */
+export declare function keys(id: number, cursor: number, prefix: Key, most: number): BindingPage
 
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function open(options: BindingOpenOptions): BindingOpened
@@ -101,7 +129,7 @@ export declare function segmentsInspect(name: string, directory?: string | undef
 export declare function segmentsList(directory?: string | undefined | null): Array<BindingSegmentInfo>
 
 /** Registers the one notifier of a handle. */
-export declare function setNotifier(id: number, notify: (notice: number, ids: number[]) => void): void
+export declare function setNotifier(id: number, notify: (notice: number, ids: number[], keys: (string | Uint8Array)[]) => void): void
 
 /** Number of entries. */
 export declare function size(id: number): number
@@ -117,3 +145,6 @@ export declare function waitCancel(id: number, wait: number): void
 
 /** Begins to wait for an entry of `key` newer than `after`; the notifier is told the id returned. */
 export declare function waitStart(id: number, key: Key, after: number): number
+
+/** Asks for notices of what this process evicts and expires, or ends them. Needs a notifier. */
+export declare function wantGone(id: number, wanted: boolean): void

@@ -773,10 +773,13 @@ if (
   }
 }
 
-const { advanceClock, clear, close, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
+export { deletePrefix }
+export { invalidateTags }
+export { keys }
 export { open }
 export { rawCalls }
 export { segmentsDestroy }
@@ -788,4 +791,5 @@ export { stats }
 export { validate }
 export { waitCancel }
 export { waitStart }
+export { wantGone }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -195,6 +195,20 @@ impl Cache {
         Ok(Self { namespace, ..self.clone() })
     }
 
+    /// Counts hits that a near cache had.
+    pub fn count_near_hits(&self, hits: u64) {
+        self.segment.member().count(Counter::Hits, hits);
+        if self.namespace != ROOT {
+            self.count_reads(self.namespace, Read::Hit, hits);
+        }
+    }
+
+    /// Offset of the word in `index_view` whose change ends the life of this namespace's entries; for the root, as always,
+    /// that of the root.
+    pub fn epoch_offset(&self) -> usize {
+        if self.namespace == ROOT { Header::EPOCH } else { Geometry::namespace_epoch(usize::from(self.namespace)) }
+    }
+
     /// Number of its namespace; 0 for the root.
     pub fn namespace(&self) -> u16 {
         self.namespace
@@ -270,10 +284,12 @@ impl Cache {
         let region = self.segment.region();
         let mut own = tallies_of(region, self.geometry(), self.namespace);
         if self.namespace == ROOT {
-            let total = self.stats().total;
-            let others = |read| (1..registered(region)).map(|n| namespaces::reads(region, n, read)).sum::<u64>();
-            own.hits = total.hits.saturating_sub(others(Read::Hit));
-            own.misses = total.misses.saturating_sub(others(Read::Miss));
+            let outside = |all, read| {
+                let inside = (1..registered(region)).map(|n| namespaces::reads(region, n, read));
+                Geometry::table().sum(region, all).saturating_sub(inside.fold(0, u64::wrapping_add))
+            };
+            own.hits = outside(Counter::Hits, Read::Hit);
+            own.misses = outside(Counter::Misses, Read::Miss);
         }
         own
     }
@@ -468,6 +484,11 @@ impl Core {
         self.clock.now_ms()
     }
 
+    /// The bytes in front of the space: header, tables, index. All that tells whether a near copy is valid is in them.
+    pub fn index_view(&self) -> (std::ptr::NonNull<u8>, usize) {
+        (self.segment.region().base(), self.geometry.space_at)
+    }
+
     /// Moves the manual clock, for every process.
     ///
     /// # Errors
@@ -492,7 +513,7 @@ impl Core {
     }
 
     pub(crate) fn root_epoch(&self) -> u32 {
-        // Acquire: pairs with the read-modify-writes in `clear` and `destroy`.
+        // Acquire: pairs with the read-modify-writes in `clear_namespace` and `destroy`.
         self.segment.header().epoch().load(Ordering::Acquire)
     }
 
@@ -610,7 +631,7 @@ impl Core {
         if outlasted != 0 {
             stuck.store(0, Ordering::Relaxed);
         }
-        let mut locked = self.guard(index);
+        let mut locked = self.guard(index, namespace);
         locked.notes_gone = notes_gone;
         if acquired == Acquired::Suspect || self.damaged[index].swap(false, Ordering::Relaxed) {
             locked.rebuild();
@@ -621,22 +642,20 @@ impl Core {
             self.is_attached();
             return Err(CacheError::Detached);
         }
-        let region = self.segment.region();
-        locked.root_epoch = self.root_epoch();
-        locked.namespace = namespace;
-        locked.life = namespaces::life(region, locked.root_epoch, namespace);
-        locked.tag_clock = tags::clock(region);
         Ok(locked)
     }
 
-    fn guard(&self, index: usize) -> Locked<'_> {
+    /// The guard of a lock that was just taken, for an operation of a namespace.
+    fn guard(&self, index: usize, namespace: u16) -> Locked<'_> {
+        let region = self.segment.region();
+        let root_epoch = self.root_epoch();
         Locked {
             shard: self.shard(index),
             core: self,
-            root_epoch: self.root_epoch(),
-            namespace: ROOT,
-            life: namespaces::life(self.segment.region(), self.root_epoch(), ROOT),
-            tag_clock: tags::clock(self.segment.region()),
+            root_epoch,
+            namespace,
+            life: namespaces::life(region, root_epoch, namespace),
+            tag_clock: tags::clock(region),
             notes_gone: false,
             listeners: Listeners::NONE,
             repaired: None,
@@ -645,7 +664,7 @@ impl Core {
 
     /// The lock, if that needs neither a wait nor a rebuild.
     pub(crate) fn try_locked(&self, index: usize) -> Option<Locked<'_>> {
-        lock::try_lock(self.shard(index).field(Field::Lock), self.segment.member()).then(|| self.guard(index))
+        lock::try_lock(self.shard(index).field(Field::Lock), self.segment.member()).then(|| self.guard(index, ROOT))
     }
 
     /// Runs a change under its shard's lock. Where the shard contradicts itself it is rebuilt, and the change runs again.
@@ -707,10 +726,6 @@ impl Core {
             })
     }
 
-    pub(crate) fn tell_gone(&self) {
-        self.notified.tell_gone(gone::take());
-    }
-
     /// A listener wants to know what this process evicts and expires, or no longer.
     pub fn want_gone(&self, listener: u64, wanted: bool) {
         self.notified.want_gone(listener, wanted);
@@ -726,10 +741,12 @@ impl Core {
         (1..registered(self.segment.region())).map(|n| self.namespace_name(n)).collect()
     }
 
-    fn count(&self, namespace: u16, hit: bool) {
+    /// Counts a read.
+    #[inline]
+    pub(crate) fn count(&self, namespace: u16, hit: bool) {
         self.segment.member().count(if hit { Counter::Hits } else { Counter::Misses }, 1);
         if namespace != ROOT {
-            self.count_read(namespace, if hit { Read::Hit } else { Read::Miss });
+            self.count_reads(namespace, if hit { Read::Hit } else { Read::Miss }, 1);
         }
     }
 

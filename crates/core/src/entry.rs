@@ -59,7 +59,7 @@ pub(crate) struct Head {
     pub(crate) written: u64,
     /// Words before the key.
     pub(crate) extras: usize,
-    /// The epochs under which it was written: the root's, and above it the namespace's. See `Core::life`.
+    /// The epochs under which it was written: the root's, and above it the namespace's. See `namespaces::life`.
     pub(crate) life: u64,
     pub(crate) run: Run,
 }

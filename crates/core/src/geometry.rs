@@ -59,7 +59,8 @@ pub(crate) const NAMES_LOCK: usize = Header::CACHE + 64;
 pub(crate) const NAMES_USED: usize = NAMES_LOCK + 4;
 pub(crate) const TAGS_LOCK: usize = Header::CACHE + 128;
 pub(crate) const TAGS_OVERFLOWED: usize = TAGS_LOCK + 8;
-pub(crate) const TAG_CLOCK: usize = Header::CACHE + 192;
+/// Offset of the tag clock.
+pub const TAG_CLOCK: usize = Header::CACHE + 192;
 pub(crate) const TAG_FLOOR: usize = TAG_CLOCK + 8;
 pub(crate) const LOCK_WAITS: usize = Header::CACHE + 256;
 pub(crate) const GHOST_WAYS: usize = 8;

@@ -69,6 +69,14 @@ pub(crate) fn note(shard: ShardView<'_>, head: &Head, reason: Reason) {
     });
 }
 
+/// Forgets what was noted under a lock that a panic left: the thread's next lock may be one of another segment.
+pub(crate) fn forget() {
+    LOG.with_borrow_mut(|log| {
+        log.bytes.clear();
+        log.lost = 0;
+    });
+}
+
 /// What was noted since the last call, and how many did not fit.
 pub(crate) fn take() -> (Vec<GoneEntry>, u64) {
     LOG.with_borrow_mut(|log| {

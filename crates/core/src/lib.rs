@@ -41,12 +41,12 @@ pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tall
 pub use cache_machine_shm::Region;
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
-pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE};
+pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
 pub use locked::{Condition, Increment, Write};
 pub use namespaces::MAX_NAME;
-pub use read::{Manner, Meta, NoSink, Sink, SliceSink};
+pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
 pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};

@@ -143,11 +143,13 @@ pub(crate) enum Gone {
 pub(crate) struct Locked<'a> {
     pub(crate) shard: ShardView<'a>,
     pub(crate) core: &'a Core,
-    /// Read once under the lock, like the next two: whoever checks and stamps with different ones acknowledges nonsense.
+    /// Read once under the lock, like `life` and `tag_clock`: whoever checks and stamps with different ones acknowledges
+    /// nonsense.
     pub(crate) root_epoch: u32,
     /// The namespace of the operation, and its life.
     pub(crate) namespace: u16,
     pub(crate) life: u64,
+    /// What a value is stamped with that begins to be made now.
     pub(crate) tag_clock: u64,
     /// Somebody in this process wants to know what is evicted or expires.
     pub(crate) notes_gone: bool,
@@ -162,15 +164,18 @@ impl Drop for Locked<'_> {
         let member = self.core.segment.member();
         if std::thread::panicking() {
             lock::abandon(word, member);
+            gone::forget();
             return;
         }
         lock::unlock(word, member);
         member.ring(self.listeners);
+        // Before anybody is told anything: a listener may change another cache, and this thread's notes are then that one's.
+        let gone = self.notes_gone.then(gone::take);
         if let Some(dropped) = self.repaired {
             self.core.tell_repaired(self.shard.index, dropped);
         }
-        if self.notes_gone {
-            self.core.tell_gone();
+        if let Some(gone) = gone {
+            self.core.notified.tell_gone(gone);
         }
     }
 }
@@ -240,7 +245,8 @@ impl Locked<'_> {
             _ => (self.core.deadline(write.ttl_ms), if write.ttl_ms == 0 { 0 } else { write.stale_ms }),
         };
         let Write { value, kind, binary_key, tags, .. } = *write;
-        let stamp = write.made_at.unwrap_or(self.tag_clock);
+        // Not later than now: a value whose making began in a segment that is gone brings that one's clock.
+        let stamp = write.made_at.map_or(self.tag_clock, |at| at.min(self.tag_clock));
         let new = New { value, kind, binary_key, deadline, stale_ms, stamp, tags };
         match live {
             Some(e) if write.keep_tags && e.head.flags & TAGGED != 0 => self.store_keeping_tags(key, e, &new),
@@ -372,7 +378,8 @@ impl Locked<'_> {
     fn forget_replaced(&self, old: Existing, unit: u32, head: &Head) -> Result<(), Damaged> {
         self.shard.requeue(old.unit, unit, old.head.units(), head.units())?;
         step("replace.queued");
-        if old.head.life == self.life && old.head.is_expired(self.core.now_ms()) {
+        // One that is stale is renewed in time.
+        if old.head.life == self.life && old.head.deadline != 0 && old.head.is_over(self.shard, self.core.now_ms())? {
             self.note_gone(&old.head, Gone::Expired);
         }
         self.count_out(&old.head);
@@ -416,8 +423,7 @@ impl Locked<'_> {
         if self.shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed) != 0 {
             self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
         }
-        self.shard.put_tally(namespace, Tally::Entries, 0);
-        self.shard.put_tally(namespace, Tally::Life, life);
+        self.shard.count_anew(namespace, life);
         step("clear.followed");
     }
 
@@ -460,7 +466,7 @@ impl Locked<'_> {
         }
         let at = Position((key.place.line(self.core.geometry()) * WORDS_PER_LINE) as u32);
         let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
-        self.remove_at(at, unit, Gone::Evicted)?;
+        self.evict(at, unit)?;
         Ok(at)
     }
 
@@ -500,13 +506,22 @@ impl Locked<'_> {
         Ok(())
     }
 
-    fn remove_at(&mut self, at: Position, unit: u32, gone: Gone) -> Result<(), Damaged> {
+    /// Removes an entry for room. What is dead already is not evicted: it goes for what killed it.
+    fn evict(&mut self, at: Position, unit: u32) -> Result<(), Damaged> {
         let head = self.shard.head(unit)?;
-        self.remove(Existing { at, unit, head, live: true }, gone)
+        let now = if head.deadline == 0 { 0 } else { self.core.now_ms() };
+        let gone = self.why_dead(&head, now)?.unwrap_or(Gone::Evicted);
+        self.remove(Existing { at, unit, head, live: false }, gone)
+    }
+
+    /// Deletes an entry for the user. A stale one goes as well, and was no entry to those who ask.
+    pub(crate) fn delete_found(&mut self, entry: Existing) -> Result<(), Damaged> {
+        let dead = if entry.live { None } else { self.why_dead(&entry.head, self.core.now_ms())? };
+        self.remove_for_user(entry, dead.unwrap_or(Gone::Deleted))
     }
 
     /// Removes an entry for the user, who must be told the truth: `Damaged` means that it is still there.
-    pub(crate) fn remove_for_user(&mut self, entry: Existing, gone: Gone) -> Result<(), Damaged> {
+    fn remove_for_user(&mut self, entry: Existing, gone: Gone) -> Result<(), Damaged> {
         let removed = self.remove(entry, gone);
         if self.shard.unit_of(self.shard.word(entry.at).load(Ordering::Relaxed)) != 0 {
             return removed;
@@ -523,9 +538,7 @@ impl Locked<'_> {
         if existing.live && version != 0 && existing.head.version != version {
             return Ok(false);
         }
-        let dead = if existing.live { None } else { self.why_dead(&existing.head, self.core.now_ms())? };
-        // A stale one goes as well, and was no entry to those who ask.
-        self.remove_for_user(existing, dead.unwrap_or(Gone::Deleted))?;
+        self.delete_found(existing)?;
         Ok(existing.live)
     }
 
@@ -626,7 +639,7 @@ impl Locked<'_> {
                 return Ok(false);
             }
             match self.shard.victim(spared)? {
-                Some((at, unit)) => self.remove_at(at, unit, Gone::Evicted)?,
+                Some((at, unit)) => self.evict(at, unit)?,
                 None if (self.shard.get(Field::Reserved) as usize) < self.core.geometry().units => {
                     let text = "the file system is full and every entry of the shard was evicted";
                     return Err(CacheError::NoSpace(text.into()).into());

@@ -57,7 +57,7 @@ pub(crate) fn registered(region: &Region) -> u16 {
 /// The name of a number, empty for the root and for none.
 pub(crate) fn name_of(region: &Region, namespace: u16) -> String {
     let words = region.words(Geometry::name(usize::from(namespace)), NAME_BYTES / 8);
-    // Acquire: pairs with the Release store in `add`.
+    // Acquire: pairs with the Release store in `add_name`.
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Acquire).to_le_bytes()).collect();
     let len = usize::from(bytes[0]).min(MAX_NAME);
     String::from_utf8_lossy(&bytes[1..=len]).into_owned()
@@ -75,11 +75,11 @@ pub(crate) fn reads(region: &Region, namespace: u16, read: Read) -> u64 {
 }
 
 impl Core {
-    /// Counts a read of a namespace.
+    /// Counts reads of a namespace.
     #[inline]
-    pub(crate) fn count_read(&self, namespace: u16, read: Read) {
+    pub(crate) fn count_reads(&self, namespace: u16, read: Read, count: u64) {
         let at = Geometry::reads(usize::from(namespace), self.segment.member().slot().into());
-        self.segment.region().u64(at + read as usize).fetch_add(1, Ordering::Relaxed); // statistics
+        self.segment.region().u64(at + read as usize).fetch_add(count, Ordering::Relaxed); // statistics
     }
 
     /// The number of a name; given now if it has none.
@@ -115,20 +115,21 @@ impl Core {
 
     fn add_name(&self, words: &[u64; NAME_BYTES / 8]) -> Result<u16, CacheError> {
         let region = self.segment.region();
-        let number = registered(region);
-        if usize::from(number) >= MAX_NAMESPACES {
+        // Not what `NAMES_USED` says: a name behind a free place is never found.
+        let free = (1..MAX_NAMESPACES).find(|number| first_word(region, *number).load(Ordering::Relaxed) == 0);
+        let Some(number) = free else {
             return Err(CacheError::NoSpace(format!("the segment has {MAX_NAMESPACES} namespaces, which is the most")));
-        }
-        let stored = region.words(Geometry::name(usize::from(number)), NAME_BYTES / 8);
+        };
+        let stored = region.words(Geometry::name(number), NAME_BYTES / 8);
         for (to, from) in stored.iter().zip(words).skip(1) {
             to.store(*from, Ordering::Relaxed); // published by the first word
         }
         step("namespace.text");
         stored[0].store(words[0], Ordering::Release); // Release: pairs with the Acquire in `find_name`
         step("namespace.named");
-        region.u32(NAMES_USED).store(u32::from(number) + 1, Ordering::Relaxed);
+        region.u32(NAMES_USED).store(number as u32 + 1, Ordering::Relaxed);
         step("namespace.counted");
-        Ok(number)
+        Ok(number as u16)
     }
 
     /// Ends the life of all entries of a namespace, or of the whole segment for the root.

@@ -12,7 +12,7 @@ use crate::error::CacheError;
 use crate::geometry::UNIT;
 use crate::key::Key;
 use crate::kind;
-use crate::namespaces::{self, ROOT, Read};
+use crate::namespaces;
 use crate::shard::{Position, ShardView, Visit};
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
@@ -45,6 +45,22 @@ pub struct Meta {
     pub size: usize,
     /// It has expired, or was outdated by a tag, and may still be served to those who take stale values.
     pub stale: bool,
+    /// What a near copy of it depends on.
+    pub depends: Depends,
+}
+
+/// The words on which a near copy depends, as they were loaded before the entry was read: it is valid while all of them are
+/// unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Depends {
+    /// Offset of the entry's index word in `Core::index_view`; 0: it must not be kept.
+    pub word_at: usize,
+    /// The word's upper half.
+    pub generation: u32,
+    /// The root's epoch, and above it the namespace's.
+    pub life: u64,
+    /// The tag clock, if the entry has tags. While it is odd nothing may be kept.
+    pub tag_clock: Option<u64>,
 }
 
 /// Where a value's bytes go.
@@ -140,6 +156,7 @@ impl Meta {
         deadline: 0,
         size: 0,
         stale: false,
+        depends: Depends { word_at: 0, generation: 0, life: 0, tag_clock: None },
     };
 
     /// Milliseconds since it was written.
@@ -209,6 +226,8 @@ impl<S: Sink> Reading<'_, '_, S> {
                 if self.manner.is_use() {
                     touch(self.shard, at);
                 }
+                self.meta.depends.word_at = self.shard.word_offset(at);
+                self.meta.depends.generation = (word >> 32) as u32;
                 Visit::Done(true)
             }
             Err(Damaged) => {
@@ -229,6 +248,7 @@ impl<S: Sink> Reading<'_, '_, S> {
         }
         let expired = head.deadline != 0 && head.is_expired(self.core.now_ms());
         self.meta.stale = false;
+        self.meta.depends.tag_clock = None;
         if (expired || head.flags & TAGGED != 0) && !self.is_acceptable(&head, expired)? {
             return Ok(Look::Dead);
         }
@@ -239,7 +259,12 @@ impl<S: Sink> Reading<'_, '_, S> {
     /// Whether an entry that has expired or has tags is still to be served; notes whether as stale.
     #[cold]
     fn is_acceptable(&mut self, head: &Head, expired: bool) -> Result<bool, Damaged> {
-        let fate = if head.flags & TAGGED != 0 { tags::fate(self.shard, head)? } else { Fate::Fresh };
+        let mut fate = Fate::Fresh;
+        if head.flags & TAGGED != 0 {
+            // Before the records are looked at: a near copy that keeps a later clock outlives its invalidation.
+            self.meta.depends.tag_clock = Some(self.core.tag_clock());
+            fate = tags::fate(self.shard, head)?;
+        }
         self.meta.stale = expired || fate == Fate::Stale;
         if fate == Fate::Dead || (self.meta.stale && !self.manner.takes_stale()) {
             return Ok(false);
@@ -279,16 +304,14 @@ impl Core {
         let life = namespaces::life(self.segment.region(), self.epoch()?, namespace);
         let shard = self.shard(key.shard);
         let mut reading = Reading { core: self, shard, key: &key, life, manner, tries: 0, sink, meta: Meta::EMPTY };
+        reading.meta.depends.life = life;
         let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
         if !found {
             // The pages may just have been replaced by zeros.
             self.check_not_lost()?;
         }
         if manner.is_use() {
-            self.segment.member().count(if found { Counter::Hits } else { Counter::Misses }, 1);
-            if namespace != ROOT {
-                self.count_read(namespace, if found { Read::Hit } else { Read::Miss });
-            }
+            self.count(namespace, found);
         }
         Ok(found.then_some(reading.meta))
     }

@@ -96,9 +96,8 @@ impl Locked<'_> {
         let registered = registered(shard.region);
         for namespace in 0..MAX_NAMESPACES as u16 {
             if namespace < registered {
-                shard.put_tally(namespace, Tally::Life, self.life_of(namespace));
-            }
-            if shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed) != 0 {
+                shard.count_anew(namespace, self.life_of(namespace));
+            } else if shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed) != 0 {
                 shard.put_tally(namespace, Tally::Entries, 0);
             }
         }

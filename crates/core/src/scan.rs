@@ -9,7 +9,7 @@ use crate::cache::{Cache, Core};
 use crate::entry::{BINARY_KEY, Damaged, Head, TAGGED, pieces};
 use crate::error::CacheError;
 use crate::geometry::WORDS_PER_LINE;
-use crate::locked::{Existing, Fault, Gone, Locked};
+use crate::locked::{Existing, Fault, Locked};
 use crate::namespaces;
 use crate::shard::{Position, ShardView};
 use crate::tags::{self, Fate};
@@ -38,8 +38,8 @@ pub struct ScannedKey {
 const LINES_PER_PAGE: usize = 4096;
 /// Lines under one hold of a lock: some 10 µs, or 100 where all their entries go.
 const LINES_PER_HOLD: usize = 16;
-/// Looks at a word that keeps changing before the shard is locked.
-const PATIENCE: usize = 1000;
+/// Lock-free looks at a word that keeps changing before the lock is tried as well.
+const PATIENCE: u32 = 1000;
 
 impl Cache {
     /// The next keys of this namespace that start with `prefix`, from `cursor` (0 at first) on; `most` of them, or a few
@@ -52,16 +52,17 @@ impl Cache {
         let life = namespaces::life(self.segment.region(), root, self.namespace());
         let lines = self.geometry().lines() as u64;
         let end = lines * self.geometry().shards as u64;
+        let wanted = Wanted { namespace: self.namespace(), life, prefix };
         let mut page = Page { next: None, keys: Vec::new() };
         for (looked, at) in (cursor..end).enumerate() {
-            if page.keys.len() >= most || looked >= LINES_PER_PAGE {
+            // One line at least, or asking for none would never end.
+            if looked > 0 && (page.keys.len() >= most || looked >= LINES_PER_PAGE) {
                 page.next = Some(at);
                 break;
             }
             let shard = self.shard((at / lines) as usize);
             for i in 0..WORDS_PER_LINE {
                 let position = Position(((at % lines) as usize * WORDS_PER_LINE + i) as u32);
-                let wanted = Wanted { namespace: self.namespace(), life, prefix };
                 page.keys.extend(self.key_at(shard, position, &wanted));
             }
         }
@@ -99,22 +100,26 @@ struct Wanted<'a> {
 impl Core {
     /// The key of the entry that a word names, if it is wanted.
     fn key_at(&self, shard: ShardView<'_>, at: Position, wanted: &Wanted<'_>) -> Option<ScannedKey> {
-        for _ in 0..PATIENCE {
+        let mut tries = 0u32;
+        loop {
             // Acquire: pairs with the Release store in `publish`.
             let word = shard.word(at).load(Ordering::Acquire);
             if shard.unit_of(word) == 0 {
                 return None;
             }
+            tries = tries.wrapping_add(1);
+            // Held off for one look, if the lock happens to be free: as in `Reading::visit`.
+            let locked = if tries.is_multiple_of(PATIENCE) { self.try_locked(shard.index) } else { None };
             let key = self.wanted_key(shard, word, wanted);
-            if recheck(shard.word(at), word).is_ok() {
+            let unchanged = recheck(shard.word(at), word).is_ok();
+            drop(locked);
+            if unchanged {
                 if key.is_err() {
                     self.note_damage(shard.index);
                 }
                 return key.ok().flatten();
             }
         }
-        let locked = self.try_locked(shard.index)?;
-        self.wanted_key(locked.shard, shard.word(at).load(Ordering::Relaxed), wanted).ok().flatten()
     }
 
     fn wanted_key(&self, shard: ShardView<'_>, word: u64, wanted: &Wanted<'_>) -> Result<Option<ScannedKey>, Damaged> {
@@ -159,7 +164,7 @@ impl Locked<'_> {
                 continue;
             }
             let live = self.is_live(&head)?;
-            self.remove_for_user(Existing { at, unit, head, live }, if live { Gone::Deleted } else { Gone::Cleared })?;
+            self.delete_found(Existing { at, unit, head, live })?;
             *deleted += u64::from(live);
         }
         Ok(())

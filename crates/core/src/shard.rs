@@ -55,11 +55,12 @@ pub(crate) enum Count {
     Damaged = 264,
 }
 
-/// What a shard counts of one namespace, in 64-bit words. Derived but for statistics' sake; guarded by the lock.
+/// What a shard counts of one namespace, in 64-bit words, guarded by the lock. Of these only the first two are made anew by
+/// a rebuild; the others are statistics, from which a death may keep one count.
 #[derive(Clone, Copy, Debug)]
 #[repr(usize)]
 pub(crate) enum Tally {
-    /// The life that `Entries` counts; see `Core::life`.
+    /// The life that `Entries` counts; see `namespaces::life`.
     Life = 0,
     /// Entries of that life.
     Entries = 8,
@@ -69,7 +70,7 @@ pub(crate) enum Tally {
     Expirations = 40,
 }
 
-/// Deadness counter of a line at its limit: it cannot be counted down any more.
+/// Overflow count of a line at its limit: it cannot be counted down any more.
 pub(crate) const SATURATED: u8 = u8::MAX;
 
 /// One shard of a mapped segment.
@@ -166,10 +167,19 @@ impl<'a> ShardView<'a> {
         self.put_tally(namespace, tally, self.tally(namespace, tally).load(Ordering::Relaxed).wrapping_add(by));
     }
 
+    /// Under the lock. From here on the entries of this life are counted, of which there are none so far.
+    pub(crate) fn count_anew(&self, namespace: u16, life: u64) {
+        self.put_tally(namespace, Tally::Entries, 0);
+        // Release: pairs with the Acquire in `entries`, so that whoever sees this life does not see the count of the last.
+        self.tally(namespace, Tally::Life).store(life, Ordering::Release);
+        step("control.life");
+    }
+
     /// Number of a namespace's entries in its present life; none where no writer has come since a `clear`.
     pub(crate) fn entries(&self, namespace: u16, life: u64) -> u64 {
-        let counted = |tally| self.tally(namespace, tally).load(Ordering::Relaxed);
-        if counted(Tally::Life) == life { counted(Tally::Entries) } else { 0 }
+        // Acquire: pairs with the Release in `count_anew`.
+        let counted = self.tally(namespace, Tally::Life).load(Ordering::Acquire);
+        if counted == life { self.tally(namespace, Tally::Entries).load(Ordering::Relaxed) } else { 0 }
     }
 
     #[inline]
@@ -178,8 +188,13 @@ impl<'a> ShardView<'a> {
     }
 
     #[inline]
+    pub(crate) fn word_offset(&self, at: Position) -> usize {
+        self.line_offset(at.line()) + at.word() * 8
+    }
+
+    #[inline]
     pub(crate) fn word(&self, at: Position) -> &'a AtomicU64 {
-        self.region.u64(self.line_offset(at.line()) + at.word() * 8)
+        self.region.u64(self.word_offset(at))
     }
 
     /// How often the entry was read since it came or was spared: 0 to 3.

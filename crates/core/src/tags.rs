@@ -65,8 +65,9 @@ impl<'a> Record<'a> {
             return None;
         }
         let clocks = (self.word(REMOVED).load(Ordering::Acquire), self.word(OUTDATED).load(Ordering::Acquire));
-        // Given to another tag meanwhile: the floor was raised before.
-        (self.word(HASH).load(Ordering::Relaxed) == hash).then_some(clocks)
+        // Given to another tag meanwhile: the floor was raised before. Acquire: as above, so that whoever sees the place
+        // given away sees that floor.
+        (self.word(HASH).load(Ordering::Acquire) == hash).then_some(clocks)
     }
 
     fn latest(self) -> u64 {

@@ -272,7 +272,8 @@ fn a_closed_cache_is_warm_when_it_is_opened_again() {
 
 #[test]
 fn threads_agree_and_never_read_back_in_time() {
-    let scene = Scene::new("threads");
+    let mut scene = Scene::new("threads");
+    scene.options.write_timeout = std::time::Duration::from_secs(10);
     let cache = scene.open();
     std::thread::scope(|scope| {
         for writer in 0..3u64 {

@@ -8,7 +8,9 @@
 
 mod support;
 
-use cache_machine_core::{Cache, Eviction, Listener, Manner, Notice, OpenOptions, Write, destroy};
+use cache_machine_core::{
+    Cache, Eviction, Invalidation, Listener, MAX_TAGS, Manner, Notice, OpenOptions, Write, destroy, kind,
+};
 use cache_machine_shm::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -20,7 +22,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::forked::{self, Test, file_of, in_child};
 use support::{PLAIN, Random, Scene, assert_valid, bytes};
@@ -37,6 +39,10 @@ fn main() {
         Test { name: "killed_at_every_step_it_leaves_all_old_or_all_new", run: killed_at_every_step },
         Test { name: "a_panic_at_every_step_leaves_a_suspect_that_is_repaired", run: panic_at_every_step },
         Test { name: "a_repair_that_is_killed_is_repaired_three_deaths_deep", run: killed_in_the_repair },
+        Test {
+            name: "what_was_noted_before_a_panic_or_a_repair_is_told_of_its_own_segment",
+            run: notes_of_two_segments,
+        },
         Test { name: "killed_while_it_is_made_joined_or_destroyed_a_name_stays_usable", run: killed_in_its_life },
         Test {
             name: "a_waiter_killed_beside_a_stopped_holder_harms_nobody",
@@ -69,9 +75,12 @@ struct Scenario {
     entries: u64,
     prepare: fn(&Cache),
     act: fn(&Cache),
+    /// Keys that start with one of these change all at once, whatever happens: all are old or all are new.
+    together: &'static [&'static str],
 }
 
-const BASE: Scenario = Scenario { name: "", eviction: Eviction::S3Fifo, entries: 60, prepare: |_| {}, act: |_| {} };
+const BASE: Scenario =
+    Scenario { name: "", eviction: Eviction::S3Fifo, entries: 60, prepare: |_| {}, act: |_| {}, together: &["e"] };
 
 fn scenarios() -> Vec<Scenario> {
     let old: fn(&Cache) = |c| set(c, "target", b"old");
@@ -173,6 +182,7 @@ fn scenarios() -> Vec<Scenario> {
             entries: 0,
             prepare: fill,
             act: |c| set(c, "target", &[3; 9000]),
+            ..BASE
         },
         Scenario {
             name: "expire on the way",
@@ -187,7 +197,7 @@ fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "expire for room",
             eviction: Eviction::None,
-            prepare: |c| mortal(c, 12, 110_000),
+            prepare: |c| mortal(c, 11, 110_000),
             act: |c| set(c, "target", &[3; 300_000]),
             ..BASE
         },
@@ -206,6 +216,154 @@ fn scenarios() -> Vec<Scenario> {
                 c.clear().unwrap();
             },
             act: |c| assert!(!c.delete(b"target", 0).unwrap()),
+            ..BASE
+        },
+        Scenario {
+            name: "set with a stale window and tags",
+            act: |c| set_tagged(c, "target", &["red", "blue"], 50),
+            ..BASE
+        },
+        Scenario {
+            name: "replace a tagged one",
+            prepare: |c| set_tagged(c, "target", &["red"], 0),
+            act: |c| set_tagged(c, "target", &["blue"], 70),
+            ..BASE
+        },
+        Scenario {
+            name: "replace, and keep its tags",
+            prepare: |c| set_tagged(c, "target", &["red", "blue"], 50),
+            act: |c| {
+                let write = Write { keep_tags: true, keep_ttl: true, ..bytes(b"new") };
+                assert!(c.set(b"target", &write).unwrap().is_some());
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "set with 128 tags into a fragmented shard",
+            prepare: fragment,
+            act: |c| {
+                let tags: Vec<u64> = (0..MAX_TAGS).map(|i| c.tag(&format!("tag {i}"))).collect();
+                assert!(c.set(b"target", &Write { tags: &tags, ..bytes(b"new") }).unwrap().is_some());
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "incr a tagged one",
+            prepare: |c| {
+                let write =
+                    Write { tags: &[c.tag("red")], ttl_ms: 10, stale_ms: 5, ..Write::new(kind::NUMBER, &[0; 8]) };
+                assert!(c.set(b"target", &write).unwrap().is_some());
+            },
+            act: |c| count_to(c, 1.0),
+            ..BASE
+        },
+        Scenario {
+            name: "the first use of a namespace",
+            prepare: |c| set(&c.in_namespace("ns").unwrap(), "n0", b"1"),
+            act: |c| set(&c.in_namespace("fresh").unwrap(), "target", b"new"),
+            ..BASE
+        },
+        Scenario {
+            name: "clear a namespace, then set",
+            prepare: in_a_namespace,
+            act: |c| {
+                let own = c.in_namespace("ns").unwrap();
+                own.clear().unwrap();
+                set(&own, "target", b"new");
+            },
+            together: &["@ns/n"],
+            ..BASE
+        },
+        Scenario {
+            name: "clear all, then set in a namespace",
+            prepare: in_a_namespace,
+            act: |c| {
+                c.clear().unwrap();
+                set(&c.in_namespace("ns").unwrap(), "target", b"new");
+            },
+            together: &["e", "@ns/n"],
+            ..BASE
+        },
+        Scenario {
+            name: "invalidate a tag for the first time",
+            prepare: tagged,
+            act: |c| invalidate(c, "green", Invalidation::Remove),
+            together: &["g"],
+            ..BASE
+        },
+        Scenario {
+            name: "invalidate a tag again",
+            prepare: |c| {
+                tagged(c);
+                (0..10).for_each(|i| set_tagged(c, &format!("d{i}"), &["yellow"], 0));
+                invalidate(c, "yellow", Invalidation::Remove);
+                (0..20).for_each(|i| set_tagged(c, &format!("h{i}"), &["yellow"], 0));
+            },
+            act: |c| invalidate(c, "yellow", Invalidation::Remove),
+            together: &["h"],
+            ..BASE
+        },
+        Scenario {
+            name: "outdate two tags",
+            prepare: tagged,
+            act: |c| {
+                c.invalidate_tags(&[c.tag("green"), c.tag("black")], Invalidation::Outdate).unwrap();
+            },
+            together: &["g", "h"],
+            ..BASE
+        },
+        Scenario {
+            name: "invalidate a tag that pushes out another's record",
+            prepare: |c| {
+                let tags = tags_of_one_set(c);
+                (0..10).for_each(|i| set_with_tag(c, &format!("d{i}"), tags[0]));
+                // Older than the record that goes: the floor takes these as well.
+                (0..20).for_each(|i| set_with_tag(c, &format!("h{i}"), c.tag("other")));
+                (0..8).for_each(|i| c.invalidate_tags(&tags[i..=i], Invalidation::Remove).unwrap());
+                (0..20).for_each(|i| set_with_tag(c, &format!("g{i}"), tags[8]));
+                assert_eq!(c.stats().tags_overflowed, 0);
+            },
+            act: |c| {
+                c.invalidate_tags(&tags_of_one_set(c)[8..], Invalidation::Remove).unwrap();
+                assert_eq!(c.stats().tags_overflowed, 1);
+            },
+            together: &["g", "h"],
+            ..BASE
+        },
+        Scenario {
+            name: "delete by prefix",
+            prepare: |c| {
+                (0..40).for_each(|i| set(c, &format!("p{i}"), &value_of(i)));
+                set_tagged(&c.in_namespace("ns").unwrap(), "p0", &["red"], 0);
+            },
+            act: |c| assert_eq!(c.delete_prefix(b"p").unwrap(), 40),
+            ..BASE
+        },
+        Scenario {
+            name: "evict many that somebody wants to know of",
+            entries: 0,
+            prepare: fill,
+            act: |c| {
+                let listener = c.add_listener(Box::new(Deaf));
+                c.want_gone(listener, true);
+                set(c, "target", &[3; 9000]);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "room of what was cleared and invalidated",
+            eviction: Eviction::None,
+            prepare: |c| {
+                let own = c.in_namespace("ns").unwrap();
+                let value = vec![7; 110_000];
+                (0..5).for_each(|i| set(&own, &format!("d{i}"), &value));
+                let write = Write { tags: &[c.tag("red")], ..bytes(&value) };
+                (0..5).for_each(|i| assert!(c.set(format!("d{i}").as_bytes(), &write).unwrap().is_some()));
+                set(c, "kept", &value);
+                own.clear().unwrap();
+                invalidate(c, "red", Invalidation::Remove);
+            },
+            act: |c| set(c, "target", &[3; 300_000]),
             ..BASE
         },
         Scenario {
@@ -233,6 +391,41 @@ fn set(cache: &Cache, key: &str, value: &[u8]) {
 fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     cache.get(key.as_bytes(), Manner::Peek, &mut out).unwrap().map(|_| out)
+}
+
+fn set_tagged(cache: &Cache, key: &str, names: &[&str], stale_ms: u64) {
+    let tags: Vec<u64> = names.iter().map(|name| cache.tag(name)).collect();
+    let write = Write { tags: &tags, ttl_ms: 2 * stale_ms, stale_ms, ..bytes(key.as_bytes()) };
+    assert!(cache.set(key.as_bytes(), &write).unwrap().is_some());
+}
+
+fn set_with_tag(cache: &Cache, key: &str, tag: u64) {
+    assert!(cache.set(key.as_bytes(), &Write { tags: &[tag], ..bytes(b"1") }).unwrap().is_some());
+}
+
+fn invalidate(cache: &Cache, name: &str, how: Invalidation) {
+    cache.invalidate_tags(&[cache.tag(name)], how).unwrap();
+}
+
+/// Entries of two tags, some of both.
+fn tagged(cache: &Cache) {
+    (0..20).for_each(|i| set_tagged(cache, &format!("g{i}"), if i < 10 { &["green"] } else { &["green", "blue"] }, 0));
+    (0..20).for_each(|i| set_tagged(cache, &format!("h{i}"), if i < 10 { &["black"] } else { &["blue", "black"] }, 0));
+}
+
+/// Nine tags that have their records in the same eight places: see `Geometry::tag_set`.
+fn tags_of_one_set(cache: &Cache) -> Vec<u64> {
+    let set = |tag: u64| (tag >> 32) % 256;
+    let first = cache.tag("0");
+    (0..).map(|i| cache.tag(&format!("{i}"))).filter(|tag| set(*tag) == set(first)).take(9).collect()
+}
+
+/// Entries of an earlier life of the namespace `ns`, and of its present one.
+fn in_a_namespace(cache: &Cache) {
+    let own = cache.in_namespace("ns").unwrap();
+    (0..10).for_each(|i| set(&own, &format!("d{i}"), &value_of(i)));
+    own.clear().unwrap();
+    (0..20).for_each(|i| set(&own, &format!("n{i}"), &value_of(i)));
 }
 
 fn count_to(cache: &Cache, sum: f64) {
@@ -285,19 +478,29 @@ fn mortal(cache: &Cache, count: u64, len: usize) {
     cache.advance_clock(10).unwrap();
 }
 
-/// Every key that any scenario uses.
+/// Every key that any scenario uses, those of a namespace as `@namespace/key`. `d` are dead from the start.
 fn universe() -> Vec<String> {
     let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
-    let numbered = series.iter().flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
-    numbered.chain(["target".into(), "key".into()]).collect()
+    let new = [("d", 10), ("g", 20), ("h", 20), ("p", 40), ("@ns/d", 10), ("@ns/n", 20), ("@ns/p", 1)];
+    let numbered = series.iter().chain(&new).flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
+    numbered.chain(["target", "key", "kept", "@ns/target", "@fresh/target"].map(String::from)).collect()
 }
 
-/// Value, kind and deadline of a key in one number; 0 where there is none.
+fn is_dead_from_the_start(key: &str) -> bool {
+    key.starts_with('d') || key.starts_with("@ns/d")
+}
+
+/// Value, kind, deadline and freshness of a key in one number; 0 where there is none.
 fn state(cache: &Cache, key: &str) -> u64 {
+    if let Some((name, key)) = key.strip_prefix('@').and_then(|key| key.split_once('/')) {
+        // A look makes no namespace.
+        let is_there = cache.namespace_names().iter().any(|other| other == name);
+        return if is_there { state(&cache.in_namespace(name).unwrap(), key) } else { 0 };
+    }
     let mut out = Vec::new();
-    let Some(meta) = cache.get(key.as_bytes(), Manner::Peek, &mut out).unwrap() else { return 0 };
+    let Some(meta) = cache.get(key.as_bytes(), Manner::PeekStale, &mut out).unwrap() else { return 0 };
     let mut hasher = DefaultHasher::new();
-    (out, meta.kind, meta.remaining_ms(cache.now_ms())).hash(&mut hasher);
+    (out, meta.kind, meta.remaining_ms(cache.now_ms()), meta.stale).hash(&mut hasher);
     hasher.finish().max(1)
 }
 
@@ -343,6 +546,7 @@ struct Stage {
     content: Vec<u8>,
     steps: Vec<u64>,
     keys: Vec<(String, u64, u64)>,
+    together: &'static [&'static str],
     repairs: u64,
 }
 
@@ -354,7 +558,7 @@ impl Stage {
             (0..scenario.entries).for_each(|i| set(&cache, &format!("e{i}"), &value_of(i)));
             (scenario.prepare)(&cache);
         });
-        Self::of(scenario.name, scenario.act, made.content(), ledger)
+        Self { together: scenario.together, ..Self::of(scenario.name, scenario.act, made.content(), ledger) }
     }
 
     /// Runs the act once to its end.
@@ -380,13 +584,14 @@ impl Stage {
         });
         let states = |from: usize| words[from..from + universe.len()].iter().map(|word| word.load(Relaxed));
         let keys = universe.iter().zip(states(0).zip(states(universe.len())));
-        let keys = keys.filter(|(_, (before, after))| before | after != 0);
+        let keys = keys.filter(|(key, (before, after))| before | after != 0 || is_dead_from_the_start(key));
         Self {
             name,
             act,
             content,
             steps: trace_of(ledger),
             keys: keys.map(|(key, (before, after))| (key.clone(), before, after)).collect(),
+            together: &[],
             repairs: words[2 * universe.len()].load(Relaxed),
         }
     }
@@ -418,12 +623,17 @@ impl Stage {
         forked::ended_within(child, forked::SOON, self.name)
     }
 
-    /// Whether a fault at a step leaves the lock to be repaired.
+    /// Whether a fault at a step leaves a shard's lock to be repaired. What the locks in the header guard needs no repair.
     fn holds_the_lock_at(&self, at: u64) -> bool {
         let [taken, stolen, released] = ["lock.taken", "lock.stolen", "lock.released"].map(print);
+        let in_the_header = ["namespace.text", "tag.begun"].map(print);
         let mut held = false;
-        for step in &self.steps[..=at as usize] {
-            held = (held || *step == taken || *step == stolen) && *step != released;
+        for (i, step) in self.steps[..=at as usize].iter().enumerate() {
+            if *step == taken || *step == stolen {
+                held = !self.steps.get(i + 1).is_some_and(|next| in_the_header.contains(next));
+            } else if *step == released {
+                held = false;
+            }
         }
         held
     }
@@ -448,12 +658,12 @@ impl Stage {
             assert_eq!(repairs, u64::from(self.holds_the_lock_at(at)), "{what}: repairs");
         }
         assert!(cache.stats().damaged <= damaged, "{what}: a death damages nothing");
-        // A cleared entry does not come back alone.
-        let of_e = || self.keys.iter().zip(&before).filter(|((key, _, after), _)| key.starts_with('e') && *after == 0);
-        assert!(
-            of_e().all(|(_, state)| *state == 0) || of_e().all(|((_, before, _), state)| state == before),
-            "{what}"
-        );
+        for prefix in self.together {
+            let changed =
+                self.keys.iter().zip(&before).filter(|((key, old, new), _)| key.starts_with(prefix) && old != new);
+            let kinds: BTreeSet<bool> = changed.map(|((_, _, new), state)| state == new).collect();
+            assert!(kinds.len() < 2, "{what}: some of {prefix} are old, some are new");
+        }
         for i in 0..20 {
             let _ = cache.set(format!("after{i}").as_bytes(), &bytes(&value_of(i))).unwrap();
         }
@@ -461,8 +671,47 @@ impl Stage {
         let _ = cache.set(b"target", &bytes(b"again")).unwrap().expect("room for a small entry");
         assert_eq!(get(cache, "target").as_deref(), Some(&b"again"[..]));
         assert!(cache.touch(b"target", 1000).unwrap());
+        check_tags(cache);
+        check_names(cache);
         assert_valid(cache);
     }
+}
+
+/// Invalidations go on after the death of one: the next leaves an even clock, and takes what began before it and nothing
+/// else.
+fn check_tags(cache: &Cache) {
+    let tags = [cache.tag("afterwards")];
+    let invalidate = || {
+        cache.invalidate_tags(&tags, Invalidation::Remove).unwrap();
+        assert!(cache.tag_clock().is_multiple_of(2), "an odd clock");
+    };
+    let alive = |made_at: u64| {
+        let write = Write { tags: &tags, made_at: Some(made_at), ..bytes(b"tagged") };
+        assert!(cache.set(b"target", &write).unwrap().is_some());
+        get(cache, "target").is_some()
+    };
+    let begun = cache.tag_clock();
+    assert!(alive(begun), "dead on arrival");
+    invalidate();
+    assert!(!alive(begun), "older than the invalidation");
+    assert!(alive(cache.tag_clock()), "dead on arrival");
+    invalidate();
+    assert_eq!(get(cache, "target"), None, "it outlived an invalidation");
+    set(cache, "target", b"again");
+}
+
+/// Each name has one number, and the next name gets the next one.
+fn check_names(cache: &Cache) {
+    let names = cache.namespace_names();
+    assert!(names.iter().all(|name| name == "ns" || name == "fresh"), "{names:?}");
+    let next = cache.in_namespace("afterwards").unwrap();
+    assert_eq!(usize::from(next.namespace()), names.len() + 1);
+    for (number, name) in (1..).zip(cache.namespace_names()) {
+        assert_eq!(cache.in_namespace(&name).unwrap().namespace(), number);
+    }
+    assert_eq!(next.len(), 0);
+    next.clear().unwrap();
+    assert!(!next.has(b"target").unwrap());
 }
 
 /// Exit status of a child that panicked where it was told to, and was well afterwards.
@@ -603,6 +852,81 @@ fn killed_in_the_repair() {
         }
     }
     println!("  {} steps; {} first, {} second, {} third deaths", stage.steps.len(), deaths[0], deaths[1], deaths[2]);
+}
+
+/// A change that panicked left its notes to its thread, and a listener that was told of a repair changed another segment
+/// before those of the repaired one were told: they were told as if of that other segment.
+fn notes_of_two_segments() {
+    struct Noted {
+        own: char,
+        other: Mutex<Option<Cache>>,
+        told: AtomicU64,
+    }
+    struct Shared(Arc<Noted>);
+    impl Listener for Shared {
+        fn notify(&self, notice: Notice) {
+            match notice {
+                Notice::Gone { entries, .. } => {
+                    self.0.told.fetch_add(entries.len() as u64, Relaxed);
+                    let wrong: Vec<_> =
+                        entries.iter().filter(|entry| !entry.key.starts_with(&[self.0.own as u8])).collect();
+                    assert!(wrong.is_empty(), "told of {}: {wrong:?}", self.0.own);
+                }
+                Notice::Repaired { .. } => {
+                    if let Some(other) = &*self.0.other.lock().unwrap() {
+                        set(other, "b", b"1");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    let scenes = [Scene::new("notes"), Scene::new("notes")];
+    in_child("notes", || {
+        let [a, b] =
+            [&scenes[0], &scenes[1]].map(|scene| Cache::open(&OpenOptions { size: 2 << 20, ..scene.options.clone() }));
+        let (a, b) = (a.unwrap().0, b.unwrap().0);
+        let noted = [(&a, 'a'), (&b, 'b')].map(|(cache, own)| {
+            let noted = Arc::new(Noted { own, other: Mutex::default(), told: AtomicU64::new(0) });
+            let listener = cache.add_listener(Box::new(Shared(noted.clone())));
+            cache.want_gone(listener, true);
+            noted
+        });
+        *noted[0].other.lock().unwrap() = Some(b.clone());
+        let fill = |cache: &Cache, own: char| {
+            let before = cache.stats().total.evictions;
+            let go_on = |_: &u64| cache.stats().total.evictions < before + 3;
+            (before..).take_while(go_on).for_each(|i| set(cache, &format!("{own}{i}"), &value_of(i)));
+        };
+        fill(&a, 'a');
+        fill(&b, 'b');
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !info.to_string().contains("kill step") {
+                others(info);
+            }
+        }));
+        let mut panics = 0;
+        for at in 0.. {
+            arm(at, Fault::Panic);
+            let outcome = catch_unwind(AssertUnwindSafe(|| set(&a, &format!("a-{at}"), &[1; 3000])));
+            let steps: u64 = passed().values().sum();
+            disarm();
+            panics += u64::from(outcome.is_err());
+            fill(&b, 'b');
+            // Repairs, and evicts under the same lock.
+            set(&a, &format!("a+{at}"), &[1; 9000]);
+            fill(&b, 'b');
+            if outcome.is_ok() && steps <= at {
+                break;
+            }
+        }
+        drop(std::panic::take_hook());
+        *noted[0].other.lock().unwrap() = None;
+        assert!(panics > 50 && a.stats().repairs > 50, "{panics} panics, {} repairs", a.stats().repairs);
+        assert!(noted.iter().all(|noted| noted.told.load(Relaxed) > 100));
+        [&a, &b].into_iter().for_each(assert_valid);
+    });
 }
 
 /// Kills, and panics, while a segment is created, joined and destroyed.

@@ -3,9 +3,12 @@
 
 mod support;
 
-use cache_machine_core::{Cache, CacheError, Condition, Eviction, META_AT, Manner, NoSink, Write, inspect, list};
+use cache_machine_core::{
+    Cache, CacheError, Condition, Eviction, Invalidation, Listener, META_AT, Manner, NoSink, Notice, Write, inspect,
+    list,
+};
 use cache_machine_shm::atomic::{AtomicBool, AtomicU64, Ordering};
-use cache_machine_shm::{HEADER_BYTES, Place, Region, SegmentFile};
+use cache_machine_shm::{HEADER_BYTES, Header, Place, ProcessTable, Region, SegmentFile};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +20,12 @@ use support::{PLAIN, Random, Scene, assert_valid, bytes, get, put};
 const LOCK: usize = META_AT;
 const SUSPECT: u32 = 1 << 20;
 const UNIT: usize = 64;
+/// Names, epochs and reads of namespaces, and the records of tags.
+const TABLES: std::ops::Range<usize> = HEADER_BYTES + ProcessTable::BYTES..META_AT;
+/// The words of the header that say something of these: two locks, counts, the tag clock and its floor, lock waits.
+const TABLE_WORDS: std::ops::Range<usize> = Header::CACHE + 64..Header::CACHE + 256 + 24 * 8;
+/// Of these, how many namespaces there are.
+const NAMES_USED: u64 = Header::CACHE as u64 + 68;
 
 fn raw(cache: &Cache) -> File {
     OpenOptions::new().read(true).write(true).open(cache.path()).unwrap()
@@ -116,6 +125,89 @@ fn counters_at_their_limits_do_not_stop_anybody() {
         put(&cache, "k", b"1");
         assert_valid(&cache);
     }
+}
+
+/// All that uses names, epochs, tallies and tags, whatever comes of it.
+fn use_tables(cache: &Cache, round: u64) {
+    for name in ["first".into(), "second".into(), format!("new {round}")] {
+        let own = cache.in_namespace(&name).unwrap_or(cache.clone());
+        let key = format!("k{round}");
+        let tags = [own.tag("red"), own.tag(&name)];
+        let write = Write { tags: &tags, ttl_ms: 5, stale_ms: 5, made_at: Some(round), ..bytes(b"v") };
+        let _ = own.set(key.as_bytes(), &write);
+        let _ = own
+            .invalidate_tags(&tags, if round.is_multiple_of(2) { Invalidation::Remove } else { Invalidation::Outdate });
+        let _ = own.set(key.as_bytes(), &Write { keep_tags: true, keep_ttl: true, made_at: None, ..write });
+        for manner in [Manner::Use, Manner::Peek, Manner::UseStale, Manner::PeekStale] {
+            let _ = own.get(key.as_bytes(), manner, &mut Vec::new()).unwrap();
+        }
+        let _ = (own.len(), own.tallies(), own.tag_clock(), own.namespace_names(), own.namespace_name(u16::MAX));
+        let _ = own.keys(0, b"k", 100).unwrap();
+        let _ = own.touch(key.as_bytes(), 5);
+        if round.is_multiple_of(3) {
+            own.clear().unwrap();
+        }
+        let _ = own.delete_prefix(b"k");
+    }
+    let _ = (cache.stats(), cache.validate(), list(None));
+}
+
+#[test]
+fn tables_at_their_limits_do_not_stop_anybody() {
+    let mut scene = Scene::new("tables");
+    scene.options.size = 2 << 20;
+    scene.options.write_timeout = Duration::from_millis(1);
+    let cache = scene.open();
+    put(&cache, "untagged", b"1");
+    let limits = [u64::MAX, 1 << 63, u64::MAX >> 1, 0x0101_0101_0101_0101, u64::from(u32::MAX), 1 << 31, 1, 0];
+    let mut round = 0;
+    for range in [TABLES, TABLE_WORDS] {
+        for (value, other) in limits.iter().flat_map(|value| limits.map(|other| (*value, other))) {
+            mapped(&cache, |region| {
+                for at in range.clone().step_by(16) {
+                    region.u64(at).store(value, Ordering::Relaxed);
+                    region.u64(at + 8).store(other, Ordering::Relaxed);
+                }
+            });
+            use_tables(&cache, round);
+            round += 1;
+            // What has neither namespace nor tags needs none of it.
+            put(&cache, "untagged", &round.to_le_bytes());
+            assert_eq!(get(&cache, "untagged"), Some(round.to_le_bytes().to_vec()));
+        }
+    }
+    // As they were: all is of use again.
+    mapped(&cache, |region| {
+        TABLES.chain(TABLE_WORDS).step_by(8).for_each(|at| region.u64(at).store(0, Ordering::Relaxed));
+    });
+    cache.clear().unwrap();
+    let own = cache.in_namespace("own").unwrap();
+    assert_eq!(own.namespace(), 1);
+    let tags = [own.tag("red")];
+    own.set(b"k", &Write { tags: &tags, ..bytes(b"v") }).unwrap();
+    assert!(own.has(b"k").unwrap());
+    own.invalidate_tags(&tags, Invalidation::Remove).unwrap();
+    assert!(!own.has(b"k").unwrap());
+    assert_valid(&cache);
+}
+
+/// A number of names that was scribbled larger made the next name be written behind a free place, where nobody found it:
+/// each `open` of it took another number, with other keys.
+#[test]
+fn a_name_keeps_its_number_where_the_count_of_names_is_wrong() {
+    let scene = Scene::new("count");
+    let cache = scene.open();
+    put(&cache.in_namespace("first").unwrap(), "k", b"1");
+    for noted in [0u32, 1, 700, 1023, 1024, u32::MAX] {
+        raw(&cache).write_all_at(&noted.to_le_bytes(), NAMES_USED).unwrap();
+        let name = format!("named at {noted}");
+        put(&cache.in_namespace(&name).unwrap(), "k", name.as_bytes());
+        assert_eq!(get(&cache.in_namespace(&name).unwrap(), "k"), Some(name.into_bytes()));
+    }
+    assert_eq!(get(&cache.in_namespace("first").unwrap(), "k").as_deref(), Some(&b"1"[..]));
+    assert_eq!(cache.namespace_names().len(), 7);
+    assert_eq!(cache.stats().total.entries, 7);
+    assert_valid(&cache);
 }
 
 /// Versions only grow, also from a scribbled one.
@@ -446,25 +538,41 @@ fn random_words_cost_data_but_no_crash_and_no_hang() {
         let space = len - cache.geometry().capacity() - UNIT;
         // Everything but the header's first lines, which only say whether the segment is there at all; or only what
         // the structures are made of, where one word in many is worth more.
-        let (from, to) = [(192, len), (LOCK, len), (LOCK, space), (LOCK, LOCK + 320)][round as usize / 2 % 4];
+        let range =
+            [192..len, LOCK..len, LOCK..space, LOCK..LOCK + 320, TABLES, TABLE_WORDS][round as usize / 2 % 6].clone();
+        let own = cache.in_namespace("own").unwrap();
+        let listener = cache.add_listener(Box::new(Deaf));
+        cache.want_gone(listener, round % 3 == 0);
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for worker in 0..3u64 {
-                let (cache, done, longest, answers, errors) = (&cache, &done, &longest, &answers, &errors);
+                let (root, own, done, longest, answers, errors) = (&cache, &own, &done, &longest, &answers, &errors);
                 scope.spawn(move || {
                     let mut random = Random(seed + round * 10 + worker);
-                    let limit = cache.geometry().max_entry as u64;
+                    let limit = root.geometry().max_entry as u64;
                     while !done.load(Ordering::Relaxed) {
                         let begun = Instant::now();
+                        let cache = if random.below(3) == 0 { own } else { root };
                         let key = random.below(3000);
                         let key = format!("{key}-{}", "k".repeat((key % 70) as usize));
                         let key = key.as_bytes();
                         let len = if random.below(200) == 0 { random.below(limit - 100) } else { random.below(900) };
                         let ttl_ms = random.below(2) * random.below(50);
                         let value = vec![1; len as usize];
-                        let write = Write { ttl_ms, ..bytes(&value) };
+                        let tags = [random.below(20) + 1, random.below(5000) << 32 | 1];
+                        let tags = &tags[..random.below(3) as usize];
+                        let stale_ms = random.below(2) * random.below(50);
+                        let write = Write { ttl_ms, stale_ms, tags, keep_tags: stale_ms == 7, ..bytes(&value) };
                         let mut out = Vec::new();
-                        let result = match random.below(16) {
+                        let result = match random.below(20) {
+                            16 => cache.invalidate_tags(tags, Invalidation::Remove),
+                            17 => cache.get(key, Manner::UseStale, &mut out).map(|_| ()),
+                            18 => cache.keys(random.below(3000), &key[..1], 50).map(|_| ()),
+                            19 if random.below(100) == 0 => cache.delete_prefix(&key[..1]).map(|_| ()),
+                            19 if random.below(50) == 0 => match cache.in_namespace(&format!("{stale_ms}")) {
+                                Ok(other) => other.set(b"k", &write).map(|_| ()),
+                                Err(error) => Err(error),
+                            },
                             0..=4 => cache.set(key, &write).map(|_| ()),
                             5 => cache.delete(key, 0).map(|_| ()),
                             6 => cache.touch(key, ttl_ms).map(|_| ()),
@@ -473,7 +581,8 @@ fn random_words_cost_data_but_no_crash_and_no_hang() {
                             9 if random.below(50) == 0 => cache.clear(),
                             10 if random.below(50) == 0 => cache.validate().map(|_| ()),
                             11 if random.below(20) == 0 => {
-                                let _ = (cache.stats(), cache.len(), inspect(&scene_name(cache), None));
+                                let _ = (cache.stats(), cache.len(), cache.tallies(), cache.namespace_names());
+                                let _ = inspect(&scene_name(cache), None);
                                 Ok(())
                             }
                             _ => cache.get(key, Manner::Use, &mut out).map(|_| ()),
@@ -495,7 +604,7 @@ fn random_words_cost_data_but_no_crash_and_no_hang() {
                 mapped(cache, |region| {
                     let mut random = Random(seed ^ (round + 1) << 20);
                     for i in 0..words / rounds {
-                        scribble(region, from, to, &mut random);
+                        scribble(region, range.start, range.end, &mut random);
                         if i % 10_000 == 0 {
                             // As if a process in whose name the lock was scribbled had ended.
                             region.u32(LOCK).store(SUSPECT, Ordering::Relaxed);
@@ -511,6 +620,7 @@ fn random_words_cost_data_but_no_crash_and_no_hang() {
                 done.store(true, Ordering::Relaxed);
             });
         });
+        drop(own);
         // The header is refused when it is opened; this is about the rest.
         raw(&cache).write_all_at(&header, 0).unwrap();
         // Whatever is there now, a rebuild makes a valid shard of it, and the cache is of use again.
@@ -532,6 +642,12 @@ fn random_words_cost_data_but_no_crash_and_no_hang() {
     assert!(longest.load(Ordering::Relaxed) < 5_000_000, "an answer took too long");
 }
 
+struct Deaf;
+
+impl Listener for Deaf {
+    fn notify(&self, _: Notice) {}
+}
+
 fn scene_name(cache: &Cache) -> String {
     cache.path().file_name().unwrap().to_str().unwrap().splitn(4, '.').last().unwrap().to_owned()
 }
@@ -549,6 +665,16 @@ fn damaged_images_are_opened_read_written_and_repaired() {
         let cache = scene.open();
         for i in 0..2500u64 {
             put(&cache, &format!("{i}"), &vec![i as u8; random.below(600) as usize]);
+        }
+        for name in ["first", "second"] {
+            let own = cache.in_namespace(name).unwrap();
+            for i in 0..200u64 {
+                let tags = [own.tag("red"), own.tag("blue")];
+                let value = [i as u8; 100];
+                let write = Write { tags: &tags, ttl_ms: 1000, stale_ms: 10 * (i % 2), ..bytes(&value) };
+                own.set(format!("{i}").as_bytes(), &write).unwrap();
+                own.invalidate_tags(&[own.tag(&format!("tag {i}"))], Invalidation::Remove).unwrap();
+            }
         }
         let mut content = vec![0; cache.geometry().len];
         raw(&cache).read_exact_at(&mut content, 0).unwrap();
@@ -581,6 +707,12 @@ fn damaged_images_are_opened_read_written_and_repaired() {
                 for i in 0..200 {
                     let _ = cache.set(format!("{i}").as_bytes(), &bytes(&[1; 100]));
                 }
+                for own in ["first", "second"].into_iter().filter_map(|name| cache.in_namespace(name).ok()) {
+                    for i in 0..200 {
+                        let _ = own.get(format!("{i}").as_bytes(), Manner::UseStale, &mut Vec::new()).unwrap();
+                    }
+                }
+                use_tables(&cache, image);
                 if cache.is_attached() {
                     let cache = suspect(&scene, cache);
                     let written = cache.set(b"k", &bytes(b"v"));

@@ -4,7 +4,7 @@
 
 mod support;
 
-use cache_machine_core::{Cache, CacheError, Listener, Manner, Notice, OpenOptions, Write, destroy};
+use cache_machine_core::{Cache, CacheError, Invalidation, Listener, Manner, Notice, OpenOptions, Write, destroy};
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::fork::{Child, Ended, fork, shared_words};
 use cache_machine_shm::steps::{Fault, arm, disarm};
@@ -25,6 +25,12 @@ fn main() {
         Test { name: "four_processes_agree", run: || agree(4, 600) },
         Test { name: "four_processes_agree_while_they_evict", run: || agree(4, 8000) },
         Test { name: "what_is_acknowledged_is_seen_by_the_next_read", run: handshakes },
+        Test { name: "processes_that_race_for_names_agree_on_their_numbers", run: racing_names },
+        Test { name: "what_stays_put_is_met_once_while_four_processes_write", run: walks },
+        Test {
+            name: "invalidations_hold_and_hit_nothing_newer_while_invalidators_are_killed",
+            run: killed_invalidators,
+        },
         Test { name: "counters_of_four_processes_add_up", run: counters },
         Test { name: "a_waiter_is_told_also_where_the_writer_dies_before_it_rings", run: dead_ringers },
         Test { name: "a_holder_in_another_pid_namespace_is_waited_for_and_repaired", run: namespaces },
@@ -41,6 +47,8 @@ fn main() {
 fn scene(test: &str, size: usize) -> Scene {
     let mut scene = Scene::new(test);
     scene.options.size = size;
+    // Nobody is stopped, unless the test says so; a machine with too much to do may stop anybody for a while.
+    scene.options.write_timeout = Duration::from_secs(10);
     scene
 }
 
@@ -105,7 +113,10 @@ fn stopped_holder() {
         assert!(busy[0] >= TIMEOUT && busy[0] < TIMEOUT * 2, "the first write ended after {:?}", busy[0]);
         let slowest = busy[1..].iter().max().expect("some");
         assert!(*slowest < TIMEOUT / 3, "a later write ended only after {slowest:?}");
-        assert!(cache.stats().busy >= busy.len() as u64);
+        let stats = cache.stats();
+        assert!(stats.busy >= busy.len() as u64);
+        // The first one's 300 to 600 ms: what is below 2^19 µs, or below the double of that.
+        assert!(stats.lock_wait_times[19..=20].iter().sum::<u64>() >= 1, "{:?}", stats.lock_wait_times);
     });
     holder.resume();
     assert_eq!(ended_within(holder, SOON, "the holder"), Ended::Exit(0));
@@ -225,7 +236,7 @@ fn agree(processes: usize, keys: usize) {
     println!("  {writes} writes, {} checked reads", words[2 * keys].load(Ordering::SeqCst));
 }
 
-/// 100,000 times: one process writes and says so, the other reads at once.
+/// 100,000 times: one process writes, deletes, clears or invalidates and says so, the other reads at once.
 fn handshakes() {
     const TIMES: u64 = 100_000;
     let scene = scene("handshakes", 4 << 20);
@@ -240,19 +251,24 @@ fn handshakes() {
     };
     let writer = fork(|| {
         done(|| {
-            let cache = open(&scene.options);
+            let root = open(&scene.options);
+            let cache = root.in_namespace("own").expect("namespace");
+            let tags = [cache.tag("red")];
+            let put = |value: &[u8]| {
+                assert!(cache.set(b"key", &Write { tags: &tags, ..bytes(value) }).expect("set").is_some());
+            };
             for n in 1..=TIMES {
-                match n % 4 {
+                match n % 20 {
                     0 => assert!(cache.delete(b"key", 0).expect("delete")),
-                    1 => {
-                        put(&cache, "key", &n.to_le_bytes());
-                    }
-                    2 => {
-                        put(&cache, "key", &n.to_le_bytes().repeat(1 + (n % 90) as usize));
-                    }
+                    4 => cache.clear().expect("clear"),
+                    8 => cache.invalidate_tags(&tags, Invalidation::Remove).expect("invalidate"),
+                    12 => cache.invalidate_tags(&tags, Invalidation::Outdate).expect("invalidate"),
+                    16 => root.clear().expect("clear"),
+                    i if i % 4 == 1 => put(&n.to_le_bytes()),
+                    i if i % 4 == 2 => put(&n.to_le_bytes().repeat(1 + (n % 90) as usize)),
                     _ => {
                         assert!(cache.take(b"key", &mut Vec::new()).expect("take").is_some());
-                        put(&cache, "key", &n.to_le_bytes());
+                        put(&n.to_le_bytes());
                     }
                 }
                 said.store(n, Ordering::Release);
@@ -262,7 +278,7 @@ fn handshakes() {
     });
     let reader = fork(|| {
         done(|| {
-            let cache = open(&scene.options);
+            let cache = open(&scene.options).in_namespace("own").expect("namespace");
             for n in 1..=TIMES {
                 spin(said, n);
                 let value = get(&cache, "key");
@@ -277,6 +293,265 @@ fn handshakes() {
         assert_eq!(ended_within(child, SOON * 3, "a process"), Ended::Exit(0));
     }
     drop(scene);
+}
+
+/// Each opens the same names in an order of its own, and all at once.
+fn racing_names() {
+    const NAMES: usize = 200;
+    let scene = scene("names", 2 << 20);
+    let words = shared_words(4 * NAMES + 1);
+    let ready = &words[4 * NAMES];
+    let children: Vec<_> = (0..4)
+        .map(|me| {
+            fork(|| {
+                done(|| {
+                    let cache = open(&scene.options);
+                    ready.fetch_add(1, Ordering::SeqCst);
+                    wait_for(ready, |ready| ready == 4);
+                    for i in 0..NAMES {
+                        let name = (i * [1, 3, 7, 199][me] + me * 10) % NAMES;
+                        let own = cache.in_namespace(&format!("name {name}")).expect("namespace");
+                        words[me * NAMES + name].store(own.namespace().into(), Ordering::SeqCst);
+                        put(&own, &format!("of {me}"), name.to_string().as_bytes());
+                    }
+                })
+            })
+        })
+        .collect();
+    for child in children {
+        assert_eq!(ended_within(child, SOON, "a process"), Ended::Exit(0));
+    }
+    let numbers = |me: usize| words[me * NAMES..][..NAMES].iter().map(|word| word.load(Ordering::SeqCst));
+    assert!((1..4).all(|me| numbers(me).eq(numbers(0))));
+    let mut sorted: Vec<u64> = numbers(0).collect();
+    sorted.sort_unstable();
+    assert!(sorted.into_iter().eq(1..=NAMES as u64));
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        assert_eq!(cache.namespace_names().len(), NAMES);
+        for name in 0..NAMES {
+            let own = cache.in_namespace(&format!("name {name}")).expect("namespace");
+            for me in 0..4 {
+                assert_eq!(get(&own, &format!("of {me}")), Some(name.to_string().into_bytes()));
+            }
+        }
+        assert_valid(&cache);
+    });
+}
+
+/// Four write, replace, touch and delete; the fifth walks over the keys. What it must meet was there before, and is replaced
+/// and touched meanwhile, but never deleted.
+fn walks() {
+    const KEPT: u64 = 2000;
+    const WALKS: u64 = 60;
+    let scene = scene("walks", 2 << 20);
+    let words = shared_words(2);
+    let (stop, writes) = (&words[0], &words[1]);
+    let key = |i: u64| format!("kept {i}");
+    in_child("fill", || {
+        let own = open(&scene.options).in_namespace("own").expect("namespace");
+        // Those that go again make some of the others go past full lines.
+        (0..7000).for_each(|i| {
+            put(&own, &format!("before {i}"), b"");
+        });
+        (0..KEPT).for_each(|i| {
+            put(&own, &key(i), b"1");
+        });
+        assert_eq!(own.delete_prefix(b"before").expect("delete"), 7000);
+    });
+    let writer = |seed: u64| {
+        let root = open(&scene.options);
+        let own = root.in_namespace("own").expect("namespace");
+        let mut random = Random(seed);
+        while stop.load(Ordering::Relaxed) == 0 {
+            let cache = if random.below(4) == 0 { &root } else { &own };
+            let other = format!("other {}", random.below(3000));
+            let kept = key(random.below(KEPT));
+            match random.below(8) {
+                0..3 => drop(cache.set(other.as_bytes(), &bytes(&[2; 20])).expect("set")),
+                3 | 4 => drop(cache.delete(other.as_bytes(), 0)),
+                5 => drop(cache.touch(other.as_bytes(), 0)),
+                6 => drop(own.set(kept.as_bytes(), &bytes(&[3; 30])).expect("set")),
+                _ => assert!(own.touch(kept.as_bytes(), 0).expect("touch"), "{kept} is gone"),
+            }
+            writes.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let walker = || {
+        let own = open(&scene.options).in_namespace("own").expect("namespace");
+        for walk in 0..WALKS {
+            let mut met = vec![0u32; KEPT as usize];
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let page = own.keys(at, b"", 50 + walk as usize * 10).expect("keys");
+                for key in page.keys {
+                    let text = String::from_utf8(key.bytes).expect("text");
+                    let (series, number) = text.split_once(' ').expect("a number");
+                    assert!(series == "kept" || series == "other", "{text}");
+                    if series == "kept" {
+                        met[number.parse::<usize>().expect("a number")] += 1;
+                    }
+                }
+                cursor = page.next;
+            }
+            let wrong: Vec<_> = met.iter().enumerate().filter(|(_, times)| **times != 1).collect();
+            assert!(wrong.is_empty(), "walk {walk}: not met once: {wrong:?}");
+        }
+    };
+    let writers: Vec<_> = (1..=4).map(|seed| fork(|| done(|| writer(seed)))).collect();
+    wait_for(writes, |writes| writes > 1000);
+    let walked = ended_within(fork(|| done(walker)), SOON, "the walker");
+    stop.store(1, Ordering::SeqCst);
+    for child in writers {
+        assert_eq!(ended_within(child, SOON, "a writer"), Ended::Exit(0));
+    }
+    assert_eq!(walked, Ended::Exit(0), "the walker");
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        assert_eq!(cache.stats().total.evictions, 0);
+        assert_valid(&cache);
+    });
+    println!("  {WALKS} walks during {} writes", writes.load(Ordering::SeqCst));
+}
+
+/// What docs/models/tags.pml promises, of real processes: setters and readers go on while two invalidators are killed at
+/// random steps, again and again.
+fn killed_invalidators() {
+    const LONG: Duration = Duration::from_secs(3);
+    const SETTERS: usize = 2;
+    let scene = scene("invalidators", 4 << 20);
+    let words = shared_words(12);
+    let (begun, ended) = (&words[0..2], &words[2..4]);
+    // Values whose making has begun; of these, how many an acknowledged invalidation has outdated.
+    let [made, gone, stop, sets, odd, hits, near_hits, misses] = &words[4..12] else { unreachable!() };
+    let all_begun = || [0, 1].map(|i| begun[i].load(Ordering::SeqCst));
+    // `Some`: just now nobody invalidated.
+    let quiet = || {
+        let before = [0, 1].map(|i| ended[i].load(Ordering::SeqCst));
+        Some(all_begun()).filter(|now| *now == before)
+    };
+    let key = |setter: usize| format!("key {setter}");
+    let number_at = |cache: &Cache, setter: usize| {
+        let value = get(cache, &key(setter))?;
+        Some(u64::from_le_bytes(value.try_into().expect("8 bytes")))
+    };
+    let invalidator = |me: usize, seed: u64| {
+        let cache = open(&scene.options);
+        let mut random = Random(seed | 1);
+        arm(random.below(150), Fault::Kill);
+        loop {
+            begun[me].fetch_add(1, Ordering::SeqCst);
+            let outdated = made.load(Ordering::SeqCst);
+            // More tags than there are records, so that some are pushed out.
+            let tags = [cache.tag("red"), cache.tag(&format!("tag {}", random.below(4000)))];
+            let how = if random.below(2) == 0 { Invalidation::Remove } else { Invalidation::Outdate };
+            cache.invalidate_tags(&tags, how).expect("invalidate");
+            gone.fetch_max(outdated, Ordering::SeqCst);
+            ended[me].fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_micros(random.below(200)));
+        }
+    };
+    let setter = |me: usize| {
+        let cache = open(&scene.options);
+        let tags = [cache.tag("red"), cache.tag(&format!("own {me}"))];
+        while stop.load(Ordering::SeqCst) == 0 {
+            let era = quiet();
+            let clock = cache.tag_clock();
+            let number = made.fetch_add(1, Ordering::SeqCst) + 1;
+            let value = number.to_le_bytes();
+            let write = Write { tags: &tags, made_at: Some(clock), ..bytes(&value) };
+            assert!(cache.set(key(me).as_bytes(), &write).expect("set").is_some());
+            let found = number_at(&cache, me);
+            // Nobody else writes this key.
+            assert!(found.is_none_or(|found| found == number));
+            if let (None, Some(era)) = (found, era) {
+                assert_ne!(all_begun(), era, "{number} was dead on arrival, made at {clock}");
+            }
+            sets.fetch_add(1, Ordering::SeqCst);
+            odd.fetch_add(u64::from(era.is_some() && clock % 2 == 1), Ordering::SeqCst);
+        }
+    };
+    let reader = || {
+        let cache = open(&scene.options);
+        let mut near: [Option<(u64, u64)>; SETTERS] = [None; SETTERS];
+        while stop.load(Ordering::SeqCst) == 0 {
+            for (setter, near) in near.iter_mut().enumerate() {
+                let outdated = gone.load(Ordering::SeqCst);
+                let clock = cache.tag_clock();
+                // As a near copy: of use while the clock has not moved and is even. Its word is not looked at here.
+                if let Some((number, at)) = *near
+                    && at == clock
+                {
+                    assert!(number > outdated, "a near copy of {number}, made before {outdated}");
+                    near_hits.fetch_add(1, Ordering::SeqCst);
+                }
+                *near = None;
+                match number_at(&cache, setter) {
+                    Some(number) => {
+                        assert!(number > outdated, "read {number}, made before {outdated}");
+                        *near = clock.is_multiple_of(2).then_some((number, clock));
+                        hits.fetch_add(1, Ordering::SeqCst);
+                    }
+                    None => drop(misses.fetch_add(1, Ordering::SeqCst)),
+                }
+            }
+        }
+    };
+    let mut random = Random(9);
+    let mut spawn = |me: usize| {
+        let seed = random.next();
+        fork(|| invalidator(me, seed))
+    };
+    let mut invalidators = [spawn(0), spawn(1)];
+    let setters = (0..SETTERS).map(|me| fork(|| done(|| setter(me))));
+    let readers = (0..2).map(|_| fork(|| done(reader)));
+    let others: Vec<_> = setters.chain(readers).collect();
+    let start = Instant::now();
+    let mut deaths = 0;
+    while start.elapsed() < LONG {
+        for (me, child) in invalidators.iter_mut().enumerate() {
+            if let Some(how) = child.try_wait() {
+                assert_eq!(how, Ended::Signal(9), "an invalidator ended by itself");
+                // It does not invalidate any more, whatever it has left.
+                ended[me].store(begun[me].load(Ordering::SeqCst), Ordering::SeqCst);
+                deaths += 1;
+                // In between, setters find what it left.
+                std::thread::sleep(Duration::from_micros(500));
+                *child = spawn(me);
+            }
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    stop.store(1, Ordering::SeqCst);
+    for child in others {
+        assert_eq!(ended_within(child, SOON, "a setter or reader"), Ended::Exit(0));
+    }
+    for child in invalidators {
+        assert_eq!(child.kill(), Ended::Signal(9));
+    }
+    in_child("afterwards", || {
+        let cache = open(&scene.options);
+        let tags = [cache.tag("red")];
+        cache.invalidate_tags(&tags, Invalidation::Remove).expect("invalidate");
+        assert!(cache.tag_clock().is_multiple_of(2));
+        assert!((0..SETTERS).all(|setter| number_at(&cache, setter).is_none()));
+        assert!(cache.set(b"key 0", &Write { tags: &tags, ..bytes(&[0; 8]) }).expect("set").is_some());
+        assert_eq!(number_at(&cache, 0), Some(0));
+        assert_eq!(cache.stats().repairs, 0);
+        assert_valid(&cache);
+    });
+    let count = |word: &AtomicU64| word.load(Ordering::SeqCst);
+    println!(
+        "  {deaths} deaths in {} invalidations; {} sets, {} of them at a dead one's odd clock; {} reads found something, {} \
+         nothing, {} from near",
+        all_begun().iter().sum::<u64>(),
+        count(sets),
+        count(odd),
+        count(hits),
+        count(misses),
+        count(near_hits)
+    );
+    assert!(deaths > 20 && count(odd) > 0 && count(hits) > 0 && count(misses) > 0 && count(near_hits) > 0);
 }
 
 fn counters() {

@@ -3,6 +3,7 @@
 //! The thing to get wrong: the end of a worker. Its handles are dropped by an environment clean-up hook, so that the
 //! process gives up its slot when its last environment with the segment goes.
 
+use crate::raw::View;
 use cache_machine_core::Cache;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use std::cell::{Cell, RefCell};
@@ -14,11 +15,12 @@ use std::rc::Rc;
 pub(crate) struct Handle {
     cache: RefCell<Option<Cache>>,
     listener: Cell<Option<u64>>,
+    view: Cell<Option<View>>,
 }
 
 impl Handle {
     pub(crate) fn new(cache: Cache) -> Self {
-        Self { cache: RefCell::new(Some(cache)), listener: Cell::new(None) }
+        Self { cache: RefCell::new(Some(cache)), ..Self::default() }
     }
 
     /// Runs `f` with the cache, unless the handle is closed.
@@ -35,7 +37,22 @@ impl Handle {
         self.listener.set(Some(id));
     }
 
+    /// JavaScript got to see the segment; `close` takes that back.
+    pub(crate) fn set_view(&self, view: View) {
+        if let Some(before) = self.view.replace(Some(view)) {
+            before.detach();
+        }
+    }
+
     pub(crate) fn close(&self) {
+        if let Some(view) = self.view.take() {
+            // Before the cache goes, which may unmap what is seen through it.
+            view.detach();
+        }
+        self.let_go();
+    }
+
+    fn let_go(&self) {
         let cache = self.cache.try_borrow_mut().ok().and_then(|mut cache| cache.take());
         if let (Some(cache), Some(listener)) = (&cache, self.listener.take()) {
             cache.remove_listener(listener);
@@ -76,7 +93,8 @@ pub(crate) fn close(id: u32) {
 pub(crate) fn close_all() {
     let handles = STATE.try_with(|state| std::mem::take(&mut state.borrow_mut().handles)).unwrap_or_default();
     for handle in handles.into_values() {
-        handle.close();
+        // No JavaScript will run again that could look through a view.
+        handle.let_go();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plain objects that cross the boundary, and their core counterparts.
 
-use cache_machine_core::{Cache, CacheError, Eviction, OpenOptions, Opened, SegmentInfo, Tallies};
+use cache_machine_core::{Cache, CacheError, Eviction, OpenOptions, Opened, SegmentInfo, TAG_CLOCK, Tallies};
 use napi_derive::napi;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct BindingOpened {
     pub max_entry_size: f64,
     pub eviction: String,
     pub shards: u32,
+    pub epoch_offset: f64,
+    pub tag_clock_offset: f64,
 }
 
 impl BindingOpened {
@@ -60,6 +62,8 @@ impl BindingOpened {
             max_entry_size: geometry.max_entry as f64,
             eviction: geometry.eviction.name().into(),
             shards: geometry.shards as u32,
+            epoch_offset: cache.epoch_offset() as f64,
+            tag_clock_offset: TAG_CLOCK as f64,
         }
     }
 }

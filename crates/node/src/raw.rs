@@ -8,7 +8,8 @@
 
 use crate::env_state::{self, Handle};
 use cache_machine_core::{
-    Cache, CacheError, Condition, Increment, MAX_KEY, MAX_TAGS, Manner, Meta, NoSink, Sink, SliceSink, Write, kind,
+    Cache, CacheError, Condition, Depends, Increment, MAX_KEY, MAX_TAGS, Manner, Meta, NoSink, Sink, SliceSink, Write,
+    kind,
 };
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
@@ -21,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::rc::Rc;
 
-const META_BYTES: usize = 64;
+const META_BYTES: usize = 128;
 const SCRATCH_BYTES: usize = 64 << 10;
 /// A value's buffer that grew beyond this is given back after the call.
 const KEEP_BYTES: usize = 1 << 20;
@@ -94,14 +95,14 @@ const MISS: Failed = Failed(0);
 
 impl Call<'_> {
     fn put_int(&self, index: usize, value: i32) {
-        // SAFETY: `meta` has 64 bytes, and indices are constants below 4.
+        // SAFETY: `meta` has 128 bytes, and indices are constants below 32.
         let at = unsafe { self.bound.shared.meta.cast::<i32>().add(index) };
         // SAFETY: kept alive by a reference until the environment ends; JavaScript does not run meanwhile.
         unsafe { at.write(value) };
     }
 
     fn put_float(&self, index: usize, value: f64) {
-        // SAFETY: as above, with indices below 8 of 8 bytes each.
+        // SAFETY: as above, with indices below 16 of 8 bytes each.
         let at = unsafe { self.bound.shared.meta.cast::<f64>().add(index) };
         // SAFETY: as above; an ArrayBuffer's memory is aligned to 8.
         unsafe { at.write(value) };
@@ -343,6 +344,21 @@ impl Call<'_> {
             .collect()
     }
 
+    /// What a near copy depends on; see `NearInt` of `lib/native.ts`.
+    #[inline]
+    fn put_depends(&self, meta: &Meta) {
+        let Depends { word_at, generation, life, tag_clock } = meta.depends;
+        let may_keep = tag_clock.is_none_or(|clock| clock & 1 == 0);
+        self.put_float(7, meta.deadline as f64);
+        self.put_float(8, if may_keep { word_at as f64 } else { 0.0 });
+        self.put_int(18, generation as i32);
+        self.put_int(19, life as i32);
+        self.put_int(20, (life >> 32) as i32);
+        self.put_int(21, i32::from(tag_clock.is_some()));
+        self.put_int(22, tag_clock.unwrap_or(0) as i32);
+        self.put_int(2, meta.len.min(i32::MAX as usize) as i32);
+    }
+
     /// Runs `f` with the reused buffer; one that grew large is given back.
     #[inline]
     fn with_buffer(&self, f: impl FnOnce(&mut Vec<u8>) -> Outcome) -> Outcome {
@@ -485,6 +501,73 @@ fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
             call.value(&meta, sink)
         })
     })
+}
+
+/// `get`, and what a near copy of the value depends on.
+#[inline]
+fn get_near(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
+    call.with_key(key, |cache, key, _| {
+        call.with_sink(|sink| {
+            let meta = cache.get(key, Manner::Use, sink)?.ok_or(MISS)?;
+            call.put_depends(&meta);
+            call.value(&meta, sink)
+        })
+    })
+}
+
+/// Milliseconds since boot: what deadlines are compared with.
+#[inline]
+fn now(call: &Call<'_>, []: [Value; 0]) -> Outcome {
+    call.bound.handle.with(|cache| call.double(cache.now_ms() as f64)).unwrap_or(Err(Failed(CLOSED)))
+}
+
+fn count_hits(call: &Call<'_>, [hits]: [Value; 1]) -> Outcome {
+    let hits = call.number(hits)?;
+    call.bound.handle.with(|cache| cache.count_near_hits(hits as u64)).ok_or(Failed(CLOSED))?;
+    call.boolean(true)
+}
+
+/// The part of the segment that tells whether near copies are valid, as an ArrayBuffer. `undefined` where the host forbids
+/// buffers over memory that is not its own.
+fn view(call: &Call<'_>, []: [Value; 0]) -> Outcome {
+    let (base, len) = call.bound.handle.with(|cache| cache.index_view()).ok_or(Failed(CLOSED))?;
+    let (mut buffer, mut reference) = (null_mut(), null_mut());
+    // SAFETY: `len` bytes from `base` are mapped while the handle is open, and `close` detaches the buffer before it lets go
+    // of them. Node does not free them: there is no finalizer.
+    let status = unsafe {
+        sys::napi_create_external_arraybuffer(call.env, base.as_ptr().cast(), len, None, null_mut(), &mut buffer)
+    };
+    if status != sys::Status::napi_ok {
+        return Err(Failed(0));
+    }
+    // SAFETY: `env` and `buffer` are those of this call.
+    let status = unsafe { sys::napi_create_reference(call.env, buffer, 1, &mut reference) };
+    if status != sys::Status::napi_ok {
+        // SAFETY: as above. Nobody has seen the buffer yet, and nobody will.
+        unsafe { sys::napi_detach_arraybuffer(call.env, buffer) };
+        return Err(Failed(0));
+    }
+    call.bound.handle.set_view(View { env: call.env, reference });
+    Ok(buffer)
+}
+
+/// An ArrayBuffer over the segment, to be detached before the segment is let go of.
+pub(crate) struct View {
+    env: sys::napi_env,
+    reference: sys::napi_ref,
+}
+
+impl View {
+    /// Takes the memory away from JavaScript: its typed arrays have no elements from here on.
+    pub(crate) fn detach(self) {
+        let mut buffer = null_mut();
+        // SAFETY: a handle is closed on the thread of its environment, which still exists.
+        unsafe { sys::napi_get_reference_value(self.env, self.reference, &mut buffer) };
+        // SAFETY: the reference is a strong one, so the buffer is there.
+        unsafe { sys::napi_detach_arraybuffer(self.env, buffer) };
+        // SAFETY: as above; not used again.
+        unsafe { sys::napi_delete_reference(self.env, self.reference) };
+    }
 }
 
 fn get_into(call: &Call<'_>, [key, target, flags]: [Value; 3]) -> Outcome {
@@ -726,9 +809,13 @@ unsafe fn enter<const N: usize>(
     }
 }
 
-const FUNCTIONS: [(&CStr, Callback); 15] = [
+const FUNCTIONS: [(&CStr, Callback); 19] = [
     raw_function!(c"get", get, 2),
     raw_function!(c"getInto", get_into, 3),
+    raw_function!(c"getNear", get_near, 1),
+    raw_function!(c"now", now, 0),
+    raw_function!(c"countHits", count_hits, 1),
+    raw_function!(c"view", view, 0),
     raw_function!(c"has", has, 1),
     raw_function!(c"set", set, 6),
     raw_function!(c"setWith", set_with, 8),

@@ -174,7 +174,9 @@ impl Region {
         pairs.into_iter().all(|(word, chunk)| word.load(Ordering::Relaxed).to_le_bytes().starts_with(chunk))
     }
 
-    pub(crate) fn base(&self) -> NonNull<u8> {
+    /// Where it starts in this process, for those who hand it on. Whoever reads through it must do so by atomics, stay
+    /// inside, and be done before the segment is let go of.
+    pub fn base(&self) -> NonNull<u8> {
         self.base
     }
 }

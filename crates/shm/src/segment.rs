@@ -72,7 +72,8 @@ impl<'r> Header<'r> {
     const CREATED: usize = 40;
     const BOOT: usize = 48;
     // The next line is read by every operation and written only by `clear`, `destroy` and a new highest slot.
-    const EPOCH: usize = 64;
+    /// Offset of the root epoch.
+    pub const EPOCH: usize = 64;
     const SLOTS_USED: usize = 68;
     const MANUAL_CLOCK: usize = 128;
     /// Words from here to the end of the header belong to the cache.

@@ -1,21 +1,33 @@
 /** cache-machine: a cache in shared memory for all processes and threads of one host. Re-exports only. */
+export type { Codec } from './lib/codec/codec.ts'
+export type { CacheMessage } from './lib/diagnostics.ts'
 export { CacheError } from './lib/errors.ts'
 export type { CacheErrorCode } from './lib/errors.ts'
-export type { CacheEvents, DamageEvent, DetachedEvent, RepairedEvent } from './lib/events.ts'
+export type { CacheEvents, DamageEvent, DetachedEvent, GoneEvent, RepairedEvent } from './lib/events.ts'
 export type {
   DeleteOptions,
   Eviction,
   ExpiryOptions,
+  GetEntryOptions,
+  IncrBigIntOptions,
   IncrOptions,
+  InvalidateOptions,
+  NamespaceOptions,
+  NearOptions,
   OpenOptions,
   ReplaceOptions,
+  ScanOptions,
   SegmentOptions,
   SetOptions,
+  StatsOptions,
+  StoreOptions,
+  UpdateOptions,
   WaitOptions,
 } from './lib/options.ts'
 export { segments } from './lib/segments.ts'
 export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segments.ts'
 export { SharedCache, open } from './lib/shared-cache.ts'
-export type { Stats } from './lib/stats.ts'
+export type { LockWaitBucket, Stats } from './lib/stats.ts'
+export type { CacheStore, Item } from './lib/store.ts'
 export type { Bytes, Duration, Milliseconds } from './lib/units.ts'
 export type { Entry, Key } from './lib/values.ts'

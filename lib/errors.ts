@@ -93,7 +93,8 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
   ERR_VALUE_TOO_LARGE: 'Open the segment with a larger maxEntrySize, or split the value.',
   ERR_UNDEFINED_VALUE: 'undefined means "not there". Store null, or delete the key.',
   ERR_UNSERIALIZABLE:
-    'Store strings, numbers, booleans, null, bigints, bytes, or plain objects and arrays of JSON data.',
+    'Store data: text, numbers, bytes, dates, Maps, Sets, errors, plain objects and arrays of them. Functions, symbols, ' +
+    'promises and instances of classes are none.',
   ERR_NOT_A_NUMBER: 'incr works on numbers only. Set or delete the key first.',
   ERR_OVERFLOW: 'Pass min and max to clamp the counter instead.',
   ERR_CLOSED: 'Open the cache again, or close it later.',
@@ -213,4 +214,16 @@ function codeOf(error: unknown): unknown {
 
 function isCode(code: unknown): code is CacheErrorCode {
   return typeof code === 'string' && Object.hasOwn(HINTS, code)
+}
+
+/** The error for an argument that is not what it should be. */
+export function invalid(expected: string, found: unknown, code: CacheErrorCode = 'ERR_INVALID_ARGUMENT'): CacheError {
+  return new CacheError(code, `${expected}; got ${show(found)}`)
+}
+
+/** A value as it may stand in a message. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'function' ? 'a function' : String(value)
 }

@@ -5,7 +5,8 @@
  * throws is an uncaught exception, as with any event emitter; other listeners and the call that caused the event go on.
  */
 import type { CacheError } from './errors.ts'
-import { invalid } from './options.ts'
+import { invalid } from './errors.ts'
+import type { Key } from './values.ts'
 
 /** Something in the segment was damaged; reads that touch it are misses. */
 export interface DamageEvent {
@@ -30,8 +31,20 @@ export interface DetachedEvent {
   readonly path: string
 }
 
+/** An entry that this process had to remove, whoever set it; other processes tell of theirs. */
+export interface GoneEvent {
+  /** Its key; undefined where only `lost` has something to say. */
+  readonly key: Key | undefined
+  /** How many more went at the same moment and cannot be named; 0 but for thousands at once. */
+  readonly lost: number
+}
+
 /** The events of a cache and what their listeners get. */
 export interface CacheEvents {
+  /** An entry made room for another. */
+  evict: GoneEvent
+  /** An entry's time was up, which shows when it is swept or replaced, not at its deadline. */
+  expire: GoneEvent
   damage: DamageEvent
   repaired: RepairedEvent
   detached: DetachedEvent
@@ -41,7 +54,13 @@ type Listener = (event: never) => void
 
 /** The listeners of one cache. */
 export class Listeners {
-  readonly #registered: Record<keyof CacheEvents, { listener: Listener }[]> = { damage: [], repaired: [], detached: [] }
+  readonly #registered: Record<keyof CacheEvents, { listener: Listener }[]> = {
+    evict: [],
+    expire: [],
+    damage: [],
+    repaired: [],
+    detached: [],
+  }
 
   /** Calls `listener` at each event until the returned function is called; the same function may listen twice. */
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
@@ -62,6 +81,11 @@ export class Listeners {
     for (const { listener } of this.#registered[event]) {
       queueMicrotask(() => (listener as (event: CacheEvents[E]) => void)(details))
     }
+  }
+
+  /** Whether anybody listens to one of these. */
+  has(...events: readonly (keyof CacheEvents)[]): boolean {
+    return events.some((event) => this.#registered[event].length > 0)
   }
 
   #of(event: keyof CacheEvents): { listener: Listener }[] {

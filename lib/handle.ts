@@ -14,6 +14,8 @@ export interface Handle extends Omit<RawCalls, 'meta' | 'scratch'> {
   readonly id: number
   readonly path: string
   readonly maxEntrySize: number
+  readonly epochOffset: number
+  readonly tagClockOffset: number
   /** By `MetaInt`. */
   readonly ints: Int32Array
   /** By `MetaFloat`. */
@@ -57,25 +59,19 @@ export function call<T>(run: () => T): T {
   }
 }
 
-function toHandle({ id, path, maxEntrySize }: NativeOpened, raw: RawCalls): Handle {
-  const { meta, scratch, get, getInto, has, set, delete: remove, take, takeInto, incr, touch, ttl } = raw
+function toHandle(opened: NativeOpened, raw: RawCalls): Handle {
+  const { id, path, maxEntrySize, epochOffset, tagClockOffset } = opened
+  const { meta, scratch, ...calls } = raw
   return {
     id,
     path,
     maxEntrySize,
+    epochOffset,
+    tagClockOffset,
     ints: new Int32Array(meta),
     floats: new Float64Array(meta),
     scratch: new Uint8Array(scratch),
-    get,
-    getInto,
-    has,
-    set,
-    delete: remove,
-    take,
-    takeInto,
-    incr,
-    touch,
-    ttl,
+    ...calls,
   }
 }
 

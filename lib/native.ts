@@ -32,14 +32,20 @@ export const Kind = {
   Uint8Array: 7,
   /** JSON text; crosses as a string. */
   Json: 8,
+  /** Bytes of `lib/codec/structured.ts`: what JSON would lose. */
+  Structured: 9,
+  /** Plus a codec's id, 1 to 100: bytes that this codec made. */
+  Codec: 100,
 } as const
 
 /** Bits of the `flags` argument of `get` and `getInto`. */
 export const GetFlag = {
   /** Neither count the read nor mark the entry as used. */
   Peek: 1,
-  /** Fill `meta.version`, `meta.age`, `meta.remaining` and `meta.size`. */
+  /** Fill `meta.version`, `meta.age`, `meta.remaining`, `meta.size` and `meta.stale`. */
   Meta: 2,
+  /** Also take a value that is stale. */
+  Stale: 4,
 } as const
 
 /** Bits of the `flags` argument of `set`. The first three exclude each other. */
@@ -48,9 +54,17 @@ export const SetFlag = {
   IfPresent: 2,
   /** Only if the entry's version equals the `version` argument. */
   IfVersion: 4,
-  /** Keep the deadline of the entry that is replaced; without one, `ttl` applies. */
+  /** Keep the deadline and the stale time of the entry that is replaced; where there is none, `ttl` applies. */
   KeepTtl: 8,
+  /** Keep the tags of the entry that is replaced. */
+  KeepTags: 16,
 } as const
+
+/** In `scratch` after `getMany`, in place of a kind: this key is to be asked for alone. */
+export const ASK_ALONE = 255
+
+/** Most keys of one call for many: their kinds are put into `scratch`, a byte each. */
+export const MOST_AT_ONCE = 16_384
 
 /** Positions in `Int32Array(meta)`. */
 export const MetaInt = {
@@ -74,6 +88,26 @@ export const MetaFloat = {
   Remaining: 4,
   /** Bytes of the segment that the entry occupies. */
   Size: 5,
+  /** 1: the entry has expired or was outdated, and was served nevertheless. */
+  Stale: 6,
+  /** `getNear`: the deadline in milliseconds since boot, 0 for none. */
+  Deadline: 7,
+  /** `getNear`: offset of the entry's index word in `view`; 0: the value must not be kept. */
+  Word: 8,
+} as const
+
+/** Positions in `Int32Array(meta)` that `getNear` fills: what a copy of the value depends on. */
+export const NearInt = {
+  /** Upper half of the index word. */
+  Generation: 18,
+  /** The root's epoch. */
+  Root: 19,
+  /** The namespace's epoch; of the root 0. */
+  Own: 20,
+  /** 1: the entry has tags, and the copy depends on `TagClock`. */
+  Tagged: 21,
+  /** Lower half of the tag clock. */
+  TagClock: 22,
 } as const
 
 /** The hot calls of one handle. All return `undefined` for a miss or an error; see `MetaInt.Status`. */
@@ -90,9 +124,47 @@ export interface RawCalls {
    * where the entry is now of another kind nothing is copied, and `MetaInt.Kind` tells; call `get` again.
    */
   getInto(key: RawKey, target: Uint8Array, flags: number): number | undefined
+  /** `get`, and what a copy of the value depends on: `NearInt`, `MetaFloat.Deadline`, `MetaFloat.Word`, `MetaInt.Length`. */
+  getNear(key: RawKey): unknown
+  /** Milliseconds since boot, which deadlines are compared with. */
+  now(): number | undefined
+  /** Counts hits of copies. */
+  countHits(hits: number): boolean | undefined
+  /**
+   * The segment in front of its space, as memory: to be read by `Atomics` only, and written nowhere but in touched bytes. To
+   * be called once; undefined where the host forbids such buffers. `close` takes the memory away.
+   */
+  view(): ArrayBuffer | undefined
   has(key: RawKey): boolean | undefined
   /** `ttl` in milliseconds, 0 for none. False: the condition did not hold, or `eviction: 'none'` and no room. */
   set(key: RawKey, value: unknown, kind: number, ttl: number, flags: number, version: number): boolean | undefined
+  /** `set` with a time as stale in milliseconds, 0 for none, and the names of tags, 128 at most. */
+  setWith(
+    key: RawKey,
+    value: unknown,
+    kind: number,
+    ttl: number,
+    flags: number,
+    version: number,
+    stale: number,
+    tags: readonly string[],
+  ): boolean | undefined
+  /**
+   * An array aligned with `keys`, `MOST_AT_ONCE` at most: what `get` would return, but bytes as a Buffer of their own. Kinds
+   * are in `scratch`: 0 for a miss, `ASK_ALONE` where only `get` can tell.
+   */
+  getMany(keys: readonly RawKey[], flags: number): unknown[] | undefined
+  /** `set` for each, with kinds and lifetimes aligned; undefined where only `set` can tell what was wrong. */
+  setMany(
+    keys: readonly RawKey[],
+    values: readonly unknown[],
+    kinds: Uint8Array,
+    ttls: Float64Array,
+  ): (boolean | undefined)[] | undefined
+  /** `has` for each; undefined where only `has` can tell what was wrong. */
+  hasMany(keys: readonly RawKey[]): (boolean | undefined)[] | undefined
+  /** `delete` for each, whatever its version; undefined where only `delete` can tell what was wrong. */
+  deleteMany(keys: readonly RawKey[]): (boolean | undefined)[] | undefined
   /** `version` 0: whatever its version. */
   delete(key: RawKey, version: number): boolean | undefined
   /** Like `get`, and deletes in the same step. Bytes that do not fit `scratch` are left in place with `meta.large` 1. */
@@ -116,6 +188,8 @@ export interface NativeOpenOptions {
   writeTimeout: number
   /** Tests only: the segment is created with a clock that stands still until `advanceClock`, in every process. */
   manualClock: boolean
+  /** The handle's namespace, made if there is none. Default: the root. */
+  namespace?: string
 }
 
 /** What was opened: the segment's own properties, which may differ from what was asked for. */
@@ -127,9 +201,14 @@ export interface NativeOpened {
   maxEntrySize: number
   eviction: string
   shards: number
+  /** Offset in `view` of the epoch of the handle's namespace. */
+  epochOffset: number
+  /** Offset in `view` of the tag clock. */
+  tagClockOffset: number
 }
 
-export interface NativeStats {
+/** What is counted of a namespace. */
+export interface NativeTallies {
   hits: number
   misses: number
   sets: number
@@ -137,6 +216,13 @@ export interface NativeStats {
   evictions: number
   expirations: number
   entries: number
+}
+
+export interface NativeStats {
+  /** Of the whole segment. */
+  total: NativeTallies
+  /** Of the handle's namespace. */
+  own: NativeTallies
   /** Bytes of space occupied by entries. */
   usedBytes: number
   /** Bytes of space for entries. */
@@ -149,8 +235,22 @@ export interface NativeStats {
   damaged: number
   /** Writes that ended in ERR_BUSY. */
   busy: number
+  /** Reads begun again because their entry changed under them. */
+  retries: number
   lockWaits: number
+  /** Waits below 1 µs, below 2 µs, below 4 µs …; the last number counts all longer ones. */
+  lockWaitTimes: number[]
+  /** Tags that died with another, for want of room in the table. */
+  tagsOverflowed: number
   processes: number
+  namespaces: string[]
+}
+
+/** Some keys of a namespace. */
+export interface NativePage {
+  /** Where the next page starts; undefined after the last one. */
+  next?: number
+  keys: RawKey[]
 }
 
 export interface NativeProcess {
@@ -189,6 +289,8 @@ export const Notice = {
   Damage: 2,
   /** The segment was destroyed, truncated or replaced under this handle. */
   Detached: 3,
+  /** `ids`: [how many more could not be named, then for each of `keys` 0: evicted or 1: expired]. */
+  Gone: 4,
 } as const
 
 export interface Native {
@@ -196,11 +298,18 @@ export interface Native {
   /** The raw calls of an open handle; to be called once per handle. */
   rawCalls(id: number): RawCalls
   /** Calls back on this thread, and never keeps the process alive. To be called at most once per handle. */
-  setNotifier(id: number, notify: (notice: number, ids: number[]) => void): void
+  setNotifier(id: number, notify: (notice: number, ids: number[], keys: RawKey[]) => void): void
+  /** Begins or ends notices of what this process evicts and expires. Needs a notifier. */
+  wantGone(id: number, wanted: boolean): void
   /** Returns a wait's id; `after` as in `waitFor`, 0 for any entry. Needs a notifier. */
   waitStart(id: number, key: RawKey, after: number): number
   waitCancel(id: number, wait: number): void
+  /** Ends the life of the namespace's entries; of the root's and all others with the root. */
   clear(id: number): void
+  /** Keys of the namespace from `cursor` (0 at first) on that start with `prefix`, about `most` of them or fewer. */
+  keys(id: number, cursor: number, prefix: RawKey, most: number): NativePage
+  deletePrefix(id: number, prefix: RawKey): number
+  invalidateTags(id: number, tags: readonly string[], outdate: boolean): void
   size(id: number): number
   stats(id: number): NativeStats
   /** Problems found in the structures of the segment; empty when all is well. Takes each shard's lock in turn. */

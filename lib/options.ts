@@ -5,12 +5,15 @@
  * explicitly is compared with the segment that is found, so defaults must not be filled in before that.
  */
 import { resolve } from 'node:path'
-import { CacheError } from './errors.ts'
-import type { CacheErrorCode } from './errors.ts'
+import { resolveCodec } from './codec/codec.ts'
+import type { Codec, ResolvedCodec } from './codec/codec.ts'
+import { invalid, show } from './errors.ts'
+import { SetFlag } from './native.ts'
 import type { NativeOpenOptions } from './native.ts'
 import { manualClock } from './testing.ts'
 import { MAX_DURATION, parseBytes, parseDuration } from './units.ts'
 import type { Bytes, Duration, Milliseconds } from './units.ts'
+import type { Key } from './values.ts'
 
 /**
  * Who has to go when the memory limit is reached.
@@ -20,6 +23,20 @@ import type { Bytes, Duration, Milliseconds } from './units.ts'
  * - `'none'`: nothing; `set` returns false when the key's part of the segment is full.
  */
 export type Eviction = 's3-fifo' | 'lru' | 'none'
+
+/** Options of the near cache: copies of values in this thread that are checked against the segment with every read. */
+export interface NearOptions {
+  /** Most values. Default: 10,000. */
+  maxEntries?: number | undefined
+  /** Most bytes of values as they are stored; decoded objects take more. Default: `'32mb'`. */
+  maxSize?: Bytes | undefined
+  /**
+   * What `get` gives for an object. `'copy'`: a fresh copy each time. `'frozen'`: the same deeply frozen object as long as it
+   * is valid, at the speed of a cache in the process; what JSON cannot hold (a Map, a Date…) is a fresh copy here too.
+   * Default: `'copy'`.
+   */
+  objects?: 'copy' | 'frozen' | undefined
+}
 
 /** Options of `open`. All processes should pass the same; see `onMismatch`. */
 export interface OpenOptions {
@@ -41,6 +58,17 @@ export interface OpenOptions {
   maxEntrySize?: Bytes | undefined
   /** Default: `'s3-fifo'`. */
   eviction?: Eviction | undefined
+  /**
+   * How objects are stored. `'auto'`: as JSON where nothing is lost by it, else in a form that keeps every kind of value.
+   * `'json'`: as `JSON.stringify` writes them, whatever that loses, for other programs to read. A `Codec`: as you like. All
+   * processes should use the same; a value of another codec is `ERR_CODEC_MISMATCH`. Default: `'auto'`.
+   */
+  codec?: 'auto' | 'json' | Codec | undefined
+  /**
+   * Keep copies of values in this thread, which are never older than the segment. Strings, numbers, bigints and plain
+   * objects are kept, bytes are not. `false`: none. Default: `{ maxEntries: 10_000, maxSize: '32mb', objects: 'copy' }`.
+   */
+  near?: false | NearOptions | undefined
   /** Pin the segment in RAM; `ERR_PERMISSION` if the system's limit forbids it. Default: false. */
   lockMemory?: boolean | undefined
   /**
@@ -54,7 +82,7 @@ export interface OpenOptions {
   strict?: boolean | undefined
 }
 
-/** When an entry expires: at most one of the two; with neither, the `ttl` of `open` applies. */
+/** When an entry expires: at most one of `ttl` and `expiresAt`; with neither, the `ttl` of `open` applies. */
 export interface ExpiryOptions {
   /** Lifetime from now, above 0. */
   ttl?: Duration | undefined
@@ -62,9 +90,20 @@ export interface ExpiryOptions {
   expiresAt?: number | undefined
 }
 
+/** Options of `add` and `swap`. */
+export interface StoreOptions extends ExpiryOptions {
+  /**
+   * How long the value may still be served after it has expired, to those who take stale values (`getEntry` with
+   * `allowStale`). To all others it is gone. Without an expiry it says nothing. Default: not at all.
+   */
+  stale?: Duration | undefined
+  /** At most 128; `invalidateTags` of any of them ends the entry. Default: none. */
+  tags?: readonly string[] | undefined
+}
+
 /** Options of `replace`. */
-export interface ReplaceOptions extends ExpiryOptions {
-  /** Keep the deadline of the entry that is replaced, also if it has none. Default: false. */
+export interface ReplaceOptions extends StoreOptions {
+  /** Keep the deadline and the stale time of the entry that is replaced, also if it has none. Default: false. */
   keepTtl?: boolean | undefined
 }
 
@@ -72,6 +111,12 @@ export interface ReplaceOptions extends ExpiryOptions {
 export interface SetOptions extends ReplaceOptions {
   /** Set only if the key has no entry, or has one, or has the one with this version. */
   if?: 'absent' | 'present' | { version: number } | undefined
+}
+
+/** Options of `getEntry`. */
+export interface GetEntryOptions {
+  /** Also take an entry that has expired and may still be served as stale, or that a tag has outdated. Default: false. */
+  allowStale?: boolean | undefined
 }
 
 /** Options of `delete`. */
@@ -90,6 +135,56 @@ export interface IncrOptions {
   min?: number | undefined
   /** The result is never above. Default: no limit. */
   max?: number | undefined
+}
+
+/** Options of `incrBigInt`. */
+export interface IncrBigIntOptions {
+  /** Where a missing key starts. Default: 0n. */
+  init?: bigint | undefined
+  /** Lifetime if the key was missing. Default: none, also if `open` had a `ttl`. */
+  ttl?: Duration | undefined
+  /** The result is never below. Default: no limit. */
+  min?: bigint | undefined
+  /** The result is never above. Default: no limit. */
+  max?: bigint | undefined
+}
+
+/** Options of `update` and `append`, for a key that had no entry; else deadline and tags stay as they are. */
+export interface UpdateOptions {
+  /** Lifetime. Default: the `ttl` of `open`, else no expiry. */
+  ttl?: Duration | undefined
+  /** Tags. Default: none. */
+  tags?: readonly string[] | undefined
+}
+
+/** Options of `invalidateTags`. */
+export interface InvalidateOptions {
+  /** `'remove'`: the entries are gone. `'stale'`: they are served only to those who take stale values. Default: `'remove'`. */
+  mode?: 'remove' | 'stale' | undefined
+}
+
+/** Options of `keys` and `entries`. */
+export interface ScanOptions {
+  /** Only keys that start with it. Default: all. */
+  prefix?: Key | undefined
+}
+
+/** Options of `stats`. */
+export interface StatsOptions {
+  /** What hits, misses, sets and so on are counted of. Default: the whole segment, in a namespace only that. */
+  scope?: 'segment' | 'namespace' | undefined
+}
+
+/** Options of `namespace`. */
+export interface NamespaceOptions {
+  /** A near cache of its own. Default: as that of the cache it is made from. */
+  near?: false | NearOptions | undefined
+  /** Lifetime of entries that are set without one. Default: that of the cache it is made from. */
+  ttl?: Duration | undefined
+  /** Default: that of the cache it is made from. */
+  codec?: 'auto' | 'json' | Codec | undefined
+  /** Default: that of the cache it is made from. */
+  strict?: boolean | undefined
 }
 
 /** Options of `waitFor`. */
@@ -116,6 +211,9 @@ export interface ResolvedOptions {
   /** 0: none. */
   readonly ttl: Milliseconds
   readonly strict: boolean
+  readonly codec: ResolvedCodec
+  /** Undefined: none. */
+  readonly near: ResolvedNear | undefined
   readonly onMismatch: 'attach' | 'throw'
   /** What the caller gave explicitly and a found segment is compared with. */
   readonly wanted: { readonly size?: number; readonly maxEntrySize?: number; readonly eviction?: string }
@@ -123,6 +221,12 @@ export interface ResolvedOptions {
 
 const DEFAULT_SIZE = 64 * 2 ** 20
 const DEFAULT_WRITE_TIMEOUT: Milliseconds = 100
+
+/** An open option: the handle's namespace. Users ask for one by `SharedCache.namespace`. */
+export const inNamespace: unique symbol = Symbol('cache-machine.namespace')
+
+/** Most tags of an entry. */
+const MAX_TAGS = 128
 
 /** Checks the options of `open`. Throws `ERR_INVALID_ARGUMENT` or `ERR_INVALID_TTL`. */
 export function resolveOptions(options: OpenOptions): ResolvedOptions {
@@ -146,9 +250,12 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
       writeTimeout:
         optional(options.writeTimeout, (time) => resolveTimeout(time, 'writeTimeout')) ?? DEFAULT_WRITE_TIMEOUT,
       manualClock: (options as { [manualClock]?: boolean })[manualClock] === true,
+      ...resolveNamespace((options as { [inNamespace]?: string })[inNamespace]),
     },
     ttl: optional(options.ttl, resolveTtl) ?? 0,
     strict,
+    codec: resolveCodec(options.codec),
+    near: resolveNear(options.near),
     onMismatch,
     wanted: {
       ...(size !== undefined && { size }),
@@ -170,6 +277,103 @@ export function resolveDirectory(directory: unknown): { directory?: string } {
   if (typeof directory === 'string' && directory !== '' && !directory.includes('\0'))
     return { directory: resolve(directory) }
   throw invalid('directory must be the path of a folder', directory)
+}
+
+/** `NearOptions`, checked and in numbers. */
+export interface ResolvedNear {
+  readonly maxEntries: number
+  /** Bytes. */
+  readonly maxSize: number
+  readonly frozen: boolean
+}
+
+function resolveNear(near: unknown): ResolvedNear | undefined {
+  if (near === false) return undefined
+  if (near !== undefined && (typeof near !== 'object' || near === null)) {
+    throw invalid('near must be false or an object', near)
+  }
+  const { maxEntries = 10_000, maxSize, objects = 'copy' } = (near ?? {}) as NearOptions
+  if (!Number.isInteger(maxEntries) || maxEntries < 1 || maxEntries > MAX_NEAR_ENTRIES) {
+    throw invalid(`near.maxEntries must be a whole number from 1 to ${MAX_NEAR_ENTRIES}`, maxEntries)
+  }
+  checkOneOf(objects, ['copy', 'frozen'], 'near.objects')
+  const bytes = optional(maxSize, (size) => resolveBytes(size, 'near.maxSize')) ?? DEFAULT_NEAR_SIZE
+  return { maxEntries, maxSize: bytes, frozen: objects === 'frozen' }
+}
+
+const MAX_NEAR_ENTRIES = 2 ** 24
+const DEFAULT_NEAR_SIZE = 32 * 2 ** 20
+
+function resolveNamespace(namespace: string | undefined): { namespace?: string } {
+  return namespace === undefined ? {} : { namespace }
+}
+
+/** How a value is to be set, in numbers. */
+export interface ResolvedSet {
+  /** 0: none. */
+  readonly ttl: Milliseconds
+  /** `expiresAt` has passed: as if it had been stored and had expired at once. */
+  readonly isOver: boolean
+  /** 0: none. */
+  readonly stale: Milliseconds
+  readonly tags: readonly string[]
+  /** Bits of `SetFlag`. */
+  readonly flags: number
+  /** 0: any. */
+  readonly version: number
+}
+
+/** Checks the options of `set` and its relatives. Throws `ERR_INVALID_ARGUMENT` or `ERR_INVALID_TTL`. */
+export function resolveSet(given: Duration | SetOptions, defaultTtl: Milliseconds, condition: number): ResolvedSet {
+  if (typeof given !== 'object' || given === null) {
+    return { ttl: resolveTtl(given), isOver: false, stale: 0, tags: NO_TAGS, flags: condition, version: 0 }
+  }
+  if (given.if !== undefined && condition !== 0) throw invalid('only set takes a condition', given.if)
+  const version = typeof given.if === 'object' ? checkVersion(given.if?.version, 'if.version', 1) : 0
+  const flags = (given.if === undefined ? condition : flagOf(given.if)) | (given.keepTtl ? SetFlag.KeepTtl : 0)
+  const stale = given.stale === undefined ? 0 : resolveTtl(given.stale)
+  const tags = given.tags === undefined ? NO_TAGS : resolveTags(given.tags)
+  if (given.expiresAt === undefined) {
+    const ttl = given.ttl === undefined ? defaultTtl : resolveTtl(given.ttl)
+    return { ttl, isOver: false, stale, tags, flags, version }
+  }
+  if (given.ttl !== undefined) throw invalid('only one of ttl and expiresAt can be given', given.ttl)
+  const ttl = resolveExpiresAt(given.expiresAt)
+  return { ttl, isOver: ttl === 0, stale, tags, flags, version }
+}
+
+const NO_TAGS: readonly string[] = []
+
+function flagOf(condition: NonNullable<SetOptions['if']>): number {
+  if (condition === 'absent') return SetFlag.IfAbsent
+  if (condition === 'present') return SetFlag.IfPresent
+  if (typeof condition === 'object') return SetFlag.IfVersion
+  throw invalid("if must be 'absent', 'present' or { version }", condition)
+}
+
+/** Tags of an entry. Throws `ERR_INVALID_ARGUMENT`. */
+export function resolveTags(tags: unknown): readonly string[] {
+  if (!Array.isArray(tags)) throw invalid('tags must be an array of strings', tags)
+  if (tags.length > MAX_TAGS) throw invalid(`an entry has at most ${MAX_TAGS} tags`, tags.length)
+  for (const tag of tags) checkTag(tag)
+  return tags
+}
+
+/** Throws `ERR_INVALID_ARGUMENT` unless `tag` is a non-empty string without lone surrogates. */
+export function checkTag(tag: unknown): string {
+  if (typeof tag === 'string' && tag !== '' && tag.isWellFormed()) return tag
+  throw invalid('a tag must be a string of at least one character, without lone surrogates', tag)
+}
+
+/** Throws `ERR_INVALID_ARGUMENT` unless `scope` is one, or undefined. */
+export function checkScope(scope: unknown): void {
+  checkOneOf(scope, [undefined, 'segment', 'namespace'], 'scope')
+}
+
+/** Whether tagged entries are to become stale instead of being removed. Throws `ERR_INVALID_ARGUMENT`. */
+export function resolveMode(mode: unknown): boolean {
+  checkOneOf(mode, [undefined, 'remove', 'stale'], 'mode')
+  return mode === 'stale'
 }
 
 /** A lifetime in whole milliseconds, at least 1. Throws `ERR_INVALID_TTL`. */
@@ -207,11 +411,6 @@ export function checkNumber(number: unknown, what: string): number {
   throw invalid(`${what} must be a number`, number)
 }
 
-/** The error for an argument that is not what it should be. */
-export function invalid(expected: string, found: unknown, code: CacheErrorCode = 'ERR_INVALID_ARGUMENT'): CacheError {
-  return new CacheError(code, `${expected}; got ${show(found)}`)
-}
-
 function resolveBytes(bytes: unknown, what: string): number {
   const number = parseBytes(bytes)
   if (number > 0 && Number.isSafeInteger(number)) return number
@@ -224,10 +423,4 @@ function checkOneOf(value: unknown, allowed: readonly unknown[], what: string): 
 
 function optional<T, R>(value: T | undefined, read: (value: T) => R): R | undefined {
   return value === undefined ? undefined : read(value)
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return typeof value === 'function' ? 'a function' : String(value)
 }

@@ -7,39 +7,55 @@
  * wrong: raw calls answer in memory that the next raw call overwrites, so `#decode` comes directly after the call; and a
  * closure in a hot method makes every call of it allocate, so the slow ways are methods of their own.
  */
-import { CacheError, Status, fromNative, fromStatus, isDetached } from './errors.ts'
+import { encode, encoded, fromBytes, fromText, isBytes } from './codec/codec.ts'
+import { channels } from './diagnostics.ts'
+import type { CacheMessage } from './diagnostics.ts'
+import { CacheError, Status, fromNative, fromStatus, invalid, isDetached } from './errors.ts'
 import type { CacheErrorCode } from './errors.ts'
 import { Listeners } from './events.ts'
 import type { CacheEvents } from './events.ts'
 import { closeHandle, openHandle } from './handle.ts'
 import type { Handle } from './handle.ts'
-import { GetFlag, Kind, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
-import type { RawKey } from './native.ts'
+import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
+import type { NativePage, RawKey } from './native.ts'
 import {
   checkNumber,
+  checkScope,
+  checkTag,
   checkVersion,
-  invalid,
-  resolveExpiresAt,
+  inNamespace,
+  resolveMode,
   resolveOptions,
+  resolveSet,
+  resolveTags,
   resolveTimeout,
   resolveTtl,
 } from './options.ts'
 import type {
   DeleteOptions,
-  ExpiryOptions,
+  GetEntryOptions,
+  IncrBigIntOptions,
   IncrOptions,
+  InvalidateOptions,
+  NamespaceOptions,
   OpenOptions,
   ReplaceOptions,
   ResolvedOptions,
+  ResolvedSet,
+  ScanOptions,
   SetOptions,
+  StatsOptions,
+  StoreOptions,
+  UpdateOptions,
   WaitOptions,
 } from './options.ts'
-import { NO_STATS } from './stats.ts'
+import { NO_STATS, toStats } from './stats.ts'
 import type { Stats } from './stats.ts'
+import type { CacheStore, Item } from './store.ts'
 import { nativeHandles } from './testing.ts'
 import type { Duration, Milliseconds } from './units.ts'
-import { copyBytes, fromText, kindOf, payloadOf } from './values.ts'
-import type { Entry, Key, ValueKind } from './values.ts'
+import { givenKey, steadyKey, steadyPrefix, wholeKey } from './values.ts'
+import type { Entry, Key } from './values.ts'
 import { Waits } from './waits.ts'
 
 /**
@@ -48,14 +64,26 @@ import { Waits } from './waits.ts'
  */
 type Mode = 'read' | 'look' | 'take' | 'write'
 
-type Operation = 'get' | 'getInto' | 'has' | 'set' | 'delete' | 'take' | 'takeInto' | 'incr' | 'touch' | 'ttl'
+type Operation =
+  'get' | 'getInto' | 'has' | 'set' | 'setWith' | 'delete' | 'take' | 'takeInto' | 'incr' | 'touch' | 'ttl'
 type Rest<O extends Operation> = Parameters<Handle[O]> extends [RawKey, ...infer R] ? R : never
 type Result<O extends Operation> = ReturnType<Handle[O]> | undefined
 
 /** What the caller did wrong is thrown also by reads. */
-const MISTAKES: ReadonlySet<CacheErrorCode> = new Set(['ERR_INVALID_ARGUMENT', 'ERR_KEY_TOO_LONG', 'ERR_CLOSED'])
+const MISTAKES: ReadonlySet<CacheErrorCode> = new Set([
+  'ERR_INVALID_ARGUMENT',
+  'ERR_KEY_TOO_LONG',
+  'ERR_CLOSED',
+  'ERR_CODEC_MISMATCH',
+])
 
 const NO_OPTIONS: SetOptions = Object.freeze({})
+
+/** Keys of one page of an iteration. */
+const PAGE = 256
+
+/** An `eviction: 'none'` cache says no for two reasons; so many times in a row it is for want of room. */
+const REFUSALS = 100
 
 /** After a segment could not be opened again, reads are misses for so long before the next try. */
 const REOPEN_PAUSE: Milliseconds = 100
@@ -87,9 +115,12 @@ export function open<V = unknown>(options: OpenOptions): SharedCache<V> {
  * and `ERR_CLOSED` after `close`. Writes throw `ERR_BUSY` when a stopped process holds their shard for longer than
  * `writeTimeout`; reads never wait.
  */
-export class SharedCache<V = unknown> implements Disposable {
-  /** The name that it was opened with. */
+export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V]>, Disposable {
+  /** The name that the segment was opened with. */
   readonly name: string
+  /** The namespace that its keys are in; empty for the root. */
+  readonly namespaceName: string
+  readonly #given: OpenOptions
   readonly #options: ResolvedOptions
   /** 0: none. */
   readonly #ttl: Milliseconds
@@ -99,6 +130,9 @@ export class SharedCache<V = unknown> implements Disposable {
   #handle: Handle | undefined
   /** Whether the native side calls back; it does so from the first listener or wait on. */
   #notified = false
+  /** Namespaces made from this cache, which end with it. */
+  readonly #children = new Set<SharedCache<unknown>>()
+  #parent: SharedCache<unknown> | undefined
   /** The handle whose loss was emitted last. */
   #announced: Handle | undefined
   #degradedReads = 0
@@ -108,8 +142,10 @@ export class SharedCache<V = unknown> implements Disposable {
   /** Use `open`, which does the same. */
   constructor(options: OpenOptions) {
     this.#options = resolveOptions(options)
+    this.#given = { ...options }
     this.#ttl = this.#options.ttl
     this.name = this.#options.native.name
+    this.namespaceName = this.#options.native.namespace ?? ''
     this.#waits = new Waits({
       look: (key, after) => this.#look(key, after),
       start: (key, after) => this.#native('write', (id) => native.waitStart(id, key, after)) as number,
@@ -117,6 +153,8 @@ export class SharedCache<V = unknown> implements Disposable {
     })
     this.#handle = openHandle(this.#options)
     nativeHandles.set(this, this.#handle.id)
+    if (channels.open.hasSubscribers) channels.open.publish(this.#message())
+    if (channels.evict.hasSubscribers || channels.expire.hasSubscribers) this.#listen()
   }
 
   /** Whether `close` was called. */
@@ -136,7 +174,7 @@ export class SharedCache<V = unknown> implements Disposable {
     const handle = this.#live()
     const found = handle.get(key)
     if (found === undefined) {
-      return handle.ints[MetaInt.Status] === Status.None ? undefined : this.#readAgain('read', key, 0)
+      return handle.ints[MetaInt.Status] === Status.None ? this.#miss(key) : this.#readAgain('read', key, 0)
     }
     const immediate = (handle.ints[MetaInt.Kind] as number) < Kind.BigIntHex
     return immediate ? (found as V) : this.#decode('read', handle, key, found, 0)
@@ -165,12 +203,14 @@ export class SharedCache<V = unknown> implements Disposable {
   /**
    * The value of `key` with its version, times (epoch milliseconds) and size, or undefined. Counts like `get`.
    *
+   * @param options `allowStale`: also an entry that has expired within its `stale` time, or that was outdated by a tag.
+   * Default: false.
    * @example
    * const entry = cache.getEntry('config')
    * if (entry) cache.set('config', changed(entry.value), { if: { version: entry.version } })
    */
-  getEntry(key: Key): Entry<V> | undefined {
-    return this.#entry('read', key, GetFlag.Meta)
+  getEntry(key: Key, options?: GetEntryOptions): Entry<V> | undefined {
+    return this.#entry('read', key, options?.allowStale ? GetFlag.Meta | GetFlag.Stale : GetFlag.Meta)
   }
 
   /**
@@ -186,23 +226,22 @@ export class SharedCache<V = unknown> implements Disposable {
    * cache.set('job', 'mine', { ttl: '1m', if: 'absent' })
    */
   set(key: Key, value: V, options?: Duration | SetOptions): boolean {
-    const kind = kindOf(value)
-    const payload = payloadOf(value, kind)
-    if (options === undefined) return this.#store(key, payload, kind, this.#ttl, 0, 0)
-    return this.#storeWith(key, payload, kind, options, 0)
+    const payload = encode(value, this.#options.codec)
+    if (options === undefined) return this.#store(key, payload, encoded.kind, this.#ttl, 0, 0)
+    return this.#storeWith(key, payload, encoded.kind, options, 0)
   }
 
   /**
    * Stores `value` if `key` has no entry. Short for `set` with `if: 'absent'`; of many processes exactly one gets true.
    *
-   * @param options A lifetime, or `ttl` or `expiresAt`. Default: the `ttl` of `open`, else no expiry.
+   * @param options A lifetime, or `StoreOptions`. Default: the `ttl` of `open`, else no expiry.
    * @throws {CacheError} As `set`.
    * @example
    * if (cache.add('daily-mail', process.pid, '1d')) await sendMail()
    */
-  add(key: Key, value: V, options: Duration | ExpiryOptions = NO_OPTIONS): boolean {
-    const kind = kindOf(value)
-    return this.#storeWith(key, payloadOf(value, kind), kind, options, SetFlag.IfAbsent)
+  add(key: Key, value: V, options: Duration | StoreOptions = NO_OPTIONS): boolean {
+    const payload = encode(value, this.#options.codec)
+    return this.#storeWith(key, payload, encoded.kind, options, SetFlag.IfAbsent)
   }
 
   /**
@@ -214,8 +253,65 @@ export class SharedCache<V = unknown> implements Disposable {
    * cache.replace('session:1', session, { keepTtl: true })
    */
   replace(key: Key, value: V, options: Duration | ReplaceOptions = NO_OPTIONS): boolean {
-    const kind = kindOf(value)
-    return this.#storeWith(key, payloadOf(value, kind), kind, options, SetFlag.IfPresent)
+    const payload = encode(value, this.#options.codec)
+    return this.#storeWith(key, payload, encoded.kind, options, SetFlag.IfPresent)
+  }
+
+  /**
+   * Stores `value` and returns the one that it replaces, in one step: of two swaps at once each gets another value.
+   *
+   * @param options A lifetime, or `StoreOptions`. Default: the `ttl` of `open`, else no expiry. With an `expiresAt` that has
+   * passed it is `take`.
+   * @returns The value before; undefined if there was no entry.
+   * @throws {CacheError} As `set`, and `ERR_NO_SPACE` where `set` would return false for want of room.
+   * @example
+   * const before = cache.swap('leader', process.pid, '10s')
+   */
+  swap(key: Key, value: V, options: Duration | StoreOptions = NO_OPTIONS): V | undefined {
+    const resolved = resolveSet(options, this.#ttl, SetFlag.IfVersion)
+    if (resolved.isOver) return this.take(key)
+    return this.#change(key, () => value, resolved, resolved)
+  }
+
+  /**
+   * Replaces a value by what `change` makes of it, and begins again with the newer value if another process was quicker; so
+   * `change` may be called more than once and should do nothing else. Deadline and tags of an entry stay.
+   *
+   * @param change Gets the value, or undefined if there is none. Must return a value: `undefined` throws and changes nothing.
+   * @param options `ttl` and `tags` for a key that had no entry. Default: the `ttl` of `open`, no tags.
+   * @returns The new value.
+   * @throws {CacheError} As `set`, and `ERR_NO_SPACE` where `set` would return false. What `change` throws.
+   * @example
+   * cache.update('cart:7', (cart) => ({ items: [...(cart?.items ?? []), item] }))
+   */
+  update(key: Key, change: (value: V | undefined) => V, options: UpdateOptions = NO_OPTIONS): V {
+    if (typeof change !== 'function') throw invalid('update takes a function', change)
+    let result: V | undefined
+    this.#changeKept(key, options, (value) => (result = change(value)))
+    return result as V
+  }
+
+  /**
+   * Adds text to a string or bytes to bytes, in one step. Deadline and tags of an entry stay. Costs as much as the whole
+   * value is long.
+   *
+   * @param options `ttl` and `tags` for a key that had no entry. Default: the `ttl` of `open`, no tags.
+   * @returns The new length: of a string in UTF-16 units as `length` has it, of bytes in bytes.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` if entry and addition are not both text or both bytes; as `update`.
+   * @example
+   * cache.append('log', `${new Date().toISOString()} started\n`, { ttl: '1h' })
+   */
+  append(key: Key, addition: string | Uint8Array, options: UpdateOptions = NO_OPTIONS): number {
+    if (typeof addition !== 'string' && !(addition instanceof Uint8Array)) {
+      throw invalid('append takes a string or a Uint8Array', addition)
+    }
+    let length = 0
+    this.#changeKept(key, options, (value) => {
+      const whole = joined(value, addition)
+      length = whole.length
+      return whole as V
+    })
+    return length
   }
 
   /**
@@ -229,7 +325,9 @@ export class SharedCache<V = unknown> implements Disposable {
    */
   delete(key: Key, options?: DeleteOptions): boolean {
     const version = options?.version === undefined ? 0 : checkVersion(options.version, 'version', 1)
-    return this.#live().delete(key, version) ?? this.#again('write', 'delete', key, version) ?? false
+    const done = this.#live().delete(key, version) ?? this.#again('write', 'delete', key, version) ?? false
+    if (channels.delete.hasSubscribers) channels.delete.publish(this.#message({ key, done }))
+    return done
   }
 
   /**
@@ -300,7 +398,102 @@ export class SharedCache<V = unknown> implements Disposable {
   }
 
   /**
-   * Deletes all entries, at once and for every process, however many there are.
+   * Adds to a bigint of any size, in one step: no increment of any process is lost. The entry keeps its deadline and tags.
+   *
+   * @param by What to add; may be negative. Default: 1n.
+   * @param options As `incr`, with bigints.
+   * @returns The new number.
+   * @throws {CacheError} `ERR_NOT_A_NUMBER` if the entry is no bigint; `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`; `ERR_BUSY`.
+   * @example
+   * const id = cache.incrBigInt('last-id')
+   */
+  incrBigInt(key: Key, by = 1n, options: IncrBigIntOptions = {}): bigint {
+    const { init = 0n, ttl, min, max } = options
+    for (const [name, number] of Object.entries({ by, init, min, max })) {
+      if (typeof number !== 'bigint' && number !== undefined) throw invalid(`${name} must be a bigint`, number)
+    }
+    if (min !== undefined && max !== undefined && min > max) throw invalid('min must not be above max', min)
+    let sum = 0n
+    const add = (value: unknown): bigint => {
+      if (value !== undefined && typeof value !== 'bigint') {
+        throw new CacheError('ERR_NOT_A_NUMBER', 'the entry is not a bigint')
+      }
+      sum = (value ?? init) + by
+      if (min !== undefined && sum < min) sum = min
+      if (max !== undefined && sum > max) sum = max
+      return sum
+    }
+    const fresh = resolveSet(ttl === undefined ? NO_OPTIONS : { ttl }, 0, SetFlag.IfVersion)
+    this.#change(key, (value) => add(value) as V, fresh, KEPT)
+    return sum
+  }
+
+  /**
+   * The values of many keys, in their order, undefined for each miss. One native call for each 16,384 keys; each key by itself
+   * is as with `get`.
+   *
+   * @throws {CacheError} As `get`, for any of the keys.
+   * @example
+   * const users = cache.getMany(ids.map((id) => `user:${id}`))
+   */
+  getMany(keys: Iterable<Key>): (V | undefined)[] {
+    return inChunks(keys, (chunk) => {
+      const handle = this.#live()
+      const found = handle.getMany(chunk, 0)
+      if (found === undefined) return chunk.map((key) => this.get(key))
+      const kinds = handle.scratch.slice(0, chunk.length)
+      return chunk.map((key, i) => this.#decodeOne(key, found[i], kinds[i] as number))
+    })
+  }
+
+  /**
+   * Stores many values. One native call for each 16,384 of those that have at most a lifetime; each key by itself is as with
+   * `set`. What is wrong with a key, a value or an option throws before anything is stored.
+   *
+   * @param items `[key, value]` or `[key, value, options]`.
+   * @param options For those without their own. Default: the `ttl` of `open`, else no expiry.
+   * @returns What `set` would have returned, in the order of the items.
+   * @throws {CacheError} As `set`. After `ERR_BUSY` or `ERR_NO_SPACE` some may have been stored.
+   * @example
+   * cache.setMany(users.map((user) => [`user:${user.id}`, user]), '5m')
+   */
+  setMany(items: Iterable<Item<V>>, options: Duration | Omit<SetOptions, 'if'> = NO_OPTIONS): boolean[] {
+    const common = resolveSet(options, this.#ttl, 0)
+    const prepared = Array.from(listed(items), (item) => this.#prepare(item, common))
+    return inChunks(prepared, (chunk) => this.#storeMany(chunk))
+  }
+
+  /**
+   * Deletes many entries; whether there was one, for each key. One native call for each 16,384 keys.
+   *
+   * @throws {CacheError} As `delete`; some may have been deleted then.
+   * @example
+   * cache.deleteMany(['user:1', 'user:2'])
+   */
+  deleteMany(keys: Iterable<Key>): boolean[] {
+    return inChunks(keys, (chunk) => {
+      const deleted = this.#live().deleteMany(chunk)
+      return chunk.map((key, i) => deleted?.[i] ?? this.delete(key))
+    })
+  }
+
+  /**
+   * Whether each of many keys has an entry. One native call for each 16,384 keys.
+   *
+   * @throws {CacheError} As `has`.
+   * @example
+   * const missing = keys.filter((_, i) => !found[i]) // found = cache.hasMany(keys)
+   */
+  hasMany(keys: Iterable<Key>): boolean[] {
+    return inChunks(keys, (chunk) => {
+      const found = this.#live().hasMany(chunk)
+      return chunk.map((key, i) => found?.[i] ?? this.has(key))
+    })
+  }
+
+  /**
+   * Deletes all entries, at once and for every process, however many there are. On the root it clears all namespaces too, on a
+   * namespace only that.
    *
    * @throws {CacheError} `ERR_BUSY`.
    * @example
@@ -308,10 +501,115 @@ export class SharedCache<V = unknown> implements Disposable {
    */
   clear(): void {
     this.#native('write', (id) => native.clear(id))
+    if (channels.clear.hasSubscribers) channels.clear.publish(this.#message())
   }
 
   /**
-   * The number of entries. Exact only for an instant; entries that expired and were not swept yet may count.
+   * Deletes all entries whose keys start with `prefix`. Looks at the whole index, some milliseconds for 100,000 entries; nobody
+   * else waits for more than a few of these. For what must be quick, use a namespace or tags.
+   *
+   * @param prefix At least one character or byte.
+   * @returns How many there were.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`: some may have been deleted then.
+   * @example
+   * cache.deletePrefix('user:')
+   */
+  deletePrefix(prefix: Key): number {
+    const raw = steadyPrefix(prefix)
+    if (raw.length === 0) throw invalid('prefix must not be empty: that would be clear', prefix)
+    const count = this.#native('write', (id) => native.deletePrefix(id, raw)) as number
+    if (channels.delete.hasSubscribers) channels.delete.publish(this.#message({ prefix, count }))
+    return count
+  }
+
+  /**
+   * Ends all entries of this namespace that carry one of these tags, at once and for every process, however many there are. A
+   * value that is set afterwards lives.
+   *
+   * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
+   * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
+   *
+   * @param tags One tag or several.
+   * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`.
+   * @example
+   * cache.set('page:/news', html, { tags: ['news', 'front'] })
+   * cache.invalidateTags('news')
+   */
+  invalidateTags(tags: string | readonly string[], options: InvalidateOptions = {}): void {
+    const list = typeof tags === 'string' ? [checkTag(tags)] : resolveTags(tags)
+    const outdate = resolveMode(options.mode)
+    this.#native('write', (id) => native.invalidateTags(id, list, outdate))
+    if (channels.invalidate.hasSubscribers) channels.invalidate.publish(this.#message({ tags: list }))
+  }
+
+  /**
+   * The keys of this namespace, one after the other, in no order. Nothing is locked in between: an entry that stays where it
+   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries.
+   *
+   * @param options `prefix`: only keys that start with it. Default: all.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong prefix.
+   * @example
+   * for (const key of cache.keys({ prefix: 'user:' })) console.log(key)
+   */
+  keys(options: ScanOptions = {}): IterableIterator<Key> {
+    if (typeof options !== 'object' || options === null) throw invalid('keys takes { prefix }', options)
+    const { prefix = '' } = options
+    return this.#scan(this.#live(), steadyPrefix(prefix))
+  }
+
+  /**
+   * Keys and values, as `keys`. An entry that goes between its key and its value is left out.
+   *
+   * @param options `prefix`: only keys that start with it. Default: all.
+   * @throws {CacheError} As `keys` and `get`.
+   * @example
+   * const users = new Map(cache.entries({ prefix: 'user:' }))
+   */
+  entries(options: ScanOptions = {}): IterableIterator<[Key, V]> {
+    return this.#withValues(this.keys(options))
+  }
+
+  /**
+   * The same as `entries()`.
+   *
+   * @example
+   * for (const [key, value] of cache) console.log(key, value)
+   */
+  [Symbol.iterator](): IterableIterator<[Key, V]> {
+    return this.entries()
+  }
+
+  /**
+   * A part of this cache with keys, tags, `clear` and statistics of its own, in the same segment. The same name is the same
+   * namespace in every process, for ever; there are at most 1,023. Of a namespace, it is the one of both names with `:`
+   * between them. It ends with this object's `close`.
+   *
+   * @param name 1 to 63 bytes as UTF-8.
+   * @param options Its own defaults; see `NamespaceOptions`.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`; `ERR_NO_SPACE` for the 1,024th; `ERR_BUSY`.
+   * @example
+   * const sessions = cache.namespace<Session>('sessions', { ttl: '20m' })
+   */
+  namespace<W = V>(name: string, options: NamespaceOptions = {}): SharedCache<W> {
+    this.#live()
+    if (typeof name !== 'string' || name === '' || !name.isWellFormed()) {
+      throw invalid('the name of a namespace must be a string of at least one character', name)
+    }
+    const full = this.namespaceName === '' ? name : `${this.namespaceName}:${name}`
+    const { ttl = this.#given.ttl, codec = this.#given.codec, strict = this.#given.strict } = options
+    // The folder as it was found: a relative path may lead elsewhere by now.
+    const { directory } = this.#options.native
+    const own = { ...this.#given, directory, ttl, codec, strict, [inNamespace]: full }
+    const child = new SharedCache<W>(own as OpenOptions)
+    child.#parent = this
+    this.#children.add(child)
+    return child
+  }
+
+  /**
+   * The number of entries, of this namespace alone. Exact only for an instant; entries that expired or are dead by a tag and
+   * were not swept yet may count.
    *
    * @example
    * console.log(`${cache.size} entries`)
@@ -321,15 +619,20 @@ export class SharedCache<V = unknown> implements Disposable {
   }
 
   /**
-   * What the segment counts, over all processes since it was created; and `degradedReads` of this object. Sizes are bytes.
+   * What was counted over all processes since the segment was created; and `degradedReads` of this object. Sizes are bytes.
    *
+   * @param options `scope`: what hits, misses, sets, deletes, evictions, expirations and entries are of. Default:
+   * `'segment'`, and in a namespace `'namespace'`, which is that alone.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`.
    * @example
    * const { hits, misses } = cache.stats()
    * console.log(`hit ratio ${hits / (hits + misses)}`)
    */
-  stats(): Stats {
+  stats(options: StatsOptions = {}): Stats {
+    checkScope(options.scope)
+    const scope = options.scope ?? (this.namespaceName === '' ? 'segment' : 'namespace')
     const counts = this.#native('read', (id) => native.stats(id)) ?? NO_STATS
-    return { ...counts, degradedReads: this.#degradedReads }
+    return toStats(counts, scope, this.#degradedReads)
   }
 
   /**
@@ -357,6 +660,7 @@ export class SharedCache<V = unknown> implements Disposable {
   /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
+   * - `evict`, `expire`: this process removed an entry of this namespace, for room or for time.
    * - `damage`: a read found the segment unwell and became a miss, or a repair had to drop entries.
    * - `repaired`: this process rebuilt what a killed one had left.
    * - `detached`: the segment was destroyed or lost; the next call opens it anew, and waits go on there.
@@ -370,7 +674,11 @@ export class SharedCache<V = unknown> implements Disposable {
     this.#live()
     const stop = this.#listeners.on(event, listener)
     this.#listen()
-    return stop
+    this.#watchGone()
+    return () => {
+      stop()
+      this.#watchGone()
+    }
   }
 
   /**
@@ -381,6 +689,7 @@ export class SharedCache<V = unknown> implements Disposable {
    */
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void {
     this.#listeners.off(event, listener)
+    this.#watchGone()
   }
 
   /**
@@ -393,10 +702,13 @@ export class SharedCache<V = unknown> implements Disposable {
   close(): void {
     const handle = this.#handle
     if (handle === undefined) return
+    for (const child of this.#children) child.close()
+    if (this.#parent !== undefined) this.#parent.#children.delete(this)
     this.#handle = undefined
     nativeHandles.delete(this)
     this.#waits.close(closedError(this.name))
     closeHandle(handle)
+    if (channels.close.hasSubscribers) channels.close.publish(this.#message())
   }
 
   /**
@@ -407,6 +719,14 @@ export class SharedCache<V = unknown> implements Disposable {
    */
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  #message(about?: Partial<CacheMessage>): CacheMessage {
+    return { name: this.name, namespace: this.namespaceName, ...about }
+  }
+
+  #miss(key: Key): undefined {
+    if (channels.miss.hasSubscribers) channels.miss.publish(this.#message({ key }))
   }
 
   #live(): Handle {
@@ -434,33 +754,37 @@ export class SharedCache<V = unknown> implements Disposable {
 
   /** The value that a raw read has just returned. `meta` still tells about it. */
   #decode(mode: Mode, handle: Handle, key: RawKey, found: unknown, flags: number): V | undefined {
-    const kind = handle.ints[MetaInt.Kind]
-    switch (kind) {
-      case Kind.String:
-      case Kind.Number:
-      case Kind.Simple:
-      case Kind.BigInt64:
-        return found as V
-      case Kind.Json:
-      case Kind.BigIntHex:
-        return this.#parse(mode, found as string, kind)
-      case Kind.Buffer:
-      case Kind.Uint8Array:
-        if (handle.ints[MetaInt.Large] !== 0) return this.#largeBytes(mode, key, flags)
-        return copyBytes(handle.scratch.subarray(0, found as number), kind) as V
-      default:
-        return this.#refuse(mode, new CacheError('ERR_CODEC_MISMATCH', `the entry has the unknown kind ${kind}`))
-    }
+    const kind = handle.ints[MetaInt.Kind] as number
+    if (kind < Kind.BigIntHex) return found as V
+    if (!isBytes(kind)) return this.#fromText(mode, found as string, kind)
+    if (handle.ints[MetaInt.Large] !== 0) return this.#largeBytes(mode, key, flags)
+    return this.#fromBytes(mode, handle.scratch.subarray(0, found as number), kind, false)
   }
 
-  #parse(mode: Mode, text: string, kind: typeof Kind.Json | typeof Kind.BigIntHex): V | undefined {
+  /** One of the values that came together. */
+  #decodeOne(key: Key, found: unknown, kind: number): V | undefined {
+    if (kind === 0) return this.#miss(key)
+    if (kind === ASK_ALONE) return this.get(key)
+    if (kind < Kind.BigIntHex) return found as V
+    return isBytes(kind)
+      ? this.#fromBytes('read', found as Buffer, kind, true)
+      : this.#fromText('read', found as string, kind)
+  }
+
+  #fromText(mode: Mode, text: string, kind: number): V | undefined {
     try {
       return fromText(text, kind) as V
     } catch (cause) {
-      return this.#refuse(
-        mode,
-        new CacheError('ERR_SEGMENT_CORRUPT', 'the value was damaged in the segment', { cause }),
-      )
+      return this.#refuse(mode, damagedValue(cause))
+    }
+  }
+
+  #fromBytes(mode: Mode, bytes: Uint8Array, kind: number, owned: boolean): V | undefined {
+    try {
+      return fromBytes(bytes, kind, this.#options.codec, owned) as V
+    } catch (cause) {
+      const mismatch = cause instanceof CacheError && cause.code === 'ERR_CODEC_MISMATCH'
+      return this.#refuse(mode, mismatch ? cause : kind > Kind.Codec ? undecoded(cause) : damagedValue(cause))
     }
   }
 
@@ -478,12 +802,10 @@ export class SharedCache<V = unknown> implements Disposable {
             this.#again(mode, 'getInto', key, target, flags | GetFlag.Peek))
       if (found === undefined) return undefined
       handle = this.#live()
-      const kind = handle.ints[MetaInt.Kind]
-      if (kind !== Kind.Buffer && kind !== Kind.Uint8Array) {
-        return mode === 'take' ? this.take(key) : this.#read(mode, key, flags)
-      }
-      if (found < target.length) return copyBytes(target.subarray(0, found), kind) as V
-      if (found === target.length) return (kind === Kind.Buffer ? target : new Uint8Array(target.buffer)) as V
+      const kind = handle.ints[MetaInt.Kind] as number
+      if (!isBytes(kind)) return mode === 'take' ? this.take(key) : this.#read(mode, key, flags)
+      // A shorter value than was allocated for does not hold on to the rest.
+      if (found <= target.length) return this.#fromBytes(mode, target.subarray(0, found), kind, found === target.length)
       length = found
     }
   }
@@ -500,25 +822,21 @@ export class SharedCache<V = unknown> implements Disposable {
       createdAt: Math.round(now - (floats[MetaFloat.Age] as number)),
       expiresAt: remaining === Number.POSITIVE_INFINITY ? undefined : Math.round(now + remaining),
       size: floats[MetaFloat.Size] as number,
-      stale: false,
+      stale: floats[MetaFloat.Stale] === 1,
     }
   }
 
   // ---- writing
 
-  #store(key: RawKey, payload: unknown, kind: ValueKind, ttl: Milliseconds, flags: number, version: number): boolean {
-    const stored = this.#live().set(key, payload, kind, ttl, flags, version)
-    return stored ?? this.#storeAgain(key, payload, kind, ttl, flags, version)
+  #store(key: RawKey, payload: unknown, kind: number, ttl: Milliseconds, flags: number, version: number): boolean {
+    const done =
+      this.#live().set(key, payload, kind, ttl, flags, version) ??
+      this.#storeAgain(key, payload, kind, ttl, flags, version)
+    if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key, done }))
+    return done
   }
 
-  #storeAgain(
-    key: RawKey,
-    payload: unknown,
-    kind: ValueKind,
-    ttl: Milliseconds,
-    flags: number,
-    version: number,
-  ): boolean {
+  #storeAgain(key: RawKey, payload: unknown, kind: number, ttl: Milliseconds, flags: number, version: number): boolean {
     const stored = this.#again('write', 'set', key, payload, kind, ttl, flags, version)
     if (stored !== undefined) return stored
     // The text has U+FFFD, or a lone surrogate that has no UTF-8; JSON has an escape for both.
@@ -526,31 +844,129 @@ export class SharedCache<V = unknown> implements Disposable {
     return suspect && this.#store(key, JSON.stringify(payload), Kind.Json, ttl, flags, version)
   }
 
-  #storeWith(key: RawKey, payload: unknown, kind: ValueKind, given: Duration | SetOptions, condition: number): boolean {
-    if (typeof given !== 'object' || given === null) {
-      return this.#store(key, payload, kind, resolveTtl(given), condition, 0)
-    }
-    if (given.if !== undefined && condition !== 0) throw invalid('add and replace take no condition', given.if)
-    const version = typeof given.if === 'object' ? checkVersion(given.if?.version, 'if.version', 1) : 0
-    const flags = (given.if === undefined ? condition : flagOf(given.if)) | (given.keepTtl ? SetFlag.KeepTtl : 0)
-    if (given.expiresAt === undefined) {
-      return this.#store(
-        key,
-        payload,
-        kind,
-        given.ttl === undefined ? this.#ttl : resolveTtl(given.ttl),
-        flags,
-        version,
-      )
-    }
-    if (given.ttl !== undefined) throw invalid('only one of ttl and expiresAt can be given', given.ttl)
-    const ttl = resolveExpiresAt(given.expiresAt)
-    if (ttl > 0) return this.#store(key, payload, kind, ttl, flags, version)
-    // Already over: as if it had been stored and had expired at once.
-    if ((flags & SetFlag.IfAbsent) === 0) this.delete(key, version === 0 ? {} : { version })
-    else this.has(key) // there is nothing to delete, but the key may be wrong
-    return false
+  #storeWith(key: RawKey, payload: unknown, kind: number, given: Duration | SetOptions, condition: number): boolean {
+    return this.#storeResolved(key, payload, kind, resolveSet(given, this.#ttl, condition))
   }
+
+  #storeResolved(key: RawKey, payload: unknown, kind: number, set: ResolvedSet): boolean {
+    const { ttl, stale, tags, flags, version } = set
+    if (set.isOver) {
+      // As if it had been stored and had expired at once.
+      if ((flags & SetFlag.IfAbsent) === 0) this.delete(key, version === 0 ? {} : { version })
+      else this.has(key) // there is nothing to delete, but the key may be wrong
+      return false
+    }
+    if (stale === 0 && tags.length === 0) return this.#store(key, payload, kind, ttl, flags, version)
+    const done =
+      this.#live().setWith(key, payload, kind, ttl, flags, version, stale, tags) ??
+      this.#storeWithAgain(key, payload, kind, set)
+    if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key, done }))
+    return done
+  }
+
+  #storeWithAgain(key: RawKey, payload: unknown, kind: number, set: ResolvedSet): boolean {
+    const { ttl, stale, tags, flags, version } = set
+    const stored = this.#again('write', 'setWith', key, payload, kind, ttl, flags, version, stale, tags)
+    if (stored !== undefined) return stored
+    const suspect = this.#live().ints[MetaInt.Status] === Status.SuspectText && kind === Kind.String
+    return suspect && this.#storeResolved(key, JSON.stringify(payload), Kind.Json, set)
+  }
+
+  /**
+   * Compare and swap: stores what `change` makes of the value, until nobody else was quicker. Returns the value before.
+   *
+   * @param fresh How to set a key that had no entry; its condition is not used.
+   * @param over How to set one that had.
+   */
+  #change(key: Key, change: (value: V | undefined) => V, fresh: ResolvedSet, over: ResolvedSet): V | undefined {
+    const steady = steadyKey(key)
+    for (let refusals = 0; ;) {
+      const entry = this.#entry('write', steady, GetFlag.Meta)
+      const payload = encode(change(entry?.value), this.#options.codec)
+      const set =
+        entry === undefined
+          ? { ...fresh, flags: SetFlag.IfAbsent, version: 0 }
+          : { ...over, flags: over.flags | SetFlag.IfVersion, version: entry.version }
+      if (this.#storeResolved(steady, payload, encoded.kind, set)) return entry?.value
+      const now = this.#entry('write', steady, GetFlag.Meta | GetFlag.Peek)
+      // The same as before, and yet refused: no room. Or it went and came in between, but not so often.
+      if (now?.version !== entry?.version) refusals = 0
+      else if (++refusals === REFUSALS) {
+        throw new CacheError(
+          'ERR_NO_SPACE',
+          `the segment "${this.name}" has no room, and nothing that could be evicted`,
+        )
+      }
+    }
+  }
+
+  #changeKept(key: Key, { ttl, tags }: UpdateOptions, change: (value: V | undefined) => V): void {
+    this.#change(key, change, resolveSet({ ttl, tags }, this.#ttl, SetFlag.IfVersion), KEPT)
+  }
+
+  #prepare(item: Item<V>, common: ResolvedSet): Prepared {
+    if (!Array.isArray(item)) throw invalid('an item is [key, value] or [key, value, options]', item)
+    const [given, value, own] = item as Item<V>
+    const set = own === undefined ? common : resolveSet(own, this.#ttl, 0)
+    const key = wholeKey(given)
+    let payload = encode(value, this.#options.codec)
+    let { kind } = encoded
+    if (kind === Kind.String && isSuspect(payload as string)) {
+      // The native side would leave it to us, and store others of the same key before.
+      payload = JSON.stringify(payload)
+      kind = Kind.Json
+    }
+    // The next value is encoded into the same bytes; a codec may do so, too.
+    if (kind >= Kind.Structured) payload = Uint8Array.from(payload as Uint8Array)
+    const { maxEntrySize } = this.#live()
+    if (!fits(maxEntrySize, key, payload, set.tags.length)) {
+      throw new CacheError('ERR_VALUE_TOO_LARGE', `the entry is larger than maxEntrySize, ${maxEntrySize} bytes`)
+    }
+    return { key, payload, kind, set }
+  }
+
+  #storeMany(chunk: readonly Prepared[]): boolean[] {
+    const quick = chunk.every(({ set }) => !set.isOver && set.stale === 0 && set.tags.length === 0 && set.flags === 0)
+    const stored = quick
+      ? this.#live().setMany(
+          chunk.map((item) => item.key),
+          chunk.map((item) => item.payload),
+          Uint8Array.from(chunk, (item) => item.kind),
+          Float64Array.from(chunk, (item) => item.set.ttl),
+        )
+      : undefined
+    return chunk.map((item, i) => {
+      const done = stored?.[i]
+      if (done === undefined) return this.#storeResolved(item.key, item.payload, item.kind, item.set)
+      if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key: item.key, done }))
+      return done
+    })
+  }
+
+  // ---- walking
+
+  *#scan(handle: Handle, prefix: RawKey): IterableIterator<Key> {
+    let next: number | undefined = 0
+    while (next !== undefined) {
+      const cursor: number = next
+      const page: NativePage | undefined = this.#native('read', (id) =>
+        // A cursor means nothing in another segment: the walk ends with the one in which it began.
+        id === handle.id ? native.keys(id, cursor, prefix, PAGE) : undefined,
+      )
+      if (page === undefined) return
+      for (const key of page.keys) yield givenKey(key)
+      next = page.next
+    }
+  }
+
+  *#withValues(keys: IterableIterator<Key>): IterableIterator<[Key, V]> {
+    for (const key of keys) {
+      const value = this.#read('read', key, GetFlag.Peek)
+      if (value !== undefined) yield [key, value]
+    }
+  }
+
+  // ---- counting
 
   #add(key: RawKey, by: number, init: number, ttl: Milliseconds, min: number, max: number): number {
     const sum = this.#live().incr(key, by, init, ttl, min, max)
@@ -615,6 +1031,7 @@ export class SharedCache<V = unknown> implements Disposable {
     if (fatal || !(error instanceof CacheError) || MISTAKES.has(error.code)) throw error
     this.#degradedReads++
     this.#listeners.emit('damage', { shard: undefined, dropped: 0, error })
+    if (channels.damage.hasSubscribers) channels.damage.publish(this.#message({ error }))
   }
 
   /**
@@ -649,6 +1066,7 @@ export class SharedCache<V = unknown> implements Disposable {
     if (this.#announced === lost) return
     this.#announced = lost
     this.#listeners.emit('detached', { name: this.name, path: lost.path })
+    if (channels.detached.hasSubscribers) channels.detached.publish(this.#message())
   }
 
   // ---- notices and waits
@@ -660,23 +1078,49 @@ export class SharedCache<V = unknown> implements Disposable {
   }
 
   #setNotifier(id: number): void {
-    native.setNotifier(id, (notice, ids) => {
+    native.setNotifier(id, (notice, ids, keys) => {
       // A notice of a handle that we have left may still be under way.
-      if (this.#handle?.id === id) this.#notice(this.#handle, notice, ids)
+      if (this.#handle?.id === id) this.#notice(this.#handle, notice, ids, keys)
     })
+    this.#watchGone(id)
   }
 
-  #notice(handle: Handle, notice: number, ids: readonly number[]): void {
+  /** Asks for notices of evicted and expired entries while anybody wants them. */
+  #watchGone(id = this.#handle?.id): void {
+    if (id === undefined || !this.#notified) return
+    const wanted = this.#listeners.has('evict', 'expire')
+    native.wantGone(id, wanted || channels.evict.hasSubscribers || channels.expire.hasSubscribers)
+  }
+
+  #notice(handle: Handle, notice: number, ids: readonly number[], keys: readonly Key[]): void {
     switch (notice) {
       case Notice.Waits:
         return this.#waits.notify(ids)
       case Notice.Repaired:
-        return this.#listeners.emit('repaired', { shard: ids[0] ?? 0, dropped: ids[1] ?? 0 })
+        return this.#repaired(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Damage:
         return this.#listeners.emit('damage', { shard: ids[0] ?? 0, dropped: ids[1] ?? 0, error: undefined })
       case Notice.Detached:
         return this.#detached(handle)
+      case Notice.Gone:
+        return this.#gone(ids, keys)
     }
+  }
+
+  #repaired(shard: number, dropped: number): void {
+    this.#listeners.emit('repaired', { shard, dropped })
+    if (channels.repaired.hasSubscribers) channels.repaired.publish(this.#message({ count: dropped }))
+  }
+
+  #gone([lost = 0, ...reasons]: readonly number[], keys: readonly Key[]): void {
+    keys.forEach((key, i) => {
+      const event = reasons[i] === 1 ? 'expire' : 'evict'
+      const given = givenKey(key)
+      this.#listeners.emit(event, { key: given, lost: 0 })
+      if (channels[event].hasSubscribers) channels[event].publish(this.#message({ key: given }))
+    })
+    // Thousands under one lock: that is for room.
+    if (lost > 0) this.#listeners.emit('evict', { key: undefined, lost })
   }
 
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
@@ -705,18 +1149,73 @@ export class SharedCache<V = unknown> implements Disposable {
   }
 }
 
-function flagOf(condition: NonNullable<SetOptions['if']>): number {
-  if (condition === 'absent') return SetFlag.IfAbsent
-  if (condition === 'present') return SetFlag.IfPresent
-  if (typeof condition === 'object') return SetFlag.IfVersion
-  throw invalid("if must be 'absent', 'present' or { version }", condition)
+/** A value that is ready to be stored with others. */
+interface Prepared {
+  readonly key: Key
+  readonly payload: unknown
+  readonly kind: number
+  readonly set: ResolvedSet
 }
 
-/** A key that nobody changes while we wait, in the form that needs no second look. */
-function steadyKey(key: Key): RawKey {
-  if (typeof key !== 'string') return key instanceof Uint8Array ? Uint8Array.from(key) : key
-  if (!key.isWellFormed()) throw invalid('a key may not contain lone surrogates', key)
-  return key.includes('\uFFFD') ? Buffer.from(key) : key
+/** Deadline and tags stay as they are. */
+const KEPT: ResolvedSet = {
+  ttl: 0,
+  isOver: false,
+  stale: 0,
+  tags: [],
+  flags: SetFlag.KeepTtl | SetFlag.KeepTags,
+  version: 0,
+}
+
+/** The results of `run` on parts of what may be too much for one call. */
+function inChunks<T, R>(items: Iterable<T>, run: (chunk: readonly T[]) => R[]): R[] {
+  const all = listed(items)
+  if (all.length <= MOST_AT_ONCE) return run(all)
+  const results: R[] = []
+  for (let start = 0; start < all.length; start += MOST_AT_ONCE) {
+    for (const result of run(all.slice(start, start + MOST_AT_ONCE))) results.push(result)
+  }
+  return results
+}
+
+/** As an array. Throws for what is no iterable, and for a text: its letters are nobody's keys. */
+function listed<T>(items: Iterable<T>): readonly T[] {
+  if (Array.isArray(items)) return items as readonly T[]
+  if (typeof items === 'object' && items !== null && Symbol.iterator in items) return Array.from(items)
+  throw invalid('a call for many takes an array or another iterable', items)
+}
+
+/** Whether its UTF-8 has U+FFFD, its own or that of a lone surrogate. */
+function isSuspect(text: string): boolean {
+  return text.includes('\uFFFD') || !text.isWellFormed()
+}
+
+/** Whether an entry is small enough. Counts exactly only where it may be too large. */
+function fits(limit: number, key: RawKey, payload: unknown, tags: number): boolean {
+  const value = typeof payload === 'string' || payload instanceof Uint8Array ? payload : ''
+  const others = tags * 8 + 8
+  if ((key.length + value.length) * 3 + others <= limit) return true
+  return Buffer.byteLength(key) + Buffer.byteLength(value) + tags * 8 <= limit
+}
+
+/** A value with something behind it. */
+function joined(value: unknown, addition: string | Uint8Array): string | Uint8Array {
+  if (value === undefined) return addition
+  if (typeof value === 'string' && typeof addition === 'string') return value + addition
+  if (!(value instanceof Uint8Array) || typeof addition === 'string') {
+    throw invalid('append needs text for text and bytes for bytes; the entry is', value)
+  }
+  const whole = Buffer.concat([value, addition])
+  return Buffer.isBuffer(value) ? whole : new Uint8Array(whole.buffer, whole.byteOffset, whole.length)
+}
+
+function damagedValue(cause: unknown): CacheError {
+  return new CacheError('ERR_SEGMENT_CORRUPT', 'the value was damaged in the segment', { cause })
+}
+
+function undecoded(cause: unknown): CacheError {
+  const hint = 'The codec of this cache threw; see the cause. Nothing else in the segment is concerned.'
+  return new CacheError('ERR_SEGMENT_CORRUPT', "the codec's decode refused the value", { cause, hint })
 }
 
 function closedError(name: string): CacheError {

@@ -1,0 +1,66 @@
+/**
+ * On what, and of what, the figures are.
+ */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { availableParallelism, cpus, release, totalmem } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { contenders } from './contenders/index.mjs'
+import { versionOf } from './install.mjs'
+import { programs } from './servers/index.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+export function describeMachine() {
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    processors: availableParallelism(),
+    isVirtual: /^flags\s*:.*\bhypervisor\b/m.test(readText('/proc/cpuinfo')),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: /^PRETTY_NAME="?([^"\n]*)/m.exec(readText('/etc/os-release'))?.[1] ?? process.platform,
+    kernel: release(),
+    node: process.versions.node,
+    v8: process.versions.v8,
+  }
+}
+
+/** Of everything that was measured. */
+export function describeVersions() {
+  const packages = [...new Set(contenders.map((contender) => contender.package))].filter(
+    (name) => name !== 'node' && name !== 'cache-machine',
+  )
+  const servers = Object.values(programs).map(({ command }) => [`${command} (server)`, serverVersion(command)])
+  return Object.fromEntries(
+    [
+      ['cache-machine', ownVersion()],
+      ...packages.toSorted().map((name) => [name, versionOf(name)]),
+      ['msgpackr', versionOf('msgpackr')],
+      ...servers,
+    ].filter(([, version]) => version !== undefined),
+  )
+}
+
+/** With the commit, and a plus sign if the tree differs from it. */
+function ownVersion() {
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+  const commit = output('git', ['-C', root, 'rev-parse', '--short', 'HEAD'])
+  const changes = output('git', ['-C', root, 'status', '--porcelain', '--untracked-files=no'])
+  return commit === '' ? version : `${version} (${commit}${changes === '' ? '' : '+'})`
+}
+
+function serverVersion(command) {
+  return /\d+\.\d+\.\d+/.exec(output(command, ['--version']))?.[0]
+}
+
+function output(command, args) {
+  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8' })
+  return status === 0 ? stdout.trim() : ''
+}
+
+function readText(path) {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

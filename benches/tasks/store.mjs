@@ -1,0 +1,66 @@
+/**
+ * What every measuring process can do: open its store, load and verify it, let go.
+ */
+import { contenderOf } from '../contenders/index.mjs'
+import { keyOf, kinds } from '../values.mjs'
+import { randomFrom } from '../zipf.mjs'
+
+/** As many calls are under way while an asynchronous store is loaded or verified. */
+const LOAD_IN_FLIGHT = 100
+
+/** @param {{ contender: string, context: import('../contenders/index.mjs').Context }} args */
+export async function open(memory, { contender, context }) {
+  memory.contender = contenderOf(contender)
+  memory.store = await memory.contender.open({ ...context, serialization: memory.contender.serialization })
+}
+
+/** Sets every key to a value of its own. */
+export async function load({ store, contender }, { kind, keys }) {
+  await forEachIndex(contender, keys, (i) => store.set(keyOf(i), kinds[kind].make(i)))
+}
+
+/** Compares each value in full; of `sample` keys if that is given. */
+export async function verify({ store, contender }, { kind, keys, sample = keys }) {
+  const random = randomFrom(keys)
+  const indexOf = sample < keys ? () => Math.floor(random() * keys) : (i) => i
+  await forEachIndex(contender, Math.min(sample, keys), async (i) => {
+    const index = indexOf(i)
+    const value = await store.get(keyOf(index))
+    if (!kinds[kind].check(value, index)) throw new Error(`${keyOf(index)} has a wrong value: ${excerpt(value)}`)
+  })
+}
+
+/** Reads every value, and leaves as little garbage as the store does. */
+export async function readAll({ store, contender }, { kind, keys }) {
+  let sum = 0
+  await forEachIndex(contender, keys, async (i) => {
+    // Not in one expression: the lanes take turns at every await.
+    const value = await store.get(keyOf(i))
+    sum += kinds[kind].use(value)
+  })
+  return sum
+}
+
+/** What is garbage must not count as memory. */
+export function collect() {
+  for (let i = 0; i < 3; i++) globalThis.gc()
+}
+
+export async function close(memory, { destroy }) {
+  await memory.store?.close()
+  if (destroy) await memory.store?.destroy?.()
+  memory.store = undefined
+}
+
+async function forEachIndex({ inFlight }, count, visit) {
+  let next = 0
+  const lane = async () => {
+    while (next < count) await visit(next++)
+  }
+  await Promise.all(Array.from({ length: inFlight === 0 ? 1 : LOAD_IN_FLIGHT }, lane))
+}
+
+function excerpt(value) {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+}

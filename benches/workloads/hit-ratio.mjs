@@ -1,0 +1,76 @@
+/**
+ * The share of requests that hit, on real traces, for a cache of so many objects in one shard.
+ *
+ * The traces are not part of the package; their README has the ratios of other policies, which are shown beside ours. A run
+ * repeats: what differs from one to the next is only how the keys hash.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const entrants = ['cache-machine-off', 'lru-cache']
+
+export const title = 'Hit ratios on real traces'
+
+/** @param {import('../suite.mjs').Suite} suite */
+export async function measureHitRatio(suite) {
+  const { plan, progress } = suite
+  const cells = readReference(plan.traces)
+  if (cells.length === 0) {
+    suite.absent.push({ what: 'hit ratios on real traces', why: 'there are no traces where --traces says' })
+    progress.say(`No traces in ${plan.traces}: the hit ratios are left out.`)
+    return
+  }
+
+  progress.part(title)
+  for (const contender of suite.contenders.filter(({ id }) => entrants.includes(id))) {
+    const crew = await suite.start('hit-ratio', {})
+    if (crew === undefined) continue
+    for (const { trace, objects } of cells) {
+      progress.step(`${trace}, ${objects} objects, ${contender.label}`)
+      const file = join(plan.traces, `${trace}.u32.gz`)
+      const samples = []
+      for (let round = 0; round < plan.traceRounds; round++) {
+        const args = { contender: contender.id, file, objects, name: suite.newName() }
+        const replay = await suite.attempt('hit-ratio', crew, () => crew.first.ask('replay', args))
+        if (replay !== undefined) samples.push(replay.percent)
+      }
+      suite.record({ ...cellOf(trace, objects), contender: contender.id, samples })
+    }
+    await crew.end(suite)
+  }
+  for (const { trace, objects, policies } of cells) {
+    for (const [policy, percent] of Object.entries(policies)) {
+      suite.record({ ...cellOf(trace, objects), contender: `reference ${policy}`, samples: [percent] })
+    }
+  }
+}
+
+function cellOf(trace, objects) {
+  return { workload: 'hit-ratio', scene: trace, operation: `${objects} objects`, unit: '%', better: 'higher' }
+}
+
+/** The table of the traces' README: a row for each trace and size, a column for each policy. */
+function readReference(folder) {
+  const file = join(folder, 'README.md')
+  if (!existsSync(file)) return []
+  const rows = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    )
+  const head = rows.findIndex(([first, second]) => first === 'trace' && second === 'size')
+  if (head === -1) return []
+  const policies = rows[head].slice(2)
+  return rows
+    .slice(head + 2)
+    .map(([trace, objects, ...percents]) => ({
+      trace,
+      objects: Number(objects),
+      policies: Object.fromEntries(policies.map((policy, i) => [policy, Number(percents[i])])),
+    }))
+    .filter(({ trace }) => existsSync(join(folder, `${trace}.u32.gz`)))
+}

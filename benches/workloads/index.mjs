@@ -1,0 +1,44 @@
+/**
+ * Everything that is measured, in order. `group` is another name for several of them.
+ */
+import { measureFill } from './fill.mjs'
+import { measureHitRatio } from './hit-ratio.mjs'
+import { measureMemory } from './memory.mjs'
+import { measureProcesses } from './processes.mjs'
+import { measureThroughput, scenes } from './throughput.mjs'
+import { measureWakeUp } from './wake-up.mjs'
+
+/** @type {{ id: string, group?: string, isQuick?: boolean, measure: (suite: import('../suite.mjs').Suite) => Promise<void> }[]} */
+export const workloads = [
+  ...scenes.map((scene) => ({
+    id: scene.id,
+    group: 'throughput',
+    isQuick: scene.id !== 'object-100k',
+    measure: (suite) => measureThroughput(suite, scene),
+  })),
+  { id: 'processes', measure: measureProcesses },
+  { id: 'wake-up', measure: measureWakeUp },
+  { id: 'memory', measure: measureMemory },
+  { id: 'fill', measure: measureFill },
+  { id: 'hit-ratio', measure: measureHitRatio },
+]
+
+/**
+ * @param {string | undefined} only Names and groups with commas between; default: all.
+ * @throws if there is no such workload.
+ */
+export function selectWorkloads(only, { quick = false } = {}) {
+  if (only === undefined) return workloads.filter(({ isQuick = true }) => !quick || isQuick)
+  const wanted = only.split(',').map((name) => name.trim())
+  const names = new Set(workloads.flatMap(({ id, group }) => [id, group]))
+  const unknown = wanted.filter((name) => !names.has(name))
+  if (unknown.length > 0) {
+    throw new Error(
+      `No such workload: ${unknown.join(', ')}. There are: throughput (all of ${scenes.map(({ id }) => id).join(', ')}), ${workloads
+        .filter(({ group }) => group === undefined)
+        .map(({ id }) => id)
+        .join(', ')}`,
+    )
+  }
+  return workloads.filter(({ id, group }) => wanted.includes(id) || wanted.includes(group))
+}

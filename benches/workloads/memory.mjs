@@ -1,0 +1,86 @@
+/**
+ * The memory of 4 workers that can each read the same 100,000 objects, over the same 4 workers with no cache.
+ *
+ * The sum of PSS: a page that n processes share counts a part of n in each. A server counts with its own PSS. All workers
+ * have read every value and collected garbage before.
+ */
+import { readFileSync } from 'node:fs'
+import { kinds } from '../values.mjs'
+
+const WORKERS = 4
+const KIND = 'object'
+const SAMPLE = 1_000
+const entrants = ['cache-machine-near-1000', 'lru-cache', 'ioredis', 'lmdb', 'memcached']
+const quickEntrants = ['cache-machine-near-1000', 'lru-cache', 'ioredis']
+
+export const title = 'Memory of 4 workers with the same 100,000 objects of 1 KiB'
+
+/** @param {import('../suite.mjs').Suite} suite */
+export async function measureMemory(suite) {
+  const { plan, progress } = suite
+  progress.part(title)
+  const ids = plan.quick ? quickEntrants : entrants
+  const contenders = suite.contenders.filter(({ id }) => ids.includes(id))
+  const samples = new Map(contenders.map((contender) => [contender, []]))
+  const failed = new Set()
+  for (let round = 0; round < plan.memoryRounds; round++) {
+    progress.step(`round ${round + 1} of ${plan.memoryRounds}, no cache`)
+    const empty = await memoryOf(suite, undefined, round)
+    for (const contender of contenders.filter((each) => !failed.has(each))) {
+      progress.step(`round ${round + 1} of ${plan.memoryRounds}, ${contender.label}`)
+      const total = await memoryOf(suite, contender, round)
+      if (total === undefined || empty === undefined) failed.add(contender)
+      else samples.get(contender).push((total - empty) / 2 ** 20)
+    }
+  }
+
+  for (const [contender, overEmpty] of samples) {
+    suite.record({
+      workload: 'memory',
+      scene: 'object-100k',
+      operation: 'PSS over an empty app',
+      contender: contender.id,
+      processes: WORKERS,
+      unit: 'MiB',
+      better: 'lower',
+      samples: overEmpty,
+    })
+  }
+}
+
+/** In bytes; undefined if it failed. */
+async function memoryOf(suite, contender, round) {
+  const keys = suite.plan.memoryKeys
+  const values = { kind: KIND, keys }
+  const bytes = keys * (kinds[KIND].bytes + 100)
+  // A server of its own for each round, with nothing else in it.
+  const instance = `memory-${round}`
+  const context = { name: suite.newName(), bytes, kind: KIND, instance }
+  const options = { contender, count: WORKERS, context, execArgv: ['--expose-gc'] }
+  const crew = await suite.start('memory', options)
+  if (crew === undefined) return undefined
+  const total = await suite.attempt('memory', crew, async () => {
+    if (contender?.inProcess) await crew.askAll('load', () => values)
+    else if (contender !== undefined) await crew.first.ask('load', values)
+    if (contender !== undefined) await readEverything(crew, values)
+    await crew.askAll('collect')
+    const pids = [...crew.pids]
+    if (contender?.server !== undefined) pids.push(await suite.servers.pidOf(contender.server, 'free', { instance }))
+    return pids.reduce((sum, pid) => sum + proportionalSetSize(pid), 0)
+  })
+  await crew.end(suite)
+  if (contender?.server !== undefined) await suite.servers.stop(contender.server, 'free', { instance })
+  return total
+}
+
+/** All workers, so that each has touched what it can share, and cached what it may cache. */
+async function readEverything(crew, values) {
+  await crew.askAll('verify', () => ({ ...values, sample: SAMPLE }))
+  const sums = await crew.askAll('readAll', () => values)
+  if (new Set(sums).size !== 1) throw new Error(`the workers have read different values: ${sums}`)
+}
+
+function proportionalSetSize(pid) {
+  const [, kibibytes] = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))
+  return Number(kibibytes) * 1024
+}

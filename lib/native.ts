@@ -291,7 +291,29 @@ export const Notice = {
   Detached: 3,
   /** `ids`: [how many more could not be named, then for each of `keys` 0: evicted or 1: expired]. */
   Gone: 4,
+  /** `ids`: vigils whose record has changed as awaited. They are over; nothing to cancel. */
+  Vigils: 5,
 } as const
+
+/** What turns are taken of: the numbers of `crates/core/src/spaces.rs`. */
+export const Space = {
+  Locks: 1,
+  Semaphores: 2,
+  Elections: 3,
+} as const
+
+/** What came of a claim, or how it stands with a ticket. */
+export interface NativeTurn {
+  /** By `TurnState`. */
+  state: number
+  /** Granted: the token, larger than that of every holder before. Waiting: the ticket. */
+  number: number
+  /** Granted: milliseconds until it ends, Infinity without a deadline. */
+  remaining: number
+}
+
+/** Of `NativeTurn.state`. */
+export const TurnState = { Granted: 0, Waiting: 1, None: 2 } as const
 
 export interface Native {
   open(options: NativeOpenOptions): NativeOpened
@@ -304,6 +326,22 @@ export interface Native {
   /** Returns a wait's id; `after` as in `waitFor`, 0 for any entry. Needs a notifier. */
   waitStart(id: number, key: RawKey, after: number): number
   waitCancel(id: number, wait: number): void
+  /** Takes a place of `permits`, for `ttl` milliseconds (0: for ever), or with `wait` enters the queue. */
+  turnAcquire(id: number, space: number, key: RawKey, permits: number, ttl: number, wait: boolean): NativeTurn
+  /** A ticket is good until its turn is granted, or it is `None`. */
+  turnLook(id: number, space: number, key: RawKey, permits: number, ticket: number): NativeTurn
+  /** Leaves the queue; if the turn has come meanwhile, gives it to the next. */
+  turnLeave(id: number, space: number, key: RawKey, permits: number, ticket: number): void
+  /** False: it was no longer held. */
+  turnRelease(id: number, space: number, key: RawKey, permits: number, token: number): boolean
+  /** The milliseconds that are left now; null if it is no longer held. */
+  turnExtend(id: number, space: number, key: RawKey, token: number, ttl: number): number | null
+  turnHolds(id: number, space: number, key: RawKey, token: number): boolean
+  /** How many hold it, and how many wait. */
+  turnPlaces(id: number, space: number, key: RawKey): number[]
+  /** Returns the id of a vigil: it is told when the ticket no longer waits. Needs a notifier. */
+  turnAwait(id: number, space: number, key: RawKey, permits: number, ticket: number): number
+  vigilCancel(id: number, vigil: number): void
   /** Ends the life of the namespace's entries; of the root's and all others with the root. */
   clear(id: number): void
   /** Keys of the namespace from `cursor` (0 at first) on that start with `prefix`, about `most` of them or fewer. */

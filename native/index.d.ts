@@ -98,6 +98,16 @@ export interface BindingTallies {
   entries: number
 }
 
+/** See `NativeTurn` in `lib/native.ts`. */
+export interface BindingTurn {
+  /** 0: granted, 1: waiting, 2: refused or gone. */
+  state: number
+  /** The token, or the ticket of one who waits. */
+  number: number
+  /** Milliseconds until it ends; Infinity: never. */
+  remaining: number
+}
+
 /** Removes everything of the namespace in one step; on the root, of all. */
 export declare function clear(id: number): void
 
@@ -137,8 +147,35 @@ export declare function size(id: number): number
 /** Counts over all processes. */
 export declare function stats(id: number): BindingStats
 
+/** Takes a place, or with `wait` enters the queue. */
+export declare function turnAcquire(id: number, space: number, key: Key, permits: number, ttl: number, wait: boolean): BindingTurn
+
+/** Begins a vigil for the turn of a ticket; the notifier is told the id returned. */
+export declare function turnAwait(id: number, space: number, key: Key, permits: number, ticket: number): number
+
+/** Gives a held place a new time to live, 0: for ever. The milliseconds that it has now; `undefined` if it is no longer held. */
+export declare function turnExtend(id: number, space: number, key: Key, token: number, ttl: number): number | null
+
+/** Whether a place is still held. */
+export declare function turnHolds(id: number, space: number, key: Key, token: number): boolean
+
+/** Leaves the queue. */
+export declare function turnLeave(id: number, space: number, key: Key, permits: number, ticket: number): void
+
+/** How it stands with a ticket. Granted: it is no ticket any more. */
+export declare function turnLook(id: number, space: number, key: Key, permits: number, ticket: number): BindingTurn
+
+/** How many hold it and how many wait. */
+export declare function turnPlaces(id: number, space: number, key: Key): Array<number>
+
+/** Gives a place back; false if it was no longer held. */
+export declare function turnRelease(id: number, space: number, key: Key, permits: number, token: number): boolean
+
 /** What does not add up in the segment's structures. */
 export declare function validate(id: number): Array<string>
+
+/** Ends a vigil that was not told. */
+export declare function vigilCancel(id: number, vigil: number): void
 
 /** Ends a wait that has not been told. */
 export declare function waitCancel(id: number, wait: number): void

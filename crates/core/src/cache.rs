@@ -13,17 +13,20 @@ use crate::gone;
 use crate::key::Key;
 use crate::locked::{Fault, Increment, Locked, Write};
 use crate::namespaces::{self, ROOT, Read, registered};
+use crate::orphans::Orphan;
 use crate::read::{Manner, Meta, NoSink, Sink};
 use crate::recover::Scratch;
 use crate::segments::{segment_file, through_locks};
 use crate::service::{Listener, Listeners as Notified, Notice, Service};
 use crate::shard::{Count, Field, ShardView, Tally};
+use crate::spaces::{Space, is_record};
 use crate::tags::{self, Invalidation};
+use crate::vigils::{Awaited, Vigils};
 use crate::waits::Waits;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
-    BootClock, Counter, Header, Listeners, Region, Segment, ShmError, State, random_u64, remove_unused,
+    BootClock, Counter, Header, Listeners, RUNG_STRIPES, Region, Segment, ShmError, State, random_u64, remove_unused,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -307,6 +310,26 @@ impl Cache {
         Ok(id)
     }
 
+    /// Waits on behalf of a listener for a change of a record; it will be told the number returned.
+    ///
+    /// # Errors
+    /// A key that cannot be; `Detached`.
+    pub fn keep_vigil(&self, space: Space, key: &[u8], awaited: Awaited, listener: u64) -> Result<u64, CacheError> {
+        let key = Key::new(self.geometry(), space.of(self.namespace), key)?;
+        self.check_attached()?;
+        let id = self.vigils.add(self, &key, awaited, listener);
+        // The background thread looks at once; from then on it looks when the bell rings.
+        self.segment.member().ring_own_stripe(key.stripe());
+        Ok(id)
+    }
+
+    /// Gives back what an owner held that is gone: a handle, or the thread that had it. Later, if it cannot be done now.
+    pub fn give_back(&self, orphans: impl IntoIterator<Item = Orphan>) {
+        let left: Vec<Orphan> =
+            orphans.into_iter().filter(|orphan| orphan.give_back(self, self.write_timeout).is_err()).collect();
+        self.orphans.lock().unwrap_or_else(|e| e.into_inner()).extend(left);
+    }
+
     /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and nothing may
     /// be evicted.
     ///
@@ -431,6 +454,10 @@ pub struct Core {
     full_since: Vec<AtomicU64>,
     scratch: Mutex<Scratch>,
     pub(crate) waits: Waits,
+    pub(crate) vigils: Vigils,
+    /// How many in this process listen to each stripe of keys.
+    listening: Mutex<[u32; RUNG_STRIPES]>,
+    pub(crate) orphans: Mutex<Vec<Orphan>>,
     pub(crate) notified: Notified,
     detached: AtomicBool,
 }
@@ -459,6 +486,9 @@ impl Core {
             has_manual_clock,
             seen_epoch: AtomicU32::new(never_seen),
             waits: Waits::default(),
+            vigils: Vigils::default(),
+            listening: Mutex::new([0; RUNG_STRIPES]),
+            orphans: Mutex::default(),
             notified: Notified::default(),
             detached: AtomicBool::new(false),
         })
@@ -658,6 +688,7 @@ impl Core {
             tag_clock: tags::clock(region),
             notes_gone: false,
             listeners: Listeners::NONE,
+            more_listeners: Listeners::NONE,
             repaired: None,
         }
     }
@@ -744,6 +775,9 @@ impl Core {
     /// Counts a read.
     #[inline]
     pub(crate) fn count(&self, namespace: u16, hit: bool) {
+        if is_record(namespace) {
+            return;
+        }
         self.segment.member().count(if hit { Counter::Hits } else { Counter::Misses }, 1);
         if namespace != ROOT {
             self.count_reads(namespace, if hit { Read::Hit } else { Read::Miss }, 1);
@@ -802,6 +836,29 @@ impl Core {
     pub fn remove_listener(&self, id: u64) {
         self.notified.remove(id);
         self.waits.remove_of(self, id);
+        self.vigils.remove_of(self, id);
+    }
+
+    /// Listens to the keys of a stripe; as often as that, `ignore` ends it.
+    pub(crate) fn listen(&self, stripe: usize) {
+        let mut listening = self.listening.lock().unwrap_or_else(|e| e.into_inner());
+        listening[stripe] += 1;
+        if listening[stripe] == 1 {
+            self.segment.member().listen(stripe);
+        }
+    }
+
+    pub(crate) fn ignore(&self, stripe: usize) {
+        let mut listening = self.listening.lock().unwrap_or_else(|e| e.into_inner());
+        listening[stripe] -= 1;
+        if listening[stripe] == 0 {
+            self.segment.member().ignore(stripe);
+        }
+    }
+
+    /// Ends a vigil that nobody was told about.
+    pub fn cancel_vigil(&self, id: u64) {
+        self.vigils.remove(self, id);
     }
 
     /// Ends a wait that nobody was told about.

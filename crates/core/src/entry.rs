@@ -8,7 +8,7 @@
 //!       32  root epoch u32 · namespace epoch u32
 //!       40  the body's run: first unit u32 · units u32;  CHAINED: first extent unit u32 · number of runs u32
 //!       48  index position u32 · placing u32          derived, under the shard's lock
-//!       56  newer entry u32 (top bit: main queue) · older entry u32      derived, under the shard's lock
+//!       56  newer entry u32 (top bits: queue) · older entry u32      derived, under the shard's lock
 //! body      STALE: milliseconds u64 · TAGGED: tag clock u64, hashes of the tags u64 … · key, filled up to 8 bytes · value
 //! extent    7 runs · next extent unit
 //! ```
@@ -17,6 +17,7 @@
 //! that the word is unchanged; until then any field may be nonsense, so every number is checked before it is followed.
 
 use crate::geometry::UNIT;
+use crate::policy::Queue;
 use crate::shard::ShardView;
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 
@@ -42,7 +43,9 @@ pub(crate) const RUNS_PER_EXTENT: usize = 7;
 const RUN: usize = 40;
 const POSITION: usize = 48;
 const LINKS: usize = 56;
+/// In the link to the newer entry; units have at most 28 bits.
 const MAIN_QUEUE: u32 = 1 << 31;
+const PINNED_QUEUE: u32 = 1 << 30;
 const U48: u64 = (1 << 48) - 1;
 
 /// The fields of a head that never change, as copied.
@@ -202,7 +205,7 @@ pub(crate) struct Node {
     pub(crate) placing: u32,
     pub(crate) newer: u32,
     pub(crate) older: u32,
-    pub(crate) in_main: bool,
+    pub(crate) queue: Queue,
 }
 
 impl Node {
@@ -212,15 +215,24 @@ impl Node {
         Self {
             position: at as u32,
             placing: (at >> 32) as u32,
-            newer: links as u32 & !MAIN_QUEUE,
+            newer: links as u32 & !(MAIN_QUEUE | PINNED_QUEUE),
             older: (links >> 32) as u32,
-            in_main: links as u32 & MAIN_QUEUE != 0,
+            queue: match links as u32 {
+                bits if bits & PINNED_QUEUE != 0 => Queue::Pinned,
+                bits if bits & MAIN_QUEUE != 0 => Queue::Main,
+                _ => Queue::Small,
+            },
         }
     }
 
     pub(crate) fn store(self, words: &[AtomicU64]) {
         words[POSITION / 8].store(u64::from(self.position) | u64::from(self.placing) << 32, Ordering::Relaxed);
-        let newer = self.newer | if self.in_main { MAIN_QUEUE } else { 0 };
+        let queue = match self.queue {
+            Queue::Small => 0,
+            Queue::Main => MAIN_QUEUE,
+            Queue::Pinned => PINNED_QUEUE,
+        };
+        let newer = self.newer | queue;
         words[LINKS / 8].store(u64::from(newer) | u64::from(self.older) << 32, Ordering::Relaxed);
     }
 }

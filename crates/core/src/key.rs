@@ -5,6 +5,7 @@
 
 use crate::error::CacheError;
 use crate::geometry::Geometry;
+use crate::spaces::{number, space};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Longest key, in bytes.
@@ -29,12 +30,15 @@ impl<'k> Key<'k> {
         if bytes.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong(bytes.len()));
         }
-        let seed = geometry.seed ^ u64::from(namespace).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let hash = xxh3_64_with_seed(bytes, seed);
+        let seed = geometry.seed ^ u64::from(number(namespace)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut hash = xxh3_64_with_seed(bytes, seed);
+        let shard = ((hash >> 48) as usize * geometry.shards) >> 16;
+        // A record of a key is in the key's shard, so that both are changed under one lock, and elsewhere in it.
+        hash = hash.rotate_left(u32::from(space(namespace)) * 5);
         Ok(Self {
             bytes,
             namespace,
-            shard: ((hash >> 48) as usize * geometry.shards) >> 16,
+            shard,
             place: Placing((hash >> 16) as u32),
             tag: hash as u32 & ((1 << geometry.tag_bits) - 1),
         })

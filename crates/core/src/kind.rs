@@ -19,6 +19,9 @@ pub const UINT8_ARRAY: u8 = 7;
 /// JSON text.
 pub const JSON: u8 = 8;
 
+/// Words of a record of coordination.
+pub const RECORD: u8 = 10;
+
 /// Whether a value of this kind crosses as bytes: buffers, and whatever a codec makes.
 pub fn is_bytes(kind: u8) -> bool {
     !matches!(kind, STRING | NUMBER | SIMPLE | BIGINT64 | BIGINT_HEX | JSON)

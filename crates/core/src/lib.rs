@@ -13,6 +13,9 @@
 //! waits     who waits for which key              service  the background thread: bells, expiry, detachment
 //! namespaces  names, epochs, counts              tags     the tag clock and its records
 //! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
+//! spaces    what an entry is for                 records  small records of coordination, changed in one step
+//! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
+//! orphans   what an owner left that is gone, while its process lives on
 //! ```
 
 #![forbid(unsafe_code)]
@@ -26,15 +29,20 @@ mod key;
 pub mod kind;
 mod locked;
 mod namespaces;
+mod orphans;
 mod policy;
 mod read;
+mod records;
 mod recover;
 mod scan;
 mod segments;
 mod service;
 mod shard;
 mod space;
+mod spaces;
 mod tags;
+mod turns;
+mod vigils;
 mod waits;
 
 pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tallies};
@@ -46,8 +54,12 @@ pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
 pub use locked::{Condition, Increment, Write};
 pub use namespaces::MAX_NAME;
+pub use orphans::Orphan;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
 pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};
+pub use spaces::Space;
 pub use tags::Invalidation;
+pub use turns::{Acquired, Claim, Grant, Turn};
+pub use vigils::Awaited;

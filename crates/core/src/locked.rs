@@ -18,6 +18,7 @@ use crate::namespaces::{self, registered};
 use crate::read::{Meta, Sink, fetch};
 use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally, Visit};
 use crate::space::worst_case;
+use crate::spaces::{is_pinned, is_record};
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::lock;
@@ -154,6 +155,8 @@ pub(crate) struct Locked<'a> {
     /// Somebody in this process wants to know what is evicted or expires.
     pub(crate) notes_gone: bool,
     pub(crate) listeners: Listeners,
+    /// Those of a second key, where one step changes two.
+    pub(crate) more_listeners: Listeners,
     /// Index words dropped by a rebuild under this lock; told after the unlock.
     pub(crate) repaired: Option<u32>,
 }
@@ -169,6 +172,7 @@ impl Drop for Locked<'_> {
         }
         lock::unlock(word, member);
         member.ring(self.listeners);
+        member.ring(self.more_listeners);
         // Before anybody is told anything: a listener may change another cache, and this thread's notes are then that one's.
         let gone = self.notes_gone.then(gone::take);
         if let Some(dropped) = self.repaired {
@@ -277,6 +281,9 @@ impl Locked<'_> {
         let stale = usize::from(new.stale_ms != 0);
         let extras = stale + if tags.is_empty() { 0 } else { 1 + tags.len() };
         let body = (extras * 8 + key.bytes.len().next_multiple_of(8) + value.len()).div_ceil(UNIT);
+        if is_pinned(key.namespace) {
+            self.check_pinned(1 + body, existing)?;
+        }
         // One unit is kept back, so that `touch` finds one for a new head.
         if !self.make_room(worst_case(body) + 1, existing.map(|e| e.at))? {
             return Ok(None);
@@ -305,7 +312,7 @@ impl Locked<'_> {
             namespace: key.namespace,
             written: self.core.now_ms(),
             extras,
-            life: self.life,
+            life: self.life_of(key.namespace),
             run: placement.run,
         };
         head.store(self.shard.unit_words(placement.head)?);
@@ -323,9 +330,26 @@ impl Locked<'_> {
             Some(old) => self.replace(key, old, placement.head, &head),
             None => self.insert(key, placement.head, &head)?,
         }
-        self.shard.add_tally(key.namespace, Tally::Sets, 1);
+        if !is_record(key.namespace) {
+            self.shard.add_tally(key.namespace, Tally::Sets, 1);
+        }
         self.listeners = self.core.segment.member().listeners(key.stripe());
         Ok(Some(version))
+    }
+
+    /// Pinned records leave room for the largest entry, its predecessor, and then some.
+    #[cold]
+    fn check_pinned(&self, units: usize, existing: Option<Existing>) -> Result<(), CacheError> {
+        let limit = self.shard.geometry.units / 4;
+        let others =
+            (self.shard.get(Field::PinnedUnits) as usize).saturating_sub(existing.map_or(0, |old| old.head.units()));
+        if others + units <= limit {
+            return Ok(());
+        }
+        Err(CacheError::NoSpace(format!(
+            "locks, flights and metrics may take a quarter of a shard, {} bytes",
+            limit * UNIT
+        )))
     }
 
     #[cold]
@@ -360,7 +384,7 @@ impl Locked<'_> {
         step("set.placed");
         publish(self.shard.word(at), self.shard.low_word(unit, key.tag));
         step("set.published");
-        let queue = self.shard.entry_queue(key.place);
+        let queue = self.shard.entry_queue(key.namespace, key.place);
         let queued = self.shard.enqueue(queue, unit, at, key.place, head.units());
         step("set.queued");
         self.count_in(head);
@@ -379,7 +403,10 @@ impl Locked<'_> {
         self.shard.requeue(old.unit, unit, old.head.units(), head.units())?;
         step("replace.queued");
         // One that is stale is renewed in time.
-        if old.head.life == self.life && old.head.deadline != 0 && old.head.is_over(self.shard, self.core.now_ms())? {
+        if old.head.life == self.life_of(old.head.namespace)
+            && old.head.deadline != 0
+            && old.head.is_over(self.shard, self.core.now_ms())?
+        {
             self.note_gone(&old.head, Gone::Expired);
         }
         self.count_out(&old.head);
@@ -398,10 +425,12 @@ impl Locked<'_> {
 
     fn count_in(&self, head: &Head) {
         let namespace = head.namespace;
-        if self.shard.tally(namespace, Tally::Life).load(Ordering::Relaxed) != head.life {
-            self.begin_life(namespace, head.life);
+        if !is_record(namespace) {
+            if !self.shard.counts(head) {
+                self.begin_life(namespace, head.life);
+            }
+            self.shard.add_tally(namespace, Tally::Entries, 1);
         }
-        self.shard.add_tally(namespace, Tally::Entries, 1);
         if head.deadline != 0 {
             self.shard.add(Field::Mortal, 1);
         }
@@ -409,7 +438,7 @@ impl Locked<'_> {
 
     fn count_out(&self, head: &Head) {
         let namespace = head.namespace;
-        if self.shard.tally(namespace, Tally::Life).load(Ordering::Relaxed) == head.life {
+        if self.shard.counts(head) {
             let entries = self.shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed);
             self.shard.put_tally(namespace, Tally::Entries, entries.saturating_sub(1));
         }
@@ -449,6 +478,12 @@ impl Locked<'_> {
             Gone::Expired => (Tally::Expirations, Some(Reason::Expired)),
             Gone::Cleared => return,
         };
+        if is_record(head.namespace) {
+            if gone == Gone::Evicted {
+                self.shard.bump(Count::LimitsEvicted);
+            }
+            return;
+        }
         self.shard.add_tally(head.namespace, tally, 1);
         if let (true, Some(reason)) = (self.notes_gone, reason) {
             gone::note(self.shard, head, reason);

@@ -14,6 +14,7 @@
 use crate::cache::Core;
 use crate::error::CacheError;
 use crate::geometry::{Geometry, MAX_NAMESPACES, NAME_BYTES, NAMES_LOCK, NAMES_USED};
+use crate::spaces::{RECORD_LIFE, is_record};
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::steps::step;
 use cache_machine_shm::{Header, Region};
@@ -34,12 +35,14 @@ pub(crate) enum Read {
 /// The life of a namespace's entries at this moment.
 #[inline]
 pub(crate) fn life(region: &Region, root_epoch: u32, namespace: u16) -> u64 {
-    let own = if namespace == ROOT {
-        0
-    } else {
-        // Acquire: pairs with the addition in `clear_namespace`.
-        region.u32(Geometry::namespace_epoch(usize::from(namespace))).load(Ordering::Acquire)
-    };
+    if namespace == ROOT {
+        return u64::from(root_epoch);
+    }
+    if is_record(namespace) {
+        return RECORD_LIFE;
+    }
+    // Acquire: pairs with the addition in `clear_namespace`.
+    let own = region.u32(Geometry::namespace_epoch(usize::from(namespace))).load(Ordering::Acquire);
     u64::from(root_epoch) | u64::from(own) << 32
 }
 

@@ -4,6 +4,8 @@
 //! once there moves to the main queue; the others leave and are remembered as ghosts, and a ghost that comes back enters
 //! the main queue. The main queue spares whoever was read since it was last asked, once per read, three times at most.
 //!
+//! Pinned records are in a queue of their own, where nobody looks for victims.
+//!
 //! CLOCK is the main queue alone: what lock-free readers can have of LRU, since a read must not move anything.
 //!
 //! The queues are lists through the heads' derived words. The thing to get wrong: believing a link. A link out of range
@@ -13,6 +15,7 @@ use crate::entry::{Damaged, Node};
 use crate::geometry::{Eviction, GHOST_WAYS};
 use crate::key::Placing;
 use crate::shard::{Field, Position, ShardView};
+use crate::spaces::is_pinned;
 use cache_machine_shm::atomic::{AtomicU32, Ordering};
 use cache_machine_shm::steps::step;
 
@@ -26,34 +29,44 @@ const GHOST_STEPS: usize = 4096;
 pub(crate) enum Queue {
     Small,
     Main,
+    Pinned,
 }
 
 impl Queue {
     pub(crate) fn newest(self) -> Field {
-        if self == Queue::Small { Field::SmallNewest } else { Field::MainNewest }
+        match self {
+            Queue::Small => Field::SmallNewest,
+            Queue::Main => Field::MainNewest,
+            Queue::Pinned => Field::PinnedNewest,
+        }
     }
 
     pub(crate) fn oldest(self) -> Field {
-        if self == Queue::Small { Field::SmallOldest } else { Field::MainOldest }
+        match self {
+            Queue::Small => Field::SmallOldest,
+            Queue::Main => Field::MainOldest,
+            Queue::Pinned => Field::PinnedOldest,
+        }
     }
 
     pub(crate) fn units(self) -> Field {
-        if self == Queue::Small { Field::SmallUnits } else { Field::MainUnits }
+        match self {
+            Queue::Small => Field::SmallUnits,
+            Queue::Main => Field::MainUnits,
+            Queue::Pinned => Field::PinnedUnits,
+        }
     }
 
     fn other(self) -> Self {
         if self == Queue::Small { Queue::Main } else { Queue::Small }
     }
-
-    pub(crate) fn of(node: Node) -> Self {
-        if node.in_main { Queue::Main } else { Queue::Small }
-    }
 }
 
 impl ShardView<'_> {
     /// Where a new entry enters.
-    pub(crate) fn entry_queue(&self, placing: Placing) -> Queue {
+    pub(crate) fn entry_queue(&self, namespace: u16, placing: Placing) -> Queue {
         match self.geometry.eviction {
+            _ if is_pinned(namespace) => Queue::Pinned,
             Eviction::S3Fifo if !self.is_ghost(placing) => Queue::Small,
             _ => Queue::Main,
         }
@@ -69,8 +82,7 @@ impl ShardView<'_> {
         units: usize,
     ) -> Result<(), Damaged> {
         let older = self.get(queue.newest());
-        let in_main = queue == Queue::Main;
-        self.put_node(unit, Node { position: position.0, placing: placing.0, newer: 0, older, in_main })?;
+        self.put_node(unit, Node { position: position.0, placing: placing.0, newer: 0, older, queue })?;
         if older == 0 {
             self.put(queue.oldest(), unit);
         } else {
@@ -84,9 +96,8 @@ impl ShardView<'_> {
     /// Takes `unit` out of its queue.
     pub(crate) fn dequeue(&self, unit: u32, units: usize) -> Result<(), Damaged> {
         let node = self.node(unit)?;
-        let queue = Queue::of(node);
-        self.link(queue, node.newer, node.older)?;
-        self.subtract(queue.units(), units as u32);
+        self.link(node.queue, node.newer, node.older)?;
+        self.subtract(node.queue.units(), units as u32);
         Ok(())
     }
 
@@ -106,7 +117,7 @@ impl ShardView<'_> {
     /// Gives `new` the place of `old` in its queue: a replaced entry keeps its age.
     pub(crate) fn requeue(&self, old: u32, new: u32, old_units: usize, new_units: usize) -> Result<(), Damaged> {
         let node = self.node(old)?;
-        let queue = Queue::of(node);
+        let queue = node.queue;
         self.put_node(new, node)?;
         match node.newer {
             0 => self.put(queue.newest(), new),

@@ -14,6 +14,7 @@ use crate::locked::Locked;
 use crate::namespaces::registered;
 use crate::policy::Queue;
 use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally};
+use crate::spaces::{is_known, is_pinned, number};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
@@ -105,7 +106,7 @@ impl Locked<'_> {
         for line in 0..shard.geometry.lines() {
             shard.each_in_line(line, |at, word| match self.accept(scratch, at, word) {
                 Ok(head) => {
-                    if head.life == shard.tally(head.namespace, Tally::Life).load(Ordering::Relaxed) {
+                    if shard.counts(&head) {
                         shard.add_tally(head.namespace, Tally::Entries, 1);
                     }
                     totals.mortal += u32::from(head.deadline != 0);
@@ -128,7 +129,7 @@ impl Locked<'_> {
         let head = shard.head(unit)?;
         let is_possible = (1..=MAX_KEY).contains(&head.key_len)
             && head.units() <= shard.geometry.units
-            && usize::from(head.namespace) < MAX_NAMESPACES
+            && is_known(head.namespace)
             && head.has_sound_extras()
             && (1..=LAST_VERSION).contains(&head.version);
         if !is_possible {
@@ -206,7 +207,7 @@ impl Locked<'_> {
     /// Keeps the order of the old queues as far as their links can be followed; who is in none comes last.
     fn rebuild_queues(&self, scratch: &mut Scratch) {
         let shard = self.shard;
-        for queue in [Queue::Small, Queue::Main] {
+        for queue in [Queue::Small, Queue::Main, Queue::Pinned] {
             let oldest = shard.get(queue.oldest());
             self.empty_queue(queue);
             let mut unit = oldest;
@@ -237,6 +238,12 @@ impl Locked<'_> {
         let shard = self.shard;
         // Every unit in `waiting` was accepted, so these reads are in range.
         if let (Ok(node), Ok(head)) = (shard.node(unit), shard.head(unit)) {
+            // Whatever the links said: what is pinned must not be where victims are found, nor a victim where none is.
+            let queue = match (is_pinned(head.namespace), queue) {
+                (true, _) => Queue::Pinned,
+                (false, Queue::Pinned) => Queue::Main,
+                (false, queue) => queue,
+            };
             let _ = shard.enqueue(queue, unit, Position(node.position), Placing(node.placing), head.units());
         }
     }
@@ -262,8 +269,7 @@ impl ShardView<'_> {
                 match self.validate_entry(at, word, &mut used, &mut overflow) {
                     Ok((head, units)) => {
                         units_used += units;
-                        let counted = self.tally(head.namespace, Tally::Life).load(Ordering::Relaxed) == head.life;
-                        entries[usize::from(head.namespace) % MAX_NAMESPACES] += u32::from(counted);
+                        entries[usize::from(number(head.namespace))] += u32::from(self.counts(&head));
                         mortal += u32::from(head.deadline != 0);
                     }
                     Err(what) => report(format!("position {}: {what}", at.0)),
@@ -306,7 +312,10 @@ impl ShardView<'_> {
                 report(format!("line {line}: {count} keys went past it, noted {noted}"));
             }
         }
-        let queued = self.validate_queue(Queue::Small, &mut report) + self.validate_queue(Queue::Main, &mut report);
+        let queued: usize = [Queue::Small, Queue::Main, Queue::Pinned]
+            .into_iter()
+            .map(|queue| self.validate_queue(queue, &mut report))
+            .sum();
         if queued != words {
             report(format!("{words} entries, {queued} in the queues"));
         }
@@ -376,7 +385,11 @@ impl ShardView<'_> {
                 report(format!("{queue:?} queue: link to {unit}"));
                 return count;
             };
-            if node.newer != newer || Queue::of(node) != queue || self.position_of(unit, node).is_err() {
+            if node.newer != newer
+                || node.queue != queue
+                || (queue == Queue::Pinned) != is_pinned(head.namespace)
+                || self.position_of(unit, node).is_err()
+            {
                 report(format!("{queue:?} queue: node {unit} is inconsistent"));
                 return count;
             }

@@ -7,6 +7,7 @@
 use crate::cache::Core;
 use crate::gone::GoneEntry;
 use crate::shard::{Field, ShardView};
+use cache_machine_shm::RUNG_STRIPES;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -38,6 +39,8 @@ pub enum Notice {
         /// How many more there were, when many went at once.
         lost: u64,
     },
+    /// These vigils are over: their records have changed as awaited.
+    Vigils(Vec<u64>),
     /// The segment was destroyed, truncated or replaced.
     Detached,
 }
@@ -126,6 +129,8 @@ impl Listeners {
     }
 }
 
+/// Whom a vigil waits for may have died.
+const PROBE_EVERY: Duration = Duration::from_millis(25);
 /// A writer may die between publish and ring.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(1);
@@ -169,10 +174,13 @@ fn run(core: &Core, stop: &AtomicBool) {
     let mut next_shard = 0;
     let mut next_look = Instant::now() + IDLE;
     let mut tick = Tick { next: Instant::now(), writes: core.writes_so_far() };
+    let mut next_probe = Instant::now();
     // What rings from here on ends the next wait, so each look comes after the bell was read and before it is slept on.
     let bell = core.segment.member().bell();
     while !stop.load(Ordering::Relaxed) {
-        look_at_waits(core, &mut tick);
+        let rung = core.segment.member().take_rung();
+        look_at_waits(core, &rung, &mut tick);
+        look_at_vigils(core, &rung, &mut next_probe);
         let now = Instant::now();
         if now >= next_look {
             core.look_at_name();
@@ -189,6 +197,9 @@ fn run(core: &Core, stop: &AtomicBool) {
             // Until the next look, not for its whole period: other wake-ups come in between.
             sleep = sleep.min(tick.next.saturating_duration_since(now));
         }
+        if !core.vigils.is_empty() || core.has_orphans() {
+            sleep = sleep.min(next_probe.saturating_duration_since(now));
+        }
         // `stop` is set before the bell rings.
         if !stop.load(Ordering::Relaxed) {
             bell.wait(sleep.max(Duration::from_millis(1)));
@@ -203,8 +214,7 @@ struct Tick {
     writes: Option<u64>,
 }
 
-fn look_at_waits(core: &Core, tick: &mut Tick) {
-    let rung = core.segment.member().take_rung();
+fn look_at_waits(core: &Core, rung: &Rung, tick: &mut Tick) {
     if core.waits.is_empty() {
         return;
     }
@@ -215,9 +225,31 @@ fn look_at_waits(core: &Core, tick: &mut Tick) {
         everything = writes.is_none() || writes != tick.writes;
         tick.writes = writes;
     }
-    let rang = |stripe: usize| everything || rung[stripe / 64] >> (stripe % 64) & 1 == 1;
+    let rang = |stripe: usize| everything || has_rung(rung, stripe);
     for (listener, waits) in core.waits.take_ready(core, rang) {
         core.notified.tell_one(listener, Notice::Waits(waits));
+    }
+}
+
+/// One bit for each stripe that rang.
+type Rung = [u64; RUNG_STRIPES / 64];
+
+fn has_rung(rung: &Rung, stripe: usize) -> bool {
+    rung[stripe / 64] >> (stripe % 64) & 1 == 1
+}
+
+/// The probe is also the bounded look for what a dead writer did not ring.
+fn look_at_vigils(core: &Core, rung: &Rung, next_probe: &mut Instant) {
+    let probe = Instant::now() >= *next_probe;
+    if probe {
+        *next_probe = Instant::now() + PROBE_EVERY;
+        core.give_back_orphans();
+    }
+    if core.vigils.is_empty() {
+        return;
+    }
+    for (listener, vigils) in core.vigils.take_ready(core, probe, |stripe| has_rung(rung, stripe)) {
+        core.notified.tell_one(listener, Notice::Vigils(vigils));
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::entry::{Damaged, Head, Node, Run, pieces};
 use crate::geometry::{Geometry, UNIT, WORDS_PER_LINE};
 use crate::key::Key;
+use crate::spaces::is_record;
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::steps::step;
@@ -43,6 +44,9 @@ pub(crate) enum Field {
     MainUnits = 212,
     /// Units that went through the ghost queue.
     GhostClock = 216,
+    PinnedNewest = 220,
+    PinnedOldest = 224,
+    PinnedUnits = 228,
 }
 
 /// 64-bit words of the control block.
@@ -53,6 +57,8 @@ pub(crate) enum Count {
     Sequence = 8,
     Repairs = 256,
     Damaged = 264,
+    /// States of limiters that were evicted before their time.
+    LimitsEvicted = 272,
 }
 
 /// What a shard counts of one namespace, in 64-bit words, guarded by the lock. Of these only the first two are made anew by
@@ -173,6 +179,11 @@ impl<'a> ShardView<'a> {
         // Release: pairs with the Acquire in `entries`, so that whoever sees this life does not see the count of the last.
         self.tally(namespace, Tally::Life).store(life, Ordering::Release);
         step("control.life");
+    }
+
+    /// Whether an entry is one of those that its namespace counts.
+    pub(crate) fn counts(&self, head: &Head) -> bool {
+        !is_record(head.namespace) && self.tally(head.namespace, Tally::Life).load(Ordering::Relaxed) == head.life
     }
 
     /// Number of a namespace's entries in its present life; none where no writer has come since a `clear`.

@@ -45,7 +45,7 @@ impl Waits {
         let id = table.last_id;
         let waits = table.by_stripe.entry(stripe).or_default();
         if waits.is_empty() {
-            core.segment.member().listen(stripe);
+            core.listen(stripe);
         }
         waits.push(Wait { id, namespace: key.namespace, key: key.bytes.to_vec(), after, listener });
         table.stripe_of.insert(id, stripe);
@@ -66,7 +66,7 @@ impl Waits {
         by_stripe.retain(|stripe, waits| {
             waits.retain(|wait| !gone(wait) || stripe_of.remove(&wait.id).is_none());
             if waits.is_empty() {
-                core.segment.member().ignore(*stripe);
+                core.ignore(*stripe);
             }
             !waits.is_empty()
         });
@@ -91,7 +91,7 @@ impl Waits {
                 !there
             });
             if waits.is_empty() {
-                core.segment.member().ignore(*stripe);
+                core.ignore(*stripe);
             }
             !waits.is_empty()
         });

@@ -16,6 +16,10 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub struct Code(&'static str);
 
+impl Code {
+    pub(crate) const INVALID_ARGUMENT: Self = Self("ERR_INVALID_ARGUMENT");
+}
+
 impl AsRef<str> for Code {
     fn as_ref(&self) -> &str {
         self.0
@@ -28,25 +32,25 @@ impl From<Status> for Code {
     }
 }
 
-type Result<T> = std::result::Result<T, Error<Code>>;
+pub(crate) type Result<T> = std::result::Result<T, Error<Code>>;
 
-fn fail(error: CacheError) -> Error<Code> {
+pub(crate) fn fail(error: CacheError) -> Error<Code> {
     Error::new(Code(error.code()), error.to_string())
 }
 
-fn handle(id: u32) -> Result<Rc<Handle>> {
+pub(crate) fn handle(id: u32) -> Result<Rc<Handle>> {
     env_state::find(id).ok_or_else(|| Error::new(Code("ERR_CLOSED"), "the cache is closed".to_owned()))
 }
 
-fn with<T>(id: u32, f: impl FnOnce(&Cache) -> std::result::Result<T, CacheError>) -> Result<T> {
+pub(crate) fn with<T>(id: u32, f: impl FnOnce(&Cache) -> std::result::Result<T, CacheError>) -> Result<T> {
     let handle = handle(id)?;
     let result = handle.with(f).unwrap_or_else(|| Err(CacheError::InvalidArgument("the cache is closed".into())));
     result.map_err(fail)
 }
 
-type Key = Either<String, Uint8Array>;
+pub(crate) type Key = Either<String, Uint8Array>;
 
-fn key_bytes(key: &Key) -> &[u8] {
+pub(crate) fn key_bytes(key: &Key) -> &[u8] {
     match key {
         Either::A(text) => text.as_bytes(),
         Either::B(bytes) => bytes,
@@ -99,6 +103,7 @@ impl Listener for Notifier {
             Notice::Repaired { shard: index, dropped } => (1, shard(index, dropped)),
             Notice::Damage { shard: index, dropped } => (2, shard(index, dropped)),
             Notice::Detached => (3, Vec::new()),
+            Notice::Vigils(ids) => (5, ids.into_iter().map(|id| id as f64).collect()),
             Notice::Gone { entries, lost } => {
                 let mut ids = vec![lost as f64];
                 for entry in entries.iter().filter(|entry| entry.namespace == self.namespace) {

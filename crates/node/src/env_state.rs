@@ -4,10 +4,10 @@
 //! process gives up its slot when its last environment with the segment goes.
 
 use crate::raw::View;
-use cache_machine_core::Cache;
+use cache_machine_core::{Cache, Orphan};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// One `open` of JavaScript. Its raw functions point at it, so it stays in memory when it is closed, emptied.
@@ -16,6 +16,8 @@ pub(crate) struct Handle {
     cache: RefCell<Option<Cache>>,
     listener: Cell<Option<u64>>,
     view: Cell<Option<View>>,
+    /// What it holds of locks and the like, to be given back when it is closed or its thread ends.
+    held: RefCell<HashSet<Orphan>>,
 }
 
 impl Handle {
@@ -44,6 +46,16 @@ impl Handle {
         }
     }
 
+    /// Remembers something that is held.
+    pub(crate) fn hold(&self, holding: Orphan) {
+        self.held.borrow_mut().insert(holding);
+    }
+
+    /// It was given back.
+    pub(crate) fn no_longer_hold(&self, holding: &Orphan) {
+        self.held.borrow_mut().remove(holding);
+    }
+
     pub(crate) fn close(&self) {
         if let Some(view) = self.view.take() {
             // Before the cache goes, which may unmap what is seen through it.
@@ -54,9 +66,11 @@ impl Handle {
 
     fn let_go(&self) {
         let cache = self.cache.try_borrow_mut().ok().and_then(|mut cache| cache.take());
-        if let (Some(cache), Some(listener)) = (&cache, self.listener.take()) {
+        let Some(cache) = cache else { return };
+        if let Some(listener) = self.listener.take() {
             cache.remove_listener(listener);
         }
+        cache.give_back(self.held.take());
     }
 }
 

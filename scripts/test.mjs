@@ -145,7 +145,8 @@ function runCargoTests() {
 }
 
 function runKillTests() {
-  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'crash', '--test', 'processes'])
+  const tests = ['crash', 'processes', 'linearizable'].flatMap((test) => ['--test', test])
+  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', ...tests])
 }
 
 function runLoomTests() {

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "kill-steps")]
 pub(crate) mod forked;
+#[cfg(feature = "kill-steps")]
+pub(crate) mod linearize;
 
 use cache_machine_core::{Cache, Eviction, Increment, Manner, OpenOptions, Write, destroy, kind};
 use std::sync::atomic::{AtomicU64, Ordering};

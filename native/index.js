@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionClose, regionLock, regionOpen, regionsDestroy, regionsInspect, regionsList, regionUnlock, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
@@ -782,6 +782,15 @@ export { invalidateTags }
 export { keys }
 export { open }
 export { rawCalls }
+export { regionAttached }
+export { regionBuffer }
+export { regionClose }
+export { regionLock }
+export { regionOpen }
+export { regionsDestroy }
+export { regionsInspect }
+export { regionsList }
+export { regionUnlock }
 export { segmentsDestroy }
 export { segmentsInspect }
 export { segmentsList }

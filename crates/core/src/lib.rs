@@ -13,6 +13,7 @@
 //! waits     who waits for which key              service  the background thread: bells, expiry, detachment
 //! namespaces  names, epochs, counts              tags     the tag clock and its records
 //! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
+//! regions   segments of raw bytes with a lock, beside the cache
 //! ```
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod namespaces;
 mod policy;
 mod read;
 mod recover;
+mod regions;
 mod scan;
 mod segments;
 mod service;
@@ -38,7 +40,8 @@ mod tags;
 mod waits;
 
 pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tallies};
-pub use cache_machine_shm::Region;
+pub use cache_machine_shm::lock::Acquired;
+pub use cache_machine_shm::{Memory, Region};
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
@@ -47,6 +50,7 @@ pub use key::MAX_KEY;
 pub use locked::{Condition, Increment, Write};
 pub use namespaces::MAX_NAME;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
+pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
 pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};

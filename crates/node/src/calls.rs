@@ -22,15 +22,21 @@ impl AsRef<str> for Code {
     }
 }
 
+impl Code {
+    pub(crate) const fn closed() -> Self {
+        Self("ERR_CLOSED")
+    }
+}
+
 impl From<Status> for Code {
     fn from(_: Status) -> Self {
         Self("ERR_INVALID_ARGUMENT")
     }
 }
 
-type Result<T> = std::result::Result<T, Error<Code>>;
+pub(crate) type Result<T> = std::result::Result<T, Error<Code>>;
 
-fn fail(error: CacheError) -> Error<Code> {
+pub(crate) fn fail(error: CacheError) -> Error<Code> {
     Error::new(Code(error.code()), error.to_string())
 }
 

@@ -12,3 +12,4 @@ mod env_state;
 mod options;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;
+mod regions;

@@ -325,7 +325,8 @@ export interface Regions {
    * keep the bytes, which nobody else has from then on, and `lock` throws `ERR_CLOSED`.
    *
    * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes have it open, this one included, unless `force`; `ERR_BUSY`
-   * while others are just opening it, or hold its lock for more than 2 seconds; `ERR_PERMISSION` if the file is not ours.
+   * while others are just opening it, or if one holds its lock for more than 2 seconds: then it is lost to all its handles, and
+   * the next `destroy` or `openRegion` finishes; `ERR_PERMISSION` if the file is not ours.
    * @example
    * regions.destroy('app', 'positions')
    */

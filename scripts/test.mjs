@@ -145,7 +145,8 @@ function runCargoTests() {
 }
 
 function runKillTests() {
-  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'crash', '--test', 'processes'])
+  const programs = ['crash', 'processes', 'regions'].flatMap((name) => ['--test', name])
+  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', ...programs])
 }
 
 function runLoomTests() {

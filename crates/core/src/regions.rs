@@ -13,7 +13,7 @@
 use crate::cache::{Opened, check_name};
 use crate::error::CacheError;
 use crate::segments::{file_in, place_of};
-use cache_machine_shm::atomic::{AtomicBool, AtomicU32, Ordering};
+use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
     BootClock, HEADER_BYTES, Header, Identity, Memory, PROCESS_SLOTS, ProcessTable, Region, SLOT_BYTES, Segment,
@@ -120,9 +120,15 @@ impl SharedRegion {
         self.attachment.segment.path()
     }
 
-    /// What keeps its bytes mapped, and where they start in it. Nothing in here ever touches them.
+    /// What keeps its bytes mapped, and where they start in it, for those who hand them on.
     pub fn memory(&self) -> (Arc<Memory>, usize) {
         (self.attachment.segment.memory(), BYTES_AT)
+    }
+
+    /// The nth 64-bit word of its bytes; `None` past the last whole one.
+    pub fn word(&self, n: usize) -> Option<&AtomicU64> {
+        let Attachment { segment, size, .. } = &*self.attachment;
+        (n < size / 8).then(|| segment.region().u64(BYTES_AT + n * 8))
     }
 
     /// False once the region was destroyed, truncated or replaced: its bytes are this process's alone, or nobody's.

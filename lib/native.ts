@@ -293,6 +293,17 @@ export interface NativeRegion {
   path: string
 }
 
+/**
+ * The lock of one region. A result below 0 is, negated, the number of an error code (`errors.ts`, `codeOfStatus`), or
+ * `Status.Detached`, or `Status.HeldHere`.
+ */
+export interface NativeRegionCalls {
+  /** 1: the last holder did not finish, else 0. Waits `timeout` milliseconds at most. */
+  lock(timeout: number): number
+  /** 0. Does nothing where this handle does not hold the lock. `finished` 0: the next holder will be told. */
+  unlock(finished: 0 | 1): number
+}
+
 export interface NativeRegionInfo {
   cache: string
   name: string
@@ -351,10 +362,8 @@ export interface Native {
   regionOpen(options: NativeRegionOptions): NativeRegion
   /** To be called once; null where the host forbids such buffers. `regionClose` takes the memory away. */
   regionBuffer(id: number): ArrayBuffer | null
-  /** True: the last holder did not finish. */
-  regionLock(id: number, timeout: number): boolean
-  /** Does nothing where this handle does not hold the lock. */
-  regionUnlock(id: number, finished: boolean): void
+  /** To be called once. */
+  regionCalls(id: number): NativeRegionCalls
   regionAttached(id: number): boolean
   regionClose(id: number): void
   regionsList(directory?: string): NativeRegionInfo[]

@@ -5,10 +5,10 @@
  * the bytes is the program's affair; this package never looks at them. The thing to get wrong: the lock protects by
  * agreement. Everybody can write at any time, so whatever is more than one atomic word must be read under it, too.
  */
-import { CacheError, fromNative, invalid, isDetached } from './errors.ts'
+import { CacheError, Status, codeOfStatus, fromNative, invalid } from './errors.ts'
 import type { CacheErrorCode } from './errors.ts'
 import { native } from './native.ts'
-import type { NativeRegionInfo } from './native.ts'
+import type { NativeRegionCalls, NativeRegionInfo } from './native.ts'
 import { checkName, resolveBytes, resolveDirectory, resolveTimeout } from './options.ts'
 import type { SegmentOptions } from './options.ts'
 import type { DestroyOptions, SegmentProcess } from './segments.ts'
@@ -101,6 +101,7 @@ export class Region implements Disposable {
    * asynchronous operation (a file read, a compression) is still working on.
    */
   readonly buffer: ArrayBuffer
+  readonly #calls: NativeRegionCalls
   /** Undefined once closed. */
   #id: number | undefined
 
@@ -111,13 +112,13 @@ export class Region implements Disposable {
     this.name = checkName(options.name)
     this.size = resolveBytes(options.size, 'size')
     const { cache, name, size } = this
-    const { id, created, path } = this.#told(() =>
-      native.regionOpen({ cache, name, size, ...resolveDirectory(options.directory) }),
-    )
+    const folder = resolveDirectory(options.directory)
+    const { id, created, path } = told(() => native.regionOpen({ cache, name, size, ...folder }))
     this.created = created
     this.path = path
     try {
-      this.buffer = present(this.#told(() => native.regionBuffer(id)))
+      this.buffer = present(told(() => native.regionBuffer(id)))
+      this.#calls = native.regionCalls(id)
     } catch (error) {
       native.regionClose(id)
       throw error
@@ -140,7 +141,7 @@ export class Region implements Disposable {
    */
   get attached(): boolean {
     const id = this.#live()
-    return this.#told(() => native.regionAttached(id))
+    return told(() => native.regionAttached(id))
   }
 
   /**
@@ -178,12 +179,13 @@ export class Region implements Disposable {
    * if (lock.recovered) rebuild(region.buffer)
    */
   lock(options: RegionLockOptions = {}): RegionLock {
-    const id = this.#live()
-    const { timeout = DEFAULT_TIMEOUT } = options
-    const limit = resolveTimeout(timeout, 'timeout')
+    this.#live()
+    const { timeout } = options
+    const limit = timeout === undefined ? DEFAULT_TIMEOUT : resolveTimeout(timeout, 'timeout')
     if (limit > LONGEST_TIMEOUT) throw invalid("timeout must be at most '1m', since it blocks the thread", timeout)
-    const recovered = this.#told(() => native.regionLock(id, limit))
-    return new HeldLock(recovered, (finished) => this.#unlock(id, finished))
+    const outcome = this.#calls.lock(limit)
+    if (outcome < 0) throw this.#refusal(-outcome, limit)
+    return new HeldLock(this, this.#calls, outcome === 1)
   }
 
   /**
@@ -228,27 +230,24 @@ export class Region implements Disposable {
     throw new CacheError('ERR_CLOSED', `${this.#what()} is closed`, { hint: HINTS.ERR_CLOSED })
   }
 
-  #unlock(id: number, finished: boolean): void {
-    if (this.#id !== id) return // `close` has abandoned it
-    try {
-      native.regionUnlock(id, finished)
-    } catch (error) {
-      if (!isDetached(error)) throw fromNative(error)
-      if (!finished) return
-      const hint = 'Close it, open it again, and repeat the work.'
-      throw new CacheError('ERR_LOCK_LOST', `${this.#what()} was destroyed or truncated while it was locked`, { hint })
+  #refusal(status: number, timeout: Milliseconds): CacheError {
+    const what = this.#what()
+    switch (status) {
+      case Status.Detached: {
+        const hint = 'Close it and open it again.'
+        return new CacheError('ERR_CLOSED', `${what} was destroyed or truncated`, { hint })
+      }
+      case Status.HeldHere: {
+        const hint = 'Release it first; a function of withLock takes no lock of the same region.'
+        return new CacheError('ERR_BUSY', `this thread holds the lock of ${what} already, and would wait for itself`, {
+          hint,
+        })
+      }
     }
-  }
-
-  /** A native call, with its errors in the words of regions. */
-  #told<T>(run: () => T): T {
-    try {
-      return run()
-    } catch (error) {
-      if (!isDetached(error)) throw inRegionWords(error)
-      const hint = 'Close it and open it again.'
-      throw new CacheError('ERR_CLOSED', `${this.#what()} was destroyed or truncated`, { hint })
-    }
+    const code = codeOfStatus[status]
+    if (code !== 'ERR_BUSY')
+      return new CacheError(code ?? 'ERR_SEGMENT_CORRUPT', `the lock of ${what} failed with ${status}`)
+    return new CacheError(code, `others held the lock of ${what} for more than ${timeout} ms`, { hint: HINTS[code] })
   }
 
   #what(): string {
@@ -258,29 +257,41 @@ export class Region implements Disposable {
 
 class HeldLock implements RegionLock {
   readonly recovered: boolean
-  #unlock: ((finished: boolean) => void) | undefined
+  readonly #region: Region
+  readonly #calls: NativeRegionCalls
+  #held = true
 
-  constructor(recovered: boolean, unlock: (finished: boolean) => void) {
+  constructor(region: Region, calls: NativeRegionCalls, recovered: boolean) {
+    this.#region = region
+    this.#calls = calls
     this.recovered = recovered
-    this.#unlock = unlock
   }
 
   release(): void {
-    this.#end(true)
+    if (this.#end(1) !== -Status.Detached) return
+    const { cache, name } = this.#region
+    throw new CacheError(
+      'ERR_LOCK_LOST',
+      `the region "${name}" of "${cache}" was destroyed or truncated under its lock`,
+      {
+        hint: 'What was written is lost. Close the region, open it again, and repeat the work.',
+      },
+    )
   }
 
   abandon(): void {
-    this.#end(false)
+    this.#end(0)
   }
 
   [Symbol.dispose](): void {
-    this.#end(true)
+    this.release()
   }
 
-  #end(finished: boolean): void {
-    const unlock = this.#unlock
-    this.#unlock = undefined
-    unlock?.(finished)
+  /** Once, and not after `close`, which has abandoned it. */
+  #end(finished: 0 | 1): number {
+    const held = this.#held && !this.#region.closed
+    this.#held = false
+    return held ? this.#calls.unlock(finished) : 0
   }
 }
 

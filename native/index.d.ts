@@ -152,11 +152,11 @@ export declare function regionAttached(id: number): boolean
 /** The region's bytes; null where the host forbids buffers over memory that is not its own. To be called once. */
 export declare function regionBuffer(id: number): ArrayBuffer | null
 
+/** The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`. */
+export declare function regionCalls(id: number): object
+
 /** Closes a handle: its lock is given up, its buffer is empty from here on. Closing twice is fine. */
 export declare function regionClose(id: number): void
-
-/** Takes the lock; true if the last holder did not finish. */
-export declare function regionLock(id: number, timeout: number): boolean
 
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function regionOpen(options: BindingRegionOptions): BindingRegion
@@ -169,9 +169,6 @@ export declare function regionsInspect(cache: string, name: string, directory?: 
 
 /** This user's regions of a place. */
 export declare function regionsList(directory?: string | undefined | null): Array<BindingRegionInfo>
-
-/** Releases the lock, as one that has finished or not. */
-export declare function regionUnlock(id: number, finished: boolean): void
 
 /** Destroys a segment; false if there is none. */
 export declare function segmentsDestroy(name: string, directory: string | undefined | null, force: boolean): boolean

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionClose, regionLock, regionOpen, regionsDestroy, regionsInspect, regionsList, regionUnlock, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
@@ -784,13 +784,12 @@ export { open }
 export { rawCalls }
 export { regionAttached }
 export { regionBuffer }
+export { regionCalls }
 export { regionClose }
-export { regionLock }
 export { regionOpen }
 export { regionsDestroy }
 export { regionsInspect }
 export { regionsList }
-export { regionUnlock }
 export { segmentsDestroy }
 export { segmentsInspect }
 export { segmentsList }

@@ -21,8 +21,7 @@ use cache_machine_shm::{
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::thread::ThreadId;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// Most bytes of a region: the longest ArrayBuffer of the oldest Node.js that the package supports.
@@ -63,8 +62,9 @@ pub struct SharedRegion {
 struct Attachment {
     segment: Segment,
     size: usize,
-    /// The thread of this process that holds the lock: only it writes here, so it can tell whether it is itself.
-    holder: Mutex<Option<ThreadId>>,
+    /// The thread of this process that holds the lock, 0 for none. Relaxed: only the holder writes here, and a thread asks
+    /// only whether that is itself.
+    holder: AtomicU64,
 }
 
 static REGISTRY: Mutex<Option<HashMap<PathBuf, Weak<Attachment>>>> = Mutex::new(None);
@@ -84,7 +84,7 @@ impl SharedRegion {
             )));
         }
         let file = region_file(cache, name, directory.as_deref())?;
-        let mut registry = locked(&REGISTRY);
+        let mut registry = REGISTRY.lock().unwrap_or_else(|e| e.into_inner());
         let registry = registry.get_or_insert_with(HashMap::new);
         registry.retain(|_, attachment| attachment.strong_count() > 0);
         if let Some(attachment) = registry.get(file.path()).and_then(Weak::upgrade)
@@ -96,7 +96,7 @@ impl SharedRegion {
         let (segment, opened) = attach_or_create(&file, *size)?;
         let size_found = stored_size(segment.region())
             .ok_or_else(|| CacheError::Corrupt("the region's size contradicts its length".into()))?;
-        let attachment = Arc::new(Attachment { segment, size: size_found, holder: Mutex::default() });
+        let attachment = Arc::new(Attachment { segment, size: size_found, holder: AtomicU64::new(0) });
         let handle = Self::of(attachment.clone(), *size)?;
         registry.insert(file.path().to_owned(), Arc::downgrade(&attachment));
         Ok((handle, opened))
@@ -144,8 +144,7 @@ impl SharedRegion {
     pub fn lock(&self, timeout: Duration) -> Result<Acquired, CacheError> {
         let Attachment { segment, holder, .. } = &*self.attachment;
         self.attachment.check()?;
-        let me = std::thread::current().id();
-        if *locked(holder) == Some(me) {
+        if self.is_held_here() {
             return Err(CacheError::Busy(
                 "this thread holds the region's lock already, and would wait for itself".into(),
             ));
@@ -156,7 +155,7 @@ impl SharedRegion {
             let waited = timeout.as_millis();
             return Err(CacheError::Busy(format!("another holder had the region's lock for more than {waited} ms")));
         };
-        *locked(holder) = Some(me);
+        holder.store(this_thread(), Ordering::Relaxed);
         self.holds.store(true, Ordering::Relaxed);
         // Under the lock: `destroy` sets the state before it passes through it.
         if let Err(error) = self.attachment.check() {
@@ -164,6 +163,11 @@ impl SharedRegion {
             return Err(error);
         }
         Ok(acquired)
+    }
+
+    /// Whether this thread holds the lock, by whichever handle.
+    pub fn is_held_here(&self) -> bool {
+        self.attachment.holder.load(Ordering::Relaxed) == this_thread()
     }
 
     /// Releases the lock, if this handle holds it.
@@ -188,7 +192,7 @@ impl SharedRegion {
         }
         let Attachment { segment, holder, .. } = &*self.attachment;
         let state = self.attachment.check();
-        *locked(holder) = None;
+        holder.store(0, Ordering::Relaxed);
         release(word(segment.region()), segment.member());
         state
     }
@@ -343,6 +347,11 @@ fn through_lock(segment: &Segment) -> Result<(), ShmError> {
     Ok(())
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
+/// A number for the calling thread, never 0.
+fn this_thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
 }

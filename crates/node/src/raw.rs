@@ -895,6 +895,59 @@ pub fn raw_calls(env: Env, id: u32) -> Result<Object<'static>> {
     Ok(Object::from_raw(env, object))
 }
 
+/// The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`.
+#[napi]
+pub fn region_calls(env: Env, id: u32) -> Result<Object<'static>> {
+    let handle = regions::find(id).map_err(|_| napi::Error::from_reason("the region is closed"))?;
+    let env = env.raw();
+    // Leaked on purpose, as a `Bound` is.
+    let bound = Box::into_raw(Box::new(handle));
+    let mut object = null_mut();
+    // SAFETY: `env` is that of this call.
+    unsafe { sys::napi_create_object(env, &mut object) };
+    set_function(env, object, c"lock", region_lock, bound.cast());
+    set_function(env, object, c"unlock", region_unlock, bound.cast());
+    Ok(Object::from_raw(env, object))
+}
+
+unsafe extern "C" fn region_lock(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    // SAFETY: `env` and `info` are those of the call that Node makes.
+    unsafe { enter_region(env, info, |region, timeout| region.lock(timeout)) }
+}
+
+unsafe extern "C" fn region_unlock(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    // SAFETY: as above.
+    unsafe { enter_region(env, info, |region, finished| region.unlock(finished != 0.0)) }
+}
+
+/// # Safety
+/// To be called by a Node-API function with its own arguments, whose data is a leaked `Rc<regions::Handle>`.
+unsafe fn enter_region(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    function: impl FnOnce(&regions::Handle, f64) -> i32,
+) -> Value {
+    let (mut argument, mut count, mut data) = (null_mut(), 1, null_mut());
+    // SAFETY: one value is asked for; `data` is valid for the write.
+    let status = unsafe { sys::napi_get_cb_info(env, info, &mut count, &mut argument, null_mut(), &mut data) };
+    if status != sys::Status::napi_ok || data.is_null() {
+        return null_mut();
+    }
+    // SAFETY: never freed, and used on its own thread only.
+    let handle = unsafe { &*data.cast::<Rc<regions::Handle>>() };
+    let mut number = 0.0;
+    // SAFETY: `env` and `argument` are those of this call; `number` is valid for the write.
+    let status = unsafe { sys::napi_get_value_double(env, argument, &mut number) };
+    let outcome = match status {
+        sys::Status::napi_ok => catch_unwind(AssertUnwindSafe(|| function(handle, number))).unwrap_or(-CORRUPT),
+        _ => -INVALID_ARGUMENT,
+    };
+    let mut result = null_mut();
+    // SAFETY: `env` is that of this call; `result` is valid for the write.
+    unsafe { sys::napi_create_int32(env, outcome, &mut result) };
+    result
+}
+
 fn set_function(env: sys::napi_env, object: Value, name: &CStr, callback: Callback, data: *mut c_void) {
     let mut function = null_mut();
     // SAFETY: `env` is the current one; -1 lets Node take the name's length; `data` outlives the function.

@@ -13,22 +13,23 @@ use cache_machine_core::{
 use napi::bindgen_prelude::Object;
 use napi::{Env, Error};
 use napi_derive::napi;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
-/// One `openRegion` of JavaScript.
-struct Handle {
-    region: SharedRegion,
+/// One `openRegion` of JavaScript. Its raw functions point at it, so it stays in memory when it is closed, emptied.
+pub(crate) struct Handle {
+    region: RefCell<Option<SharedRegion>>,
     /// What JavaScript sees of it.
-    view: Option<View>,
+    view: Cell<Option<View>>,
 }
 
 #[derive(Default)]
 struct Handles {
     last_id: u32,
-    open: HashMap<u32, Handle>,
+    open: HashMap<u32, Rc<Handle>>,
 }
 
 thread_local! {
@@ -37,15 +38,54 @@ thread_local! {
 
 /// The environment ends: no JavaScript will run again that could look through a view, or release a lock.
 pub(crate) fn close_all() {
-    let _ = HANDLES.try_with(|handles| std::mem::take(&mut handles.borrow_mut().open));
+    let handles = HANDLES.try_with(|handles| std::mem::take(&mut handles.borrow_mut().open)).unwrap_or_default();
+    for handle in handles.into_values() {
+        handle.let_go();
+    }
 }
 
-fn with<T>(id: u32, f: impl FnOnce(&mut Handle) -> std::result::Result<T, CacheError>) -> Result<T> {
-    HANDLES.with_borrow_mut(|handles| {
-        let handle = handles.open.get_mut(&id);
-        let handle = handle.ok_or_else(|| Error::new(Code::closed(), "the region is closed".to_owned()))?;
-        f(handle).map_err(fail)
-    })
+impl Handle {
+    /// Takes the lock: 1 if the last holder did not finish, else 0; or less, see `NativeRegionCalls` in `lib/native.ts`.
+    pub(crate) fn lock(&self, timeout: f64) -> i32 {
+        let timeout = Duration::from_secs_f64((timeout / 1000.0).clamp(0.0, 1e9));
+        self.with(|region| match region.lock(timeout) {
+            Ok(acquired) => i32::from(acquired == Acquired::Suspect),
+            Err(CacheError::Busy(_)) if region.is_held_here() => -HELD_HERE,
+            Err(error) => -error.status(),
+        })
+    }
+
+    /// Releases the lock, as one that has finished or not: 0, or less.
+    pub(crate) fn unlock(&self, finished: bool) -> i32 {
+        self.with(|region| {
+            let released = if finished { region.unlock() } else { region.abandon() };
+            released.map_or_else(|error| -error.status(), |()| 0)
+        })
+    }
+
+    fn with(&self, f: impl FnOnce(&SharedRegion) -> i32) -> i32 {
+        self.region.borrow().as_ref().map_or(-CLOSED, f)
+    }
+
+    fn let_go(&self) {
+        drop(self.region.take());
+    }
+}
+
+/// The status of a call on a closed handle.
+const CLOSED: i32 = 7;
+/// The status of a lock that would wait for its own thread.
+const HELD_HERE: i32 = 103;
+
+pub(crate) fn find(id: u32) -> Result<Rc<Handle>> {
+    let handle = HANDLES.with_borrow(|handles| handles.open.get(&id).cloned());
+    handle.ok_or_else(|| Error::new(Code::closed(), "the region is closed".to_owned()))
+}
+
+fn with<T>(id: u32, f: impl FnOnce(&SharedRegion) -> T) -> Result<T> {
+    let handle = find(id)?;
+    let region = handle.region.borrow();
+    region.as_ref().map(f).ok_or_else(|| Error::new(Code::closed(), "the region is closed".to_owned()))
 }
 
 fn folder(directory: Option<&String>) -> Option<&Path> {
@@ -79,7 +119,8 @@ pub fn region_open(options: BindingRegionOptions) -> Result<BindingRegion> {
     let path = region.path().display().to_string();
     let id = HANDLES.with_borrow_mut(|handles| {
         handles.last_id += 1;
-        handles.open.insert(handles.last_id, Handle { region, view: None });
+        let handle = Handle { region: RefCell::new(Some(region)), view: Cell::default() };
+        handles.open.insert(handles.last_id, Rc::new(handle));
         handles.last_id
     });
     Ok(BindingRegion { id, created: opened == Opened::Created, path })
@@ -88,44 +129,30 @@ pub fn region_open(options: BindingRegionOptions) -> Result<BindingRegion> {
 /// The region's bytes; null where the host forbids buffers over memory that is not its own. To be called once.
 #[napi(ts_return_type = "ArrayBuffer | null")]
 pub fn region_buffer(env: Env, id: u32) -> Result<Option<Object<'static>>> {
-    with(id, |handle| {
-        let (memory, start) = handle.region.memory();
-        let made = raw::buffer_over(env, memory, start, handle.region.size());
-        Ok(made.map(|(buffer, view)| {
-            handle.view = Some(view);
-            buffer
-        }))
-    })
-}
-
-/// Takes the lock; true if the last holder did not finish.
-#[napi]
-pub fn region_lock(id: u32, timeout: f64) -> Result<bool> {
-    let timeout = Duration::from_secs_f64((timeout / 1000.0).clamp(0.0, 1e9));
-    with(id, |handle| handle.region.lock(timeout).map(|acquired| acquired == Acquired::Suspect))
-}
-
-/// Releases the lock, as one that has finished or not.
-#[napi]
-pub fn region_unlock(id: u32, finished: bool) -> Result<()> {
-    with(id, |handle| if finished { handle.region.unlock() } else { handle.region.abandon() })
+    let ((memory, start), size) = with(id, |region| (region.memory(), region.size()))?;
+    Ok(raw::buffer_over(env, memory, start, size).map(|(buffer, view)| {
+        if let Some(before) = find(id).ok().and_then(|handle| handle.view.replace(Some(view))) {
+            before.detach();
+        }
+        buffer
+    }))
 }
 
 /// False once the region was destroyed, truncated or replaced.
 #[napi]
 pub fn region_attached(id: u32) -> Result<bool> {
-    with(id, |handle| Ok(handle.region.is_attached()))
+    with(id, SharedRegion::is_attached)
 }
 
 /// Closes a handle: its lock is given up, its buffer is empty from here on. Closing twice is fine.
 #[napi]
 pub fn region_close(id: u32) {
     let handle = HANDLES.with_borrow_mut(|handles| handles.open.remove(&id));
-    if let Some(Handle { region, view }) = handle {
-        if let Some(view) = view {
+    if let Some(handle) = handle {
+        if let Some(view) = handle.view.take() {
             view.detach();
         }
-        drop(region);
+        handle.let_go();
     }
 }
 

@@ -24,6 +24,8 @@ export type {
   UpdateOptions,
   WaitOptions,
 } from './lib/options.ts'
+export { Region, openRegion, regions } from './lib/region.ts'
+export type { RegionInfo, RegionLock, RegionLockOptions, RegionOptions, Regions } from './lib/region.ts'
 export { segments } from './lib/segments.ts'
 export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segments.ts'
 export { SharedCache, open } from './lib/shared-cache.ts'

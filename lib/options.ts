@@ -266,9 +266,9 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless `name` can name a segment. */
-export function checkName(name: unknown): string {
+export function checkName(name: unknown, what = 'name'): string {
   if (typeof name === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(name)) return name
-  throw invalid('name must be 1 to 64 of A-Z a-z 0-9 . _ -', name)
+  throw invalid(`${what} must be 1 to 64 of A-Z a-z 0-9 . _ -`, name)
 }
 
 /** The folder as an absolute path, since a process may change its own. */
@@ -411,7 +411,8 @@ export function checkNumber(number: unknown, what: string): number {
   throw invalid(`${what} must be a number`, number)
 }
 
-function resolveBytes(bytes: unknown, what: string): number {
+/** A whole number of bytes, at least 1. Throws `ERR_INVALID_ARGUMENT`. */
+export function resolveBytes(bytes: unknown, what: string): number {
   const number = parseBytes(bytes)
   if (number > 0 && Number.isSafeInteger(number)) return number
   throw invalid(`${what} must be bytes or a size such as '64mb'`, bytes)

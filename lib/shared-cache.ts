@@ -49,11 +49,13 @@ import type {
   UpdateOptions,
   WaitOptions,
 } from './options.ts'
+import { openRegion } from './region.ts'
+import type { Region } from './region.ts'
 import { NO_STATS, toStats } from './stats.ts'
 import type { Stats } from './stats.ts'
 import type { CacheStore, Item } from './store.ts'
 import { nativeHandles } from './testing.ts'
-import type { Duration, Milliseconds } from './units.ts'
+import type { Bytes, Duration, Milliseconds } from './units.ts'
 import { givenKey, steadyKey, steadyPrefix, wholeKey } from './values.ts'
 import type { Entry, Key } from './values.ts'
 import { Waits } from './waits.ts'
@@ -655,6 +657,24 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     const limit = timeout === undefined ? Number.POSITIVE_INFINITY : resolveTimeout(timeout, 'timeout')
     this.#listen()
     return this.#waits.wait(steadyKey(key), after, { timeout: limit, signal, ref })
+  }
+
+  /**
+   * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
+   * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
+   * is closed, and there when the cache is cleared or destroyed.
+   *
+   * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.
+   * @throws {CacheError} `ERR_CLOSED`; as `openRegion`.
+   * @example
+   * using region = cache.region('positions', 1000 * 8)
+   * const positions = new Float64Array(region.buffer)
+   * region.withLock(() => (positions[7] = 0.5))
+   */
+  region(name: string, bytes: Bytes): Region {
+    this.#live()
+    const { directory } = this.#options.native
+    return openRegion({ cache: this.name, name, size: bytes, directory })
   }
 
   /**

@@ -145,7 +145,7 @@ function runCargoTests() {
 }
 
 function runKillTests() {
-  const tests = ['crash', 'processes', 'linearizable'].flatMap((test) => ['--test', test])
+  const tests = ['crash', 'processes', 'linearizable', 'regions'].flatMap((test) => ['--test', test])
   return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', ...tests])
 }
 

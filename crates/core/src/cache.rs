@@ -412,7 +412,7 @@ impl Cache {
     }
 }
 
-fn check_name(name: &str) -> Result<(), CacheError> {
+pub(crate) fn check_name(name: &str) -> Result<(), CacheError> {
     let fine = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
     if (1..=64).contains(&name.len()) && name.bytes().all(fine) {
         return Ok(());

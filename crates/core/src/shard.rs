@@ -43,6 +43,8 @@ pub(crate) enum Field {
     MainUnits = 212,
     /// Units that went through the ghost queue.
     GhostClock = 216,
+    /// 1 once room had to be made since the shard was new or half empty.
+    HasEvicted = 220,
 }
 
 /// 64-bit words of the control block.

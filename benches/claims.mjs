@@ -154,15 +154,12 @@ function worstAgainst(policy) {
   }
 }
 
+/** None at all if a cell is missing: a mean of some would be another claim. */
 function differencesTo(results, policy) {
-  const ours = figuresOf(results, { workload: 'hit-ratio', contender: 'cache-machine-off' })
-  return ours.flatMap(({ scene, operation, median }) => {
-    const [reference] = figuresOf(results, {
-      workload: 'hit-ratio',
-      scene,
-      operation,
-      contender: `reference ${policy}`,
-    })
-    return reference === undefined ? [] : [median - reference.median]
+  const references = figuresOf(results, { workload: 'hit-ratio', contender: `reference ${policy}` })
+  const differences = references.map(({ scene, operation, median }) => {
+    const [ours] = figuresOf(results, { workload: 'hit-ratio', scene, operation, contender: 'cache-machine-off' })
+    return ours && ours.median - median
   })
+  return differences.includes(undefined) ? [] : differences
 }

@@ -36,16 +36,20 @@ function listText(title, items, lineOf) {
 }
 
 function claimsText({ claims, quick }) {
-  const rows = claims.map((claim) => [
+  const measured = claims.filter((claim) => claim.measured !== undefined)
+  if (measured.length === 0) return ''
+  const rows = measured.map((claim) => [
     claim.name,
     target(claim.target, claim.unit),
     ratio(claim.measured, claim.unit),
     verdict(claim),
   ])
   const details = claims.filter(({ ours }) => ours !== undefined).map((claim) => `  ${claim.name}\n    ${sides(claim)}`)
+  const missing = claims.length - measured.length
+  const rest = missing === 0 ? '' : `\n\n${missing} claims speak of what was not measured in this run.`
   const caution = quick ? '\n\nA quick run: too short to claim anything from.' : ''
   return [
     textTable([['Claim (ratio of medians)', 'target', 'measured', 'reached'], ...rows]),
-    `\nWhat was compared\n${details.join('\n')}${caution}`,
+    `\nWhat was compared\n${details.join('\n')}${rest}${caution}`,
   ].join('\n')
 }

@@ -1,7 +1,7 @@
 /**
  * The results as text.
  */
-import { ratio, sides, target, textTable, verdict, withSpread } from './format.mjs'
+import { cautionsOf, ratio, sides, target, textTable, verdict, withSpread } from './format.mjs'
 import { tablesOf } from './tables.mjs'
 
 /** @returns {string} */
@@ -12,6 +12,7 @@ export function terminalReport(results) {
     listText('Not here, and so not measured', results.absent, ({ what, why }) => `${what}: ${why}`),
     listText('Failed', results.problems, ({ contender, where, error }) => `${contender} in ${where}: ${error}`),
     claimsText(results),
+    cautionsOf(results).join('\n'),
   ]
   return `\n${parts.filter(Boolean).join('\n\n')}\n`
 }
@@ -35,7 +36,7 @@ function listText(title, items, lineOf) {
   return items.length === 0 ? '' : `${title}\n${items.map((item) => `  ${lineOf(item)}`).join('\n')}`
 }
 
-function claimsText({ claims, quick }) {
+function claimsText({ claims }) {
   const measured = claims.filter((claim) => claim.measured !== undefined)
   if (measured.length === 0) return ''
   const rows = measured.map((claim) => [
@@ -47,9 +48,8 @@ function claimsText({ claims, quick }) {
   const details = claims.filter(({ ours }) => ours !== undefined).map((claim) => `  ${claim.name}\n    ${sides(claim)}`)
   const missing = claims.length - measured.length
   const rest = missing === 0 ? '' : `\n\n${missing} claims speak of what was not measured in this run.`
-  const caution = quick ? '\n\nA quick run: too short to claim anything from.' : ''
   return [
     textTable([['Claim (ratio of medians)', 'target', 'measured', 'reached'], ...rows]),
-    `\nWhat was compared\n${details.join('\n')}${rest}${caution}`,
+    `\nWhat was compared\n${details.join('\n')}${rest}`,
   ].join('\n')
 }

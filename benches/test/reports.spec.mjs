@@ -29,7 +29,16 @@ function resultsOf(figures) {
     date: '2026-01-02T03:04:05.000Z',
     seconds: 600,
     quick: false,
-    machine: { processor: 'A <processor>', processors: 2, isVirtual: true, memoryGiB: 4, system: 'S', kernel: 'K', node: 'N', busyBefore: 0 },
+    machine: {
+      processor: 'A <processor>',
+      processors: 2,
+      isVirtual: true,
+      memoryGiB: 4,
+      system: 'S',
+      kernel: 'K',
+      node: 'N',
+      busyBefore: 0,
+    },
     versions: { 'cache-machine': '0.1.0' },
     plan: { rounds: 5, window: 100 },
     settings: [{ label: 'lmdb', settings: 'as it comes' }],
@@ -60,7 +69,11 @@ test('a speed is ours over theirs, the best client and placement of theirs', (t)
 
 test('where less is better, as many times quicker counts, and a part of their bytes', (t) => {
   const time = { unit: 'µs', better: 'lower' }
-  const figures = [speedOf('cache-machine-off', 20, time), speedOf('ioredis', 100, time), speedOf('ioredis', 80, { ...time, placement: 'one' })]
+  const figures = [
+    speedOf('cache-machine-off', 20, time),
+    speedOf('ioredis', 100, time),
+    speedOf('ioredis', 80, { ...time, placement: 'one' }),
+  ]
   const sides = { ours: { contender: 'cache-machine-off' }, theirs: { contender: 'ioredis' } }
   const [quicker] = judge({ figures }, [{ name: 'c', unit: 'times', ...sides, atLeast: 4 }])
   t.is(quicker.measured, 4)
@@ -86,16 +99,26 @@ test('hit ratios are compared over all cells, or not at all', (t) => {
     hitRatio('reference LRU', 'b', 61),
     hitRatio('cache-machine-off', 'a', 51),
   ]
-  t.deepEqual(judge({ figures }, [mean, worst]).map(({ reached }) => reached), [undefined, undefined])
+  t.deepEqual(
+    judge({ figures }, [mean, worst]).map(({ reached }) => reached),
+    [undefined, undefined],
+  )
   const whole = { figures: [...figures, hitRatio('cache-machine-off', 'b', 59)] }
-  t.deepEqual(judge(whole, [mean, worst]).map(({ measured }) => measured), [0, -2])
+  t.deepEqual(
+    judge(whole, [mean, worst]).map(({ measured }) => measured),
+    [0, -2],
+  )
 })
 
 test('every claim names contenders and scenes that there are', (t) => {
   for (const { ours, theirs } of claims.filter(({ measure }) => measure === undefined)) {
     for (const { contender, scene, workload } of [ours, theirs]) {
       for (const id of [contender].flat()) t.notThrows(() => contenderOf(id))
-      if (workload === 'throughput') t.true(scenes.some(({ id }) => id === scene), scene)
+      if (workload === 'throughput')
+        t.true(
+          scenes.some(({ id }) => id === scene),
+          scene,
+        )
     }
   }
 })
@@ -129,21 +152,42 @@ test('tables have a row for each contender and placement, in the order of the co
 })
 
 test('numbers have three digits that mean something', (t) => {
-  t.deepEqual([18_234_567, 38_120, 1_234, 64, 0.123_45, 0].map(short), ['18.2 M', '38.1 k', '1,234', '64', '0.123', '0'])
+  t.deepEqual([18_234_567, 38_120, 1_234, 64, 0.123_45, 0].map(short), [
+    '18.2 M',
+    '38.1 k',
+    '1,234',
+    '64',
+    '0.123',
+    '0',
+  ])
 })
 
 test('tables are as wide as their cells, and markdown keeps its bars', (t) => {
-  t.is(textTable([['a', 'bb'], ['ccc', 'd']]), 'a     bb\nccc    d')
-  t.is(markdownTable([['a', 'b'], ['c|d', 'e']]), '| a | b |\n| --- | ---: |\n| c\\|d | e |')
+  t.is(
+    textTable([
+      ['a', 'bb'],
+      ['ccc', 'd'],
+    ]),
+    'a     bb\nccc    d',
+  )
+  t.is(
+    markdownTable([
+      ['a', 'b'],
+      ['c|d', 'e'],
+    ]),
+    '| a | b |\n| --- | ---: |\n| c\\|d | e |',
+  )
 })
 
 test('the terminal and the page show what was measured, what is missing and what failed', (t) => {
   const results = resultsOf([speedOf('cache-machine-copy', 90), speedOf('lru-cache', 100)])
   const text = terminalReport(results)
-  for (const part of ['cache-machine, near: copy', 'memcached: not installed', 'it <broke>', '0.9 ×']) t.true(text.includes(part), part)
+  for (const part of ['cache-machine, near: copy', 'memcached: not installed', 'it <broke>', '0.9 ×'])
+    t.true(text.includes(part), part)
 
   const page = htmlReport(results, '/* a library of charts </script> */')
-  for (const part of ['A &lt;processor&gt;', 'it &lt;broke&gt;', '0.9 ×', 'prefers-color-scheme: dark']) t.true(page.includes(part), part)
+  for (const part of ['A &lt;processor&gt;', 'it &lt;broke&gt;', '0.9 ×', 'prefers-color-scheme: dark'])
+    t.true(page.includes(part), part)
   t.false(page.includes('charts </script>'), 'the library must not end its own tag')
   t.notRegex(page, /(?:src|href)="?https?:/, 'nothing is fetched')
 })

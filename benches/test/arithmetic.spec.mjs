@@ -39,7 +39,7 @@ test("keys follow Zipf's law, and hot ones are no neighbours", (t) => {
   const indices = zipfIndices({ count, length, seed: 5 })
   t.deepEqual(indices, zipfIndices({ count, length, seed: 5 }))
 
-  const counts = new Array(count).fill(0)
+  const counts = Array.from({ length: count }, () => 0)
   for (const index of indices) counts[index]++
   const ranked = counts.map((times, index) => ({ times, index })).toSorted((a, b) => b.times - a.times)
   const harmonic = Array.from({ length: count }, (_, i) => 1 / (i + 1) ** 0.99).reduce((a, b) => a + b)

@@ -23,7 +23,7 @@ function scaling(name, operation, contender, processes, against, atLeast) {
 }
 
 function memory(name, theirs, atMost) {
-  const of = (contender) => ({ workload: 'memory', contender })
+  const of = (contender) => ({ workload: 'memory', operation: 'PSS over an empty app', contender })
   return { name, unit: 'part', ours: of('cache-machine-near-1000'), theirs: of(theirs), atMost }
 }
 

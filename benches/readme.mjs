@@ -7,7 +7,6 @@
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { format, resolveConfig } from 'prettier'
 import { bestOf } from './figures.mjs'
 import { cautionsOf, markdownTable, ratio, short, target, verdict } from './format.mjs'
 
@@ -98,6 +97,8 @@ function claims({ claims: verdicts }) {
 
 /** README.md with the section of these results, formatted as it is kept. */
 export async function renderReadme(text, results) {
+  // Not at the top: `npm run bench` loads this file before it has installed anything.
+  const { format, resolveConfig } = await import('prettier')
   const style = { ...(await resolveConfig(readmeFile)), filepath: readmeFile }
   return format(withSection(text, readmeSection(results)), style)
 }

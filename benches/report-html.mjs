@@ -3,7 +3,7 @@
  *
  * Each chart is also a table, for those who want the numbers or can't see the picture.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { cautionsOf, digits, labelOf, ratio, short, sides, target, verdict, withSpread } from './format.mjs'
 import { tablesOf } from './tables.mjs'
 
@@ -14,10 +14,10 @@ const charted = /^(cache-machine|lru-cache|reference (S3-FIFO|Belady))/
 
 /**
  * @param {object} results
- * @param {string} [library] the source of Chart.js
+ * @param {string} [library] the source of Chart.js; where it is not installed, the page has the tables alone
  * @returns {string}
  */
-export function htmlReport(results, library = fileOf('node_modules/chart.js/dist/chart.umd.min.js')) {
+export function htmlReport(results, library = chartLibrary()) {
   const tables = tablesOf(results)
   return `<!doctype html>
 <html lang="en">
@@ -44,6 +44,11 @@ ${asScript(fileOf('report-html.client.js'))}</script>
 </body>
 </html>
 `
+}
+
+function chartLibrary() {
+  const file = new URL('node_modules/chart.js/dist/chart.umd.min.js', import.meta.url)
+  return existsSync(file) ? readFileSync(file, 'utf8') : ''
 }
 
 function introduction({ date, machine, versions, plan, quick, seconds }) {

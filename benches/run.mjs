@@ -124,7 +124,9 @@ function resultsOf(suite, { seconds, busyBefore }) {
   const { figures, absent, problems, plan } = suite
   // Where the traces are is nobody's business.
   const { traces: _traces, ...settingsOfPlan } = plan
-  const measured = new Set(figures.map(({ contender }) => contender))
+  const ids = new Set(figures.map(({ contender }) => contender))
+  const measured = contenders.filter(({ id }) => ids.has(id))
+  const servers = Object.entries(programs).filter(([name]) => measured.some(({ server }) => server === name))
   const results = {
     version: 1,
     date: new Date().toISOString(),
@@ -134,8 +136,8 @@ function resultsOf(suite, { seconds, busyBefore }) {
     versions: describeVersions(),
     plan: settingsOfPlan,
     settings: [
-      ...contenders.filter(({ id }) => measured.has(id)).map(({ label, settings }) => ({ label, settings })),
-      ...Object.values(programs).map(({ command, settings }) => ({ label: command, settings })),
+      ...measured.map(({ label, settings }) => ({ label, settings })),
+      ...servers.map(([, { command, settings }]) => ({ label: command, settings })),
     ],
     absent,
     problems,

@@ -195,8 +195,10 @@ function checkSpecsRan({ files }) {
 }
 
 function specFiles() {
-  const names = readdirSync(join(root, '__test__'), { recursive: true })
-  return names.filter((name) => name.endsWith('.spec.ts')).map((name) => join(root, '__test__', name))
+  return ['__test__', 'benches/test'].flatMap((folder) => {
+    const names = readdirSync(join(root, folder), { recursive: true })
+    return names.filter((name) => /\.spec\.(?:ts|mjs)$/.test(name)).map((name) => join(root, folder, name))
+  })
 }
 
 function runStory() {

@@ -21,6 +21,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bench-doors")]
+mod bench_doors;
 mod cache;
 mod entry;
 mod error;

@@ -46,7 +46,7 @@ export interface CacheMessage {
   readonly tags?: readonly string[]
   /** Whether a `set` was stored, or a `delete` found something. */
   readonly done?: boolean
-  /** How many entries a `delete` by prefix found, or a repair dropped. */
+  /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
   readonly count?: number
   readonly error?: Error
 }
@@ -749,7 +749,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
    * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
    *
-   * @param tags One tag or several.
+   * @param tags One tag or any number of them.
    * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`.
    * @example

@@ -534,8 +534,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * Ends all entries of this namespace that carry one of these tags, at once and for every process, however many there are. A
    * value that is set afterwards lives.
    *
-   * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
-   * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
+   * The segment has 2,048 places for tags that were ever invalidated, 8 of them for each; from some 500 tags on one may find
+   * its places taken. Then the oldest invalidation is forgotten, and every tagged entry that is older than it goes as well: too
+   * many, never too few. After many hundred tags in one call these may be all tagged entries.
    *
    * @param tags One tag or any number of them.
    * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.

@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
 import type { Key } from '../index.ts'
-import { advance } from '../lib/testing.ts'
+import { advance, nativeHandles } from '../lib/testing.ts'
 import { fork } from './helpers/fork.ts'
 import { countRawCalls } from './helpers/native-calls.ts'
 import { SMALL, openCache, openStopped, segmentName } from './helpers/segment.ts'
@@ -142,6 +142,23 @@ test('setMany takes the options of set, for all and for each', (t) => {
   t.is(cache.ttl('all'), 500)
   cache.invalidateTags('t')
   t.false(cache.has('all'))
+})
+
+test('of a key that comes twice the last value stays, also where the first has to be tried again', (t) => {
+  const cache = openCache<number>(t)
+  const handle = nativeHandles.get(cache) as { setMany: (...args: unknown[]) => (boolean | undefined)[] } | undefined
+  if (handle === undefined) return t.fail()
+  const { setMany } = handle
+  // As after a shard that was busy for a moment.
+  handle.setMany = (...args) => setMany(...args).map((done, i) => (i === 0 ? undefined : done))
+  const items: [Key, number][] = [
+    ['a', 1],
+    ['b', 2],
+    [Buffer.from('a'), 3],
+    ['c', 4],
+  ]
+  t.deepEqual(cache.setMany(items), [true, true, true, true])
+  t.deepEqual(cache.getMany(['a', 'b', 'c']), [3, 2, 4])
 })
 
 test('another process sees all of it when the call has returned', async (t) => {

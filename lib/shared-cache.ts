@@ -957,9 +957,14 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
           Float64Array.from(chunk, (item) => item.set.ttl),
         )
       : undefined
+    // Of a key that comes twice the last value stays: where one is tried again, those behind it are, too.
+    const again = new Set<string>()
     return chunk.map((item, i) => {
       const done = stored?.[i]
-      if (done === undefined) return this.#storeResolved(item.key, item.payload, item.kind, item.set)
+      if (stored !== undefined && done === undefined) again.add(textOf(item.key))
+      if (done === undefined || (again.size > 0 && again.has(textOf(item.key)))) {
+        return this.#storeResolved(item.key, item.payload, item.kind, item.set)
+      }
       if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key: item.key, done }))
       return done
     })
@@ -1219,6 +1224,11 @@ function inChunks<T, R>(items: Iterable<T>, run: (chunk: readonly T[]) => R[]): 
 function listed<T>(items: Iterable<T>): readonly T[] {
   if (typeof items === 'object' && items !== null && Symbol.iterator in items) return [...items]
   throw invalid('a call for many takes an array or another iterable', items)
+}
+
+/** A text that tells keys apart. */
+function textOf(key: RawKey): string {
+  return Buffer.from(key as string).toString('latin1')
 }
 
 /** Whether its UTF-8 has U+FFFD, its own or that of a lone surrogate. */

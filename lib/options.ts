@@ -353,16 +353,30 @@ function flagOf(condition: NonNullable<SetOptions['if']>): number {
 
 /** Tags of an entry. Throws `ERR_INVALID_ARGUMENT`. */
 export function resolveTags(tags: unknown): readonly string[] {
+  const list = checkTags(tags)
+  if (list.length > MAX_TAGS) throw invalid(`an entry has at most ${MAX_TAGS} tags`, list.length)
+  return list
+}
+
+/** Any number of tags. Throws `ERR_INVALID_ARGUMENT`. */
+export function checkTags(tags: unknown): readonly string[] {
   if (!Array.isArray(tags)) throw invalid('tags must be an array of strings', tags)
-  if (tags.length > MAX_TAGS) throw invalid(`an entry has at most ${MAX_TAGS} tags`, tags.length)
-  for (const tag of tags) checkTag(tag)
-  return tags
+  return Array.from(tags, checkTag)
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless `tag` is a non-empty string without lone surrogates. */
 export function checkTag(tag: unknown): string {
   if (typeof tag === 'string' && tag !== '' && tag.isWellFormed()) return tag
   throw invalid('a tag must be a string of at least one character, without lone surrogates', tag)
+}
+
+/**
+ * Throws `ERR_INVALID_ARGUMENT` unless options are an object, or left out: a lifetime where none belongs would be ignored
+ * without a word.
+ */
+export function checkOptions(options: unknown, method: string): void {
+  if (options === undefined || (typeof options === 'object' && options !== null)) return
+  throw invalid(`the options of ${method} must be an object`, options)
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless `scope` is one, or undefined. */

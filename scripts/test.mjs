@@ -132,7 +132,16 @@ async function checkDrift() {
   const generatedNow = readGenerated()
   const outcomes = generatedFiles.map((file) => compareGenerated(file, generatedBefore[file], generatedNow[file]))
   if (inCi) outcomes.push(await check('git diff', 'git', ['diff', '--exit-code', '--', ...generatedFiles]))
-  return outcomes.reduce(add)
+  return [...outcomes, ...(await checkPages())].reduce(add)
+}
+
+/** The generated parts of the documentation, which nothing here writes. */
+async function checkPages() {
+  const { makePages } = await import('./docs.mjs')
+  const pages = await makePages()
+  return pages.map(({ path, before, now }) => {
+    return before === now ? success : failure(`${path} is out of date; \`npm run docs\` makes it anew: commit it`)
+  })
 }
 
 function compareGenerated(file, before, now) {

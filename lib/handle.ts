@@ -14,6 +14,7 @@ export interface Handle extends Omit<RawCalls, 'meta' | 'scratch'> {
   readonly id: number
   readonly path: string
   readonly maxEntrySize: number
+  readonly rootEpochOffset: number
   readonly epochOffset: number
   readonly tagClockOffset: number
   /** By `MetaInt`. */
@@ -60,12 +61,13 @@ export function call<T>(run: () => T): T {
 }
 
 function toHandle(opened: NativeOpened, raw: RawCalls): Handle {
-  const { id, path, maxEntrySize, epochOffset, tagClockOffset } = opened
+  const { id, path, maxEntrySize, rootEpochOffset, epochOffset, tagClockOffset } = opened
   const { meta, scratch, ...calls } = raw
   return {
     id,
     path,
     maxEntrySize,
+    rootEpochOffset,
     epochOffset,
     tagClockOffset,
     ints: new Int32Array(meta),

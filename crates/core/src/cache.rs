@@ -196,17 +196,26 @@ impl Cache {
     }
 
     /// Counts hits that a near cache had.
-    pub fn count_near_hits(&self, hits: u64) {
+    ///
+    /// # Errors
+    /// `Detached`: there must be no more of them. They are counted all the same.
+    pub fn count_near_hits(&self, hits: u64) -> Result<(), CacheError> {
         self.segment.member().count(Counter::Hits, hits);
         if self.namespace != ROOT {
             self.count_reads(self.namespace, Read::Hit, hits);
         }
+        self.check_attached()
     }
 
     /// Offset of the word in `index_view` whose change ends the life of this namespace's entries; for the root, as always,
     /// that of the root.
     pub fn epoch_offset(&self) -> usize {
         if self.namespace == ROOT { Header::EPOCH } else { Geometry::namespace_epoch(usize::from(self.namespace)) }
+    }
+
+    /// Offset of the root's epoch in `index_view`.
+    pub fn root_epoch_offset(&self) -> usize {
+        Header::EPOCH
     }
 
     /// Number of its namespace; 0 for the root.

@@ -20,7 +20,7 @@ use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 const META_BYTES: usize = 128;
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -515,54 +515,86 @@ fn get_near(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
     })
 }
 
-/// Milliseconds since boot: what deadlines are compared with.
+/// Milliseconds since boot, which deadlines are compared with, into `meta`: as a result it would be an object.
 #[inline]
 fn now(call: &Call<'_>, []: [Value; 0]) -> Outcome {
-    call.bound.handle.with(|cache| call.double(cache.now_ms() as f64)).unwrap_or(Err(Failed(CLOSED)))
+    let now = call.bound.handle.with(|cache| cache.now_ms()).ok_or(Failed(CLOSED))?;
+    call.put_float(12, now as f64);
+    Ok(null_mut()) // undefined
 }
 
 fn count_hits(call: &Call<'_>, [hits]: [Value; 1]) -> Outcome {
     let hits = call.number(hits)?;
-    call.bound.handle.with(|cache| cache.count_near_hits(hits as u64)).ok_or(Failed(CLOSED))?;
+    call.bound.handle.with(|cache| cache.count_near_hits(hits as u64)).ok_or(Failed(CLOSED))??;
     call.boolean(true)
 }
 
-/// The part of the segment that tells whether near copies are valid, as an ArrayBuffer. `undefined` where the host forbids
-/// buffers over memory that is not its own.
+/// Longest view: the longest buffer that Node 20 makes.
+const MOST_OF_VIEW: usize = 1 << 32;
+
+/// The part of the segment that tells whether near copies are valid, as an ArrayBuffer, the same one for all handles of
+/// this thread. `undefined` where it is too long, or where the host forbids buffers over memory that is not its own.
 fn view(call: &Call<'_>, []: [Value; 0]) -> Outcome {
     let (base, len) = call.bound.handle.with(|cache| cache.index_view()).ok_or(Failed(CLOSED))?;
-    let (mut buffer, mut reference) = (null_mut(), null_mut());
-    // SAFETY: `len` bytes from `base` are mapped while the handle is open, and `close` detaches the buffer before it lets go
-    // of them. Node does not free them: there is no finalizer.
-    let status = unsafe {
-        sys::napi_create_external_arraybuffer(call.env, base.as_ptr().cast(), len, None, null_mut(), &mut buffer)
+    if len > MOST_OF_VIEW {
+        return Err(Failed(0));
+    }
+    let base = base.as_ptr().cast::<c_void>();
+    let shown = VIEWS.with_borrow(|views| views.iter().filter_map(Weak::upgrade).find(|view| view.base == base));
+    let view = match shown {
+        Some(view) => view,
+        None => Rc::new(View::new(call.env, base, len)?),
     };
-    if status != sys::Status::napi_ok {
-        return Err(Failed(0));
-    }
-    // SAFETY: `env` and `buffer` are those of this call.
-    let status = unsafe { sys::napi_create_reference(call.env, buffer, 1, &mut reference) };
-    if status != sys::Status::napi_ok {
-        // SAFETY: as above. Nobody has seen the buffer yet, and nobody will.
-        unsafe { sys::napi_detach_arraybuffer(call.env, buffer) };
-        return Err(Failed(0));
-    }
-    call.bound.handle.set_view(View { env: call.env, reference });
+    VIEWS.with_borrow_mut(|views| {
+        views.retain(|view| view.strong_count() > 0);
+        views.push(Rc::downgrade(&view));
+    });
+    let buffer = view.buffer();
+    call.bound.handle.set_view(view);
     Ok(buffer)
+}
+
+thread_local! {
+    /// The views that open handles of this thread have. A segment is mapped once, so its address tells which it is.
+    static VIEWS: RefCell<Vec<Weak<View>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An ArrayBuffer over the segment, to be detached before the segment is let go of.
 pub(crate) struct View {
     env: sys::napi_env,
     reference: sys::napi_ref,
+    base: *mut c_void,
 }
 
 impl View {
+    fn new(env: sys::napi_env, base: *mut c_void, len: usize) -> std::result::Result<Self, Failed> {
+        let (mut buffer, mut reference) = (null_mut(), null_mut());
+        // SAFETY: `len` bytes from `base` are mapped while a handle is open, and the last one detaches the buffer before it
+        // lets go of them. Node does not free them: there is no finalizer.
+        let status = unsafe { sys::napi_create_external_arraybuffer(env, base, len, None, null_mut(), &mut buffer) };
+        if status != sys::Status::napi_ok {
+            return Err(Failed(0));
+        }
+        // SAFETY: `env` is that of this call, and `buffer` a value of it.
+        let status = unsafe { sys::napi_create_reference(env, buffer, 1, &mut reference) };
+        if status != sys::Status::napi_ok {
+            // SAFETY: as above. Nobody has seen the buffer yet, and nobody will.
+            unsafe { sys::napi_detach_arraybuffer(env, buffer) };
+            return Err(Failed(0));
+        }
+        Ok(Self { env, reference, base })
+    }
+
+    fn buffer(&self) -> Value {
+        let mut buffer = null_mut();
+        // SAFETY: views are of one thread, that of their environment, which still exists; the reference is a strong one.
+        unsafe { sys::napi_get_reference_value(self.env, self.reference, &mut buffer) };
+        buffer
+    }
+
     /// Takes the memory away from JavaScript: its typed arrays have no elements from here on.
     pub(crate) fn detach(self) {
-        let mut buffer = null_mut();
-        // SAFETY: a handle is closed on the thread of its environment, which still exists.
-        unsafe { sys::napi_get_reference_value(self.env, self.reference, &mut buffer) };
+        let buffer = self.buffer();
         // SAFETY: the reference is a strong one, so the buffer is there.
         unsafe { sys::napi_detach_arraybuffer(self.env, buffer) };
         // SAFETY: as above; not used again.

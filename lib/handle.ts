@@ -8,6 +8,7 @@ import { CacheError, fromNative } from './errors.ts'
 import { native } from './native.ts'
 import type { NativeOpened, RawCalls } from './native.ts'
 import type { ResolvedOptions } from './options.ts'
+import { rawCalls } from './testing.ts'
 
 /** The raw calls beside the views of their memory; a plain object, so that a call costs one property load. */
 export interface Handle extends Omit<RawCalls, 'meta' | 'scratch'> {
@@ -35,7 +36,7 @@ export function openHandle(options: ResolvedOptions): Handle {
   const opened = call(() => native.open(options.native))
   try {
     checkMatch(opened, options)
-    return toHandle(opened, native.rawCalls(opened.id))
+    return toHandle(opened, rawCalls.change(native.rawCalls(opened.id)))
   } catch (error) {
     native.close(opened.id)
     throw fromNative(error)

@@ -138,8 +138,11 @@ export interface RawCalls {
    */
   view(): ArrayBuffer | undefined
   has(key: RawKey): boolean | undefined
-  /** `ttl` in milliseconds, 0 for none. False: the condition did not hold, or `eviction: 'none'` and no room. */
-  set(key: RawKey, value: unknown, kind: number, ttl: number, flags: number, version: number): boolean | undefined
+  /**
+   * `ttl` in milliseconds, 0 for none. False: the condition did not hold, or `eviction: 'none'` and no room. Without what is 0
+   * at the end it is quicker; `flags` come with a `version`.
+   */
+  set(key: RawKey, value: unknown, kind: number, ttl?: number, flags?: number, version?: number): boolean | undefined
   /** `set` with a time as stale in milliseconds, 0 for none, and the names of tags, 128 at most. */
   setWith(
     key: RawKey,

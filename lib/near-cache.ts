@@ -168,34 +168,35 @@ export class NearCache {
     return kind === Kind.Json && this.#options.frozen ? freeze(value) : value
   }
 
-  /**
-   * Counts the hits that were not counted yet. To be called before the handle is closed, and before statistics are read.
-   * False: the segment is gone.
-   */
-  count(): boolean {
+  /** Counts the hits that were not counted yet. To be called before the handle is closed, and before statistics are read. */
+  count(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
     uncounted.delete(this)
-    const hits = this.#granted - this.#left
-    this.#granted = 1
-    this.#left = 1
-    return this.#handle.countHits(hits) === true
+    this.#countUpTo(1)
   }
 
   /**
-   * At the first hit after a count, and at every so many: counts, which also tells whether the segment is still the one of
+   * At the first hit after a pause, and at every so many: counts, which also tells whether the segment is still the one of
    * its name. No word in it tells that.
    */
   #mayGoOn(): boolean {
-    const isAttached = this.count()
-    this.#granted = COUNT_AT_ONCE
-    this.#left = COUNT_AT_ONCE
+    const isAttached = this.#countUpTo(COUNT_AT_ONCE)
+    if (this.#timer !== undefined) return isAttached
     this.#timer = setTimeout(() => this.count(), COUNT_AFTER)
     this.#timer.unref()
     uncounted.add(this)
     if (!countsAtExit) process.on('exit', countNearHits)
     countsAtExit = true
     return isAttached
+  }
+
+  /** Counts, and will again after `next` hits. False: the segment is gone. */
+  #countUpTo(next: number): boolean {
+    const hits = this.#granted - this.#left
+    this.#granted = next
+    this.#left = next
+    return this.#handle.countHits(hits) === true
   }
 
   #termsOf(deadline: Milliseconds): Terms | undefined {

@@ -880,9 +880,14 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   // ---- writing
 
   #store(key: RawKey, payload: unknown, kind: number, ttl: Milliseconds, flags: number, version: number): boolean {
-    const done =
-      this.#live().set(key, payload, kind, ttl, flags, version) ??
-      this.#storeAgain(key, payload, kind, ttl, flags, version)
+    const handle = this.#live()
+    const isPlain = flags === 0 && version === 0
+    const stored = isPlain
+      ? ttl === 0
+        ? handle.set(key, payload, kind)
+        : handle.set(key, payload, kind, ttl)
+      : handle.set(key, payload, kind, ttl, flags, version)
+    const done = stored ?? this.#storeAgain(key, payload, kind, ttl, flags, version)
     if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key, done }))
     return done
   }

@@ -240,6 +240,21 @@ impl Cache {
         self.read(self.namespace, key, manner, sink)
     }
 
+    /// `get` for those who have a `meta` already. False is a miss, and `meta` says nothing.
+    ///
+    /// # Errors
+    /// As for `get`.
+    #[inline]
+    pub fn get_to<S: Sink>(
+        &self,
+        key: &[u8],
+        manner: Manner,
+        sink: &mut S,
+        meta: &mut Meta,
+    ) -> Result<bool, CacheError> {
+        self.read_to(self.namespace, key, manner, sink, meta)
+    }
+
     /// Whether the key has an entry; leaves no traces.
     ///
     /// # Errors

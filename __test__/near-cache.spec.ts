@@ -326,12 +326,16 @@ test('there are never more copies than maxEntries, and what is hot stays', (t) =
   const keys = Array.from({ length: 500 }, (_, i) => `k${i}`)
   const hot = keys.slice(0, 20)
   for (const key of keys) cache.set(key, key)
+  // Each other key comes in, with its second read, and soon has to go again.
+  let missed = 0
   for (let round = 0; round < 5; round++) {
     for (const [i, key] of keys.entries()) {
-      t.is(cache.get(key), key)
-      t.is(cache.get(hot[i % hot.length] as string), hot[i % hot.length])
+      for (let read = 0; read < 2; read++) t.is(cache.get(key), key)
+      const warm = hot[i % hot.length] as string
+      missed += 1 - countNear(cache, counts, [warm])
     }
   }
+  t.true(missed < 100, `${missed} of 2,500 reads of hot keys went to the segment`)
   t.is(countNear(cache, counts, hot), hot.length)
   t.true(countNear(cache, counts, keys) <= 50)
   const [one, oneCounts] = openCounted(t, { near: { maxEntries: 1 } })

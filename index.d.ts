@@ -704,7 +704,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   /** Whether `close` was called. */
   get closed(): boolean
   /**
-   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call.
+   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
+   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *

@@ -148,6 +148,54 @@ export interface CacheEvents {
   repaired: RepairedEvent
   detached: DetachedEvent
 }
+/** What to watch. All that is given must hold; nothing given: everything in the namespace. */
+export interface WatchFilter {
+  /** This key alone. */
+  key?: Key | undefined
+  /** Keys that start with it. */
+  prefix?: Key | undefined
+  /** Entries that carry at least one of these tags; 128 at most. */
+  tags?: readonly string[] | undefined
+}
+/** Options of `watch` and `subscribe`. */
+export interface FeedOptions {
+  /** Ends the iterator: `next` rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+  /** Most items that wait to be taken, 1 to 1,000,000; when there are more, the oldest are dropped and counted. Default: 1,000. */
+  buffer?: number | undefined
+  /** Keep the process alive until the iterator ends. Default: false. */
+  ref?: boolean | undefined
+}
+/** Something that became of an entry, or of all of a namespace. Values are not in it: `get` has the newest. */
+export interface Change {
+  /**
+   * - `set`: a value was written, by whatever call.
+   * - `delete`: a user deleted or took it. `evict`: it made room. `expire`: its time was up, told when it is swept.
+   * - `clear`: all entries of the namespace are gone; several clears at once may come as one.
+   * - `invalidate`: tags were invalidated; or, without `tags`, anything may have changed.
+   */
+  readonly type: 'set' | 'delete' | 'evict' | 'expire' | 'clear' | 'invalidate'
+  /** The entry's key; undefined for `clear` and `invalidate`. */
+  readonly key: Key | undefined
+  /** Version of the entry that was written or is gone; 0 for `clear` and `invalidate`. */
+  readonly version: number
+  /** Those of the tags watched that the entry carries or that were invalidated; undefined where no tags are watched. */
+  readonly tags: readonly string[] | undefined
+  /**
+   * How many changes before this one did not come, usually 0. Exact where this consumer was too slow; where the process was,
+   * or another died, it counts all changes that the filter might have let through.
+   */
+  readonly lost: number
+}
+/** A message of a channel. */
+export interface ChannelMessage<M = unknown> {
+  /** The channel, which tells them apart where a prefix is subscribed to. */
+  readonly channel: string
+  /** What was published, a copy of one's own. */
+  readonly message: M
+  /** How many before this one did not come, usually 0; as `Change.lost`. */
+  readonly lost: number
+}
 /** A span of time in milliseconds. */
 export type Milliseconds = number
 /**
@@ -826,6 +874,59 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
   /**
+   * The changes of this namespace from now on, whoever makes them, in any process. Watching begins with this call, not with
+   * the first `next`. Changes of one key come in their order.
+   *
+   * The iterator ends by `break` or `return()`, and by `close` of this object; an abort of `signal` makes `next` reject with its
+   * reason. What waits in the buffer then is dropped. It survives the destruction of the segment and goes on with the new one.
+   *
+   * A consumer that is too slow, for longer than `buffer` changes, is told with the next one how many it lost. A loss that
+   * no change follows comes as an `invalidate` without tags, and so does the move to a new segment: look at everything again.
+   * `clear` and `invalidate` reach everybody whose entries may be concerned, whatever key or prefix is watched.
+   *
+   * @param filter `key`, `prefix`, `tags`: what to watch. Default: everything in this namespace.
+   * @param options `signal`; `buffer`: most changes that wait (default 1,000); `ref`: keep the process alive (default false).
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { type, key, lost } of cache.watch({ prefix: 'config:' })) {
+   *   if (lost > 0 || key === undefined) reloadAll()
+   *   else reload(key)
+   * }
+   */
+  watch(filter?: WatchFilter, options?: FeedOptions): AsyncIterableIterator<Change>
+  /**
+   * Sends a message to all who subscribe to a channel of this namespace, in any process. Nothing is kept: who subscribes later
+   * does not get it, and with no subscription nothing is written.
+   *
+   * @param message Anything that can be stored. With its channel it may have about 32 KiB in a segment of the default size,
+   * a quarter of that in the smallest; for more, `set` it and publish its key.
+   * @returns How many subscriptions it was written for: those noted when it was published, of this process and of every
+   * other that was alive at that moment, by the channel and by prefixes of it.
+   * @throws {CacheError} As `set`; `ERR_INVALID_ARGUMENT` for what can be no channel.
+   * @example
+   * const heard = cache.publish('jobs', { id: 42, done: true })
+   */
+  publish(channel: string, message: unknown): number
+  /**
+   * The messages of a channel of this namespace from now on, or of all channels that start with a prefix. Each comes at most
+   * once, those of one channel in the order in which they were published; who keeps up misses none. Else as `watch`.
+   *
+   * @param channel Its name, 1 byte to 8 KiB as UTF-8, or `{ prefix }`.
+   * @param options As `watch`. A loss shows in `lost` of the next message; one that cannot be decoded counts as lost.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`; `ERR_NO_SPACE` where 4,096 channels are subscribed to, each
+   * counted once per process; `ERR_BUSY`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { message } of cache.subscribe<Job>('jobs')) handle(message)
+   */
+  subscribe<M = unknown>(
+    channel:
+      | string
+      | {
+          readonly prefix: string
+        },
+    options?: FeedOptions,
+  ): AsyncIterableIterator<ChannelMessage<M>>
+  /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
    * - `evict`, `expire`: this process removed an entry of this namespace, for room or for time.
@@ -847,7 +948,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
+   * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
    * handles, threads and processes are not affected. A second call does nothing.
    *
    * @example

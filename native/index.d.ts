@@ -12,6 +12,17 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** Moves the manual clock of a test's segment. */
 export declare function advanceClock(id: number, milliseconds: number): void
 
+/** See `NativeFeedItem`. */
+export interface BindingFeedItem {
+  what: number
+  key?: string | Uint8Array
+  version: number
+  tags: Array<number>
+  value?: Uint8Array
+  kind: number
+  lost: number
+}
+
 /** See `NativeOpened`. */
 export interface BindingOpened {
   id: number
@@ -107,6 +118,12 @@ export declare function close(id: number): void
 /** Deletes the namespace's entries whose keys start with `prefix`. */
 export declare function deletePrefix(id: number, prefix: Key): number
 
+/** Ends a watch or a subscription. */
+export declare function feedEnd(id: number, feed: number): void
+
+/** Takes what is there for a watch or a subscription. */
+export declare function feedTake(id: number, feed: number, most: number): Array<BindingFeedItem>
+
 /** Invalidates the namespace's entries that carry one of the tags. */
 export declare function invalidateTags(id: number, tags: Array<string>, outdate: boolean): void
 
@@ -115,6 +132,9 @@ export declare function keys(id: number, cursor: number, prefix: Key, most: numb
 
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function open(options: BindingOpenOptions): BindingOpened
+
+/** Publishes a message; returns how many subscriptions it was written for. */
+export declare function publish(id: number, channel: string, kind: number, value: Key): number
 
 /** An object of functions bound to one handle: `RawCalls` of `lib/native.ts`. */
 export declare function rawCalls(id: number): object
@@ -137,6 +157,9 @@ export declare function size(id: number): number
 /** Counts over all processes. */
 export declare function stats(id: number): BindingStats
 
+/** Subscribes to a channel, or to all that start with it; the notifier is told the id returned. */
+export declare function subscribeStart(id: number, channel: string, isPrefix: boolean, buffer: number): number
+
 /** What does not add up in the segment's structures. */
 export declare function validate(id: number): Array<string>
 
@@ -148,3 +171,6 @@ export declare function waitStart(id: number, key: Key, after: number): number
 
 /** Asks for notices of what this process evicts and expires, or ends them. Needs a notifier. */
 export declare function wantGone(id: number, wanted: boolean): void
+
+/** Begins to watch changes; the notifier is told the id returned. */
+export declare function watchStart(id: number, key: Key | undefined | null, prefix: Key, tags: Array<string>, buffer: number): number

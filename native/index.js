@@ -773,14 +773,17 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, feedEnd, feedTake, invalidateTags, keys, open, publish, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, subscribeStart, validate, waitCancel, waitStart, wantGone, watchStart } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
 export { deletePrefix }
+export { feedEnd }
+export { feedTake }
 export { invalidateTags }
 export { keys }
 export { open }
+export { publish }
 export { rawCalls }
 export { segmentsDestroy }
 export { segmentsInspect }
@@ -788,8 +791,10 @@ export { segmentsList }
 export { setNotifier }
 export { size }
 export { stats }
+export { subscribeStart }
 export { validate }
 export { waitCancel }
 export { waitStart }
 export { wantGone }
+export { watchStart }
 export const __napiBindingTarget = __napiLoadedBindingTarget

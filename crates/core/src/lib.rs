@@ -13,6 +13,8 @@
 //! waits     who waits for which key              service  the background thread: bells, expiry, detachment
 //! namespaces  names, epochs, counts              tags     the tag clock and its records
 //! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
+//! ring      changes and messages, by shard       feed     who in this process watches and subscribes
+//! subscriptions  who subscribes to which channel, over all processes
 //! ```
 
 #![forbid(unsafe_code)]
@@ -20,6 +22,7 @@
 mod cache;
 mod entry;
 mod error;
+mod feed;
 mod geometry;
 mod gone;
 mod key;
@@ -29,11 +32,13 @@ mod namespaces;
 mod policy;
 mod read;
 mod recover;
+mod ring;
 mod scan;
 mod segments;
 mod service;
 mod shard;
 mod space;
+mod subscriptions;
 mod tags;
 mod waits;
 
@@ -41,12 +46,14 @@ pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tall
 pub use cache_machine_shm::Region;
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
+pub use feed::{FeedItem, Watch};
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
 pub use locked::{Condition, Increment, Write};
 pub use namespaces::MAX_NAME;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
+pub use ring::What;
 pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};

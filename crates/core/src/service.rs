@@ -5,9 +5,11 @@
 //! waits the thread looks every 50 ms.
 
 use crate::cache::Core;
+use crate::feed::{FeedTick, look_at_feeds};
 use crate::gone::GoneEntry;
 use crate::shard::{Field, ShardView};
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,6 +40,8 @@ pub enum Notice {
         /// How many more there were, when many went at once.
         lost: u64,
     },
+    /// There is something to take for these watches and subscriptions.
+    Fed(Vec<u64>),
     /// The segment was destroyed, truncated or replaced.
     Detached,
 }
@@ -119,7 +123,7 @@ impl Listeners {
         }
     }
 
-    fn tell_one(&self, id: u64, notice: Notice) {
+    pub(crate) fn tell_one(&self, id: u64, notice: Notice) {
         if let Some((_, listener)) = self.snapshot().into_iter().find(|(other, _)| *other == id) {
             listener.notify(notice);
         }
@@ -168,11 +172,13 @@ fn run(core: &Core, stop: &AtomicBool) {
     let mut next_sweep = Instant::now() + SWEEP_EVERY;
     let mut next_shard = 0;
     let mut next_look = Instant::now() + IDLE;
-    let mut tick = Tick { next: Instant::now(), writes: core.writes_so_far() };
+    let mut tick = Tick { next: Instant::now(), writes: vec![None; core.geometry().shards] };
     // What rings from here on ends the next wait, so each look comes after the bell was read and before it is slept on.
     let bell = core.segment.member().bell();
+    let mut feed_tick = FeedTick::new();
     while !stop.load(Ordering::Relaxed) {
         look_at_waits(core, &mut tick);
+        look_at_feeds(core, &mut feed_tick);
         let now = Instant::now();
         if now >= next_look {
             core.look_at_name();
@@ -189,6 +195,7 @@ fn run(core: &Core, stop: &AtomicBool) {
             // Until the next look, not for its whole period: other wake-ups come in between.
             sleep = sleep.min(tick.next.saturating_duration_since(now));
         }
+        sleep = feed_tick.limit(core, sleep);
         // `stop` is set before the bell rings.
         if !stop.load(Ordering::Relaxed) {
             bell.wait(sleep.max(Duration::from_millis(1)));
@@ -199,8 +206,8 @@ fn run(core: &Core, stop: &AtomicBool) {
 /// The bounded look for what a dead writer did not ring.
 struct Tick {
     next: Instant,
-    /// `writes_so_far` before the last look at everything.
-    writes: Option<u64>,
+    /// `writes_so_far` of each shard before the last look at its keys.
+    writes: Vec<Option<u64>>,
 }
 
 fn look_at_waits(core: &Core, tick: &mut Tick) {
@@ -208,15 +215,19 @@ fn look_at_waits(core: &Core, tick: &mut Tick) {
     if core.waits.is_empty() {
         return;
     }
-    let mut everything = false;
+    let mut written = HashSet::new();
     if Instant::now() >= tick.next {
         tick.next = Instant::now() + LOOK_EVERY;
-        let writes = core.writes_so_far();
-        everything = writes.is_none() || writes != tick.writes;
-        tick.writes = writes;
+        for (shard, seen) in core.shards().zip(&mut tick.writes) {
+            let writes = core.writes_so_far(&shard);
+            if writes.is_none() || writes != *seen {
+                written.insert(shard.index);
+            }
+            *seen = writes;
+        }
     }
-    let rang = |stripe: usize| everything || rung[stripe / 64] >> (stripe % 64) & 1 == 1;
-    for (listener, waits) in core.waits.take_ready(core, rang) {
+    let rang = |stripe: usize| rung[stripe / 64] >> (stripe % 64) & 1 == 1;
+    for (listener, waits) in core.waits.take_ready(core, rang, &written) {
         core.notified.tell_one(listener, Notice::Waits(waits));
     }
 }

@@ -44,7 +44,8 @@ impl Owner {
         (u32::from(self.slot) << GENERATION_BITS) | self.generation
     }
 
-    fn of(word: u32) -> Owner {
+    /// The owner that a lock word names.
+    pub fn of(word: u32) -> Owner {
         Owner { slot: ((word & !WAITERS) >> GENERATION_BITS) as u16, generation: word & GENERATION_MAX }
     }
 }

@@ -383,12 +383,12 @@ fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "watch, then set with tags, replace and delete",
-            prepare: |c| set(c, "kept", b"old"),
+            prepare: |c| ["key", "kept"].into_iter().for_each(|key| set(c, key, b"old")),
             act: |c| {
                 let watch = watch_all(c);
                 set_tagged(c, "target", &["red", "blue"], 50);
-                set(c, "target", b"new");
-                assert!(c.delete(b"kept", 0).unwrap());
+                set(c, "kept", b"new");
+                assert!(c.delete(b"key", 0).unwrap());
                 c.end_feed(watch);
             },
             ..BASE

@@ -1255,7 +1255,7 @@ fn invalidation_beside_a_stopped_holder() {
         trace(ledger);
         ledger[0].store(0, Relaxed);
         arm(untold as u64, Fault::Kill);
-        invalidate(&cache, "red", Invalidation::Remove);
+        invalidate(&cache, "blue", Invalidation::Remove); // with a new record, as the first
         0
     });
     assert_eq!(forked::ended_within(killed, forked::SOON, "the invalidation"), Ended::Signal(9));

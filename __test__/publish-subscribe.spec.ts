@@ -49,7 +49,7 @@ test('a message is any value that can be stored, and a copy of its own', async (
   const others = cache.subscribe('values')
   const values = [
     'text ä€😀', '', 'lone \uD800', '\uFFFD', 0, -0, NaN, Infinity, 1.5, true, false, null, 1n, -(2n ** 63n), 2n ** 100n,
-    { a: [1, { b: null }] }, [1, , 3], new Map([[{ x: 1 }, new Set([1n])]]), new Date(5), /x/gi, new Error('broken'),
+    { a: [1, { b: null }] }, [1, undefined, 3], new Map([[{ x: 1 }, new Set([1n])]]), new Date(5), /x/gi, new Error('broken'),
     Buffer.from('bytes'), Uint8Array.of(1, 2), Float32Array.of(0.5), 'x'.repeat(8000),
   ] // prettier-ignore
   for (const value of values) t.is(cache.publish('values', value), 2)

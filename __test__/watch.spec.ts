@@ -68,7 +68,7 @@ test('every change of another process comes, in order, with the version of its e
       ['delete', 'b'],
       ['set', 'm1'],
       ['set', 'm2'],
-      ...[...seen.slice(11, 13)].map(({ key }) => ['delete', key]),
+      ...seen.slice(11, 13).map(({ key }) => ['delete', key]),
       ['clear', undefined],
       ['set', 'end'],
     ],

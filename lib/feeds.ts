@@ -193,12 +193,12 @@ export class Feeds {
 
   /** Ends all feeds, without a word. */
   close(): void {
-    for (const feed of [...this.#open.values()]) feed.finish()
+    for (const feed of this.#open.values()) feed.finish()
   }
 
   /** All feeds reject. */
   fail(reason: unknown): void {
-    for (const feed of [...this.#open.values()]) feed.fail(reason)
+    for (const feed of this.#open.values()) feed.fail(reason)
   }
 
   get size(): number {

@@ -394,7 +394,7 @@ impl Appending<'_> {
         self.put(self.end - self.start);
         let Frame { what, binary_key, namespace, .. } = self.frame;
         let kind = if is_whole { u64::from(what as u8) } else { 0 };
-        let first = self.end - self.start | kind << 32 | u64::from(binary_key) << 40 | u64::from(namespace) << 48;
+        let first = (self.end - self.start) | kind << 32 | u64::from(binary_key) << 40 | u64::from(namespace) << 48;
         self.ring.region.u64(self.ring.offset(self.start)).store(first, Ordering::Relaxed); // published by the state
         step("ring.framed");
         let state = self.ring.control(STATE);

@@ -334,6 +334,8 @@ export const Notice = {
   Damage: 2,
   /** The segment was destroyed, truncated or replaced under this handle. */
   Detached: 3,
+  /** `ids`: watches and subscriptions that have something to `feedTake`. Told once until one of them gave less than asked for. */
+  Fed: 6,
   /** `ids`: [how many more could not be named, then for each of `keys` 0: evicted or 1: expired]. */
   Gone: 4,
   /** `ids`: vigils whose record has changed as awaited. They are over; nothing to cancel. */
@@ -359,6 +361,32 @@ export interface NativeTurn {
 
 /** Of `NativeTurn.state`. */
 export const TurnState = { Granted: 0, Waiting: 1, None: 2 } as const
+
+/** What a watch or a subscription was told; `crates/core/src/ring.rs` has the same numbers. */
+export const What = {
+  Set: 1,
+  Delete: 2,
+  Evict: 3,
+  Expire: 4,
+  Invalidate: 5,
+  Clear: 6,
+  Message: 7,
+} as const
+
+export interface NativeFeedItem {
+  /** One of `What`. */
+  what: number
+  /** The key or the channel. */
+  key?: RawKey
+  /** 0: none. */
+  version: number
+  /** Positions in the tags watched. */
+  tags: number[]
+  /** Of a message: its bytes, and their `Kind`. */
+  value?: Uint8Array
+  kind: number
+  lost: number
+}
 
 export interface Native {
   open(options: NativeOpenOptions): NativeOpened
@@ -387,6 +415,15 @@ export interface Native {
   /** Returns the id of a vigil: it is told when the ticket no longer waits. Needs a notifier. */
   turnAwait(id: number, space: number, key: RawKey, permits: number, ticket: number): number
   vigilCancel(id: number, vigil: number): void
+  /** Returns a watch's id; what is there for it is announced by `Notice.Fed`. Needs a notifier. */
+  watchStart(id: number, key: RawKey | undefined, prefix: RawKey, tags: readonly string[], buffer: number): number
+  /** The same for a channel, or for all channels that start with it. */
+  subscribeStart(id: number, channel: string, isPrefix: boolean, buffer: number): number
+  /** What is there, `most` at most. Less: the next will be announced. */
+  feedTake(id: number, feed: number, most: number): NativeFeedItem[]
+  feedEnd(id: number, feed: number): void
+  /** `value`: the bytes of the kind, a text as it is. Returns how many subscriptions it was written for. */
+  publish(id: number, channel: string, kind: number, value: RawKey): number
   /** Ends the life of the namespace's entries; of the root's and all others with the root. */
   clear(id: number): void
   /** Keys of the namespace from `cursor` (0 at first) on that start with `prefix`, about `most` of them or fewer. */

@@ -14,10 +14,21 @@ import { CacheError, Status, fromNative, fromStatus, invalid, isDetached } from 
 import type { CacheErrorCode } from './errors.ts'
 import { Listeners } from './events.ts'
 import type { CacheEvents } from './events.ts'
+import {
+  ANYTHING,
+  Feeds,
+  checkChannel,
+  resolveChannel,
+  resolveFeedOptions,
+  resolveWatchedTags,
+  toChange,
+} from './feeds.ts'
+import type { Change, ChannelMessage, FeedOptions, WatchFilter } from './feeds.ts'
 import { closeHandle, openHandle } from './handle.ts'
 import type { Handle } from './handle.ts'
+import { packMessage, unpackMessage } from './messages.ts'
 import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
-import type { NativePage, RawKey } from './native.ts'
+import type { NativeFeedItem, NativePage, RawKey } from './native.ts'
 import { countNearHits, openNearCache } from './near-cache.ts'
 import type { NearCache } from './near-cache.ts'
 import {
@@ -131,6 +142,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   readonly #ttl: Milliseconds
   readonly #listeners = new Listeners()
   readonly #waits: Waits<Entry<V>>
+  readonly #feeds: Feeds
   /** Undefined once closed. */
   #handle: Handle | undefined
   /** Undefined if there is none, and once closed. */
@@ -159,6 +171,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       look: (key, after) => this.#look(key, after),
       start: (key, after) => this.#native('write', (id) => native.waitStart(id, key, after)) as number,
       cancel: (id) => this.#cancelWait(id),
+    })
+    this.#feeds = new Feeds({
+      // Of this handle or of none: its number means nothing in another segment.
+      take: (feed, most) => native.feedTake(this.#live().id, feed, most),
+      end: (feed) => this.#endFeed(feed),
     })
     this.#handle = openHandle(this.#options)
     this.#near = openNearCache(this.#handle, this.#options.near)
@@ -693,6 +710,94 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
+   * The changes of this namespace from now on, whoever makes them, in any process. Watching begins with this call, not with
+   * the first `next`. Changes of one key come in their order.
+   *
+   * The iterator ends by `break` or `return()`, and by `close` of this object; an abort of `signal` makes `next` reject with its
+   * reason. What waits in the buffer then is dropped. It survives the destruction of the segment and goes on with the new one.
+   *
+   * A consumer that is too slow, for longer than `buffer` changes, is told with the next one how many it lost. A loss that
+   * no change follows comes as an `invalidate` without tags, and so does the move to a new segment: look at everything again.
+   * `clear` and `invalidate` reach everybody whose entries may be concerned, whatever key or prefix is watched.
+   *
+   * @param filter `key`, `prefix`, `tags`: what to watch. Default: everything in this namespace.
+   * @param options `signal`; `buffer`: most changes that wait (default 1,000); `ref`: keep the process alive (default false).
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { type, key, lost } of cache.watch({ prefix: 'config:' })) {
+   *   if (lost > 0 || key === undefined) reloadAll()
+   *   else reload(key)
+   * }
+   */
+  watch(filter: WatchFilter = {}, options: FeedOptions = {}): AsyncIterableIterator<Change> {
+    this.#live()
+    if (typeof filter !== 'object' || filter === null) throw invalid('watch takes { key, prefix, tags }', filter)
+    const key = filter.key === undefined ? undefined : wholeKey(filter.key)
+    const prefix = steadyPrefix(filter.prefix ?? '')
+    const tags = resolveWatchedTags(filter.tags)
+    const resolved = resolveFeedOptions(options)
+    this.#listen()
+    const kind = {
+      start: () => this.#native('write', (id) => native.watchStart(id, key, prefix, tags, resolved.buffer)) as number,
+      read: (item: NativeFeedItem) => toChange(item, tags),
+      afterLoss: ANYTHING,
+    }
+    return this.#feeds.begin(kind, resolved)
+  }
+
+  /**
+   * Sends a message to all who subscribe to a channel of this namespace, in any process. Nothing is kept: who subscribes later
+   * does not get it, and with no subscription nothing is written.
+   *
+   * @param message Anything that can be stored. With its channel it may have about 32 KiB in a segment of the default size,
+   * a quarter of that in the smallest; for more, `set` it and publish its key.
+   * @returns How many subscriptions it was written for: those noted when it was published, of this process and of every
+   * other that was alive at that moment, by the channel and by prefixes of it.
+   * @throws {CacheError} As `set`; `ERR_INVALID_ARGUMENT` for what can be no channel.
+   * @example
+   * const heard = cache.publish('jobs', { id: 42, done: true })
+   */
+  publish(channel: string, message: unknown): number {
+    this.#live()
+    checkChannel(channel)
+    const { kind, bytes } = packMessage(message, this.#options.codec)
+    try {
+      return this.#native('write', (id) => native.publish(id, channel, kind, bytes)) as number
+    } catch (error) {
+      if (!(error instanceof CacheError) || error.code !== 'ERR_VALUE_TOO_LARGE') throw error
+      const hint = 'Store it with set, and publish its key.'
+      throw new CacheError(error.code, error.message, { hint, cause: error })
+    }
+  }
+
+  /**
+   * The messages of a channel of this namespace from now on, or of all channels that start with a prefix. Each comes at most
+   * once, those of one channel in the order in which they were published; who keeps up misses none. Else as `watch`.
+   *
+   * @param channel Its name, 1 byte to 8 KiB as UTF-8, or `{ prefix }`.
+   * @param options As `watch`. A loss shows in `lost` of the next message; one that cannot be decoded counts as lost.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`; `ERR_NO_SPACE` where 4,096 channels are subscribed to, each
+   * counted once per process; `ERR_BUSY`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { message } of cache.subscribe<Job>('jobs')) handle(message)
+   */
+  subscribe<M = unknown>(
+    channel: string | { readonly prefix: string },
+    options: FeedOptions = {},
+  ): AsyncIterableIterator<ChannelMessage<M>> {
+    this.#live()
+    const { name, isPrefix } = resolveChannel(channel)
+    const resolved = resolveFeedOptions(options)
+    this.#listen()
+    const kind = {
+      start: () => this.#native('write', (id) => native.subscribeStart(id, name, isPrefix, resolved.buffer)) as number,
+      read: (item: NativeFeedItem) => this.#toMessage<M>(item),
+      afterLoss: undefined,
+    }
+    return this.#feeds.begin(kind, resolved)
+  }
+
+  /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
    * - `evict`, `expire`: this process removed an entry of this namespace, for room or for time.
@@ -728,7 +833,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
+   * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
    * handles, threads and processes are not affected. A second call does nothing.
    *
    * @example
@@ -744,6 +849,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#handle = undefined
     nativeHandles.delete(this)
     this.#waits.close(closedError(this.name))
+    this.#feeds.close()
     closeHandle(handle)
     if (channels.close.hasSubscribers) channels.close.publish(this.#message())
   }
@@ -1166,6 +1272,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     nativeHandles.set(this, handle)
     closeHandle(lost)
     this.#waits.restart()
+    this.#feeds.restart()
     return this.#live()
   }
 
@@ -1209,6 +1316,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     switch (notice) {
       case Notice.Waits:
         return this.#waits.notify(ids)
+      case Notice.Fed:
+        return this.#feeds.notify(ids)
       case Notice.Repaired:
         return this.#repaired(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Damage:
@@ -1246,11 +1355,30 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
   #detached(handle: Handle): void {
     this.#announce(handle)
-    if (this.#waits.size === 0) return
+    if (this.#waits.size === 0 && this.#feeds.size === 0) return
     try {
       this.#reopen(handle, 'look')
     } catch (error) {
       this.#waits.close(error)
+      this.#feeds.fail(error)
+    }
+  }
+
+  #toMessage<M>({ key, kind, value, lost }: NativeFeedItem): ChannelMessage<M> | undefined {
+    try {
+      const message = unpackMessage(kind, value as Uint8Array, this.#options.codec) as M
+      return { channel: String(givenKey(key as RawKey)), message, lost }
+    } catch {
+      return undefined // it counts as lost
+    }
+  }
+
+  #endFeed(feed: number): void {
+    if (this.#handle === undefined) return
+    try {
+      native.feedEnd(this.#handle.id, feed)
+    } catch {
+      // The segment was lost, and the feed with it.
     }
   }
 

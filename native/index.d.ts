@@ -12,6 +12,17 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** Moves the manual clock of a test's segment. */
 export declare function advanceClock(id: number, milliseconds: number): void
 
+/** See `NativeFeedItem`. */
+export interface BindingFeedItem {
+  what: number
+  key?: string | Uint8Array
+  version: number
+  tags: Array<number>
+  value?: Uint8Array
+  kind: number
+  lost: number
+}
+
 /** See `NativeOpened`. */
 export interface BindingOpened {
   id: number
@@ -21,7 +32,6 @@ export interface BindingOpened {
   maxEntrySize: number
   eviction: string
   shards: number
-  rootEpochOffset: number
   epochOffset: number
   tagClockOffset: number
 }
@@ -50,33 +60,6 @@ export interface BindingProcess {
   slot: number
   pid: number
   age: number
-}
-
-/** See `NativeRegion`. */
-export interface BindingRegion {
-  id: number
-  created: boolean
-  path: string
-}
-
-/** See `NativeRegionInfo`. */
-export interface BindingRegionInfo {
-  cache: string
-  name: string
-  path: string
-  layoutVersion: number
-  readable: boolean
-  size: number
-  age: number
-  processes: Array<BindingProcess>
-}
-
-/** See `NativeRegionOptions` in `lib/native.ts`. */
-export interface BindingRegionOptions {
-  cache: string
-  name: string
-  directory?: string
-  size: number
 }
 
 /** See `NativeSegmentInfo`. */
@@ -126,16 +109,6 @@ export interface BindingTallies {
   entries: number
 }
 
-/** See `NativeTurn` in `lib/native.ts`. */
-export interface BindingTurn {
-  /** 0: granted, 1: waiting, 2: refused or gone. */
-  state: number
-  /** The token, or the ticket of one who waits. */
-  number: number
-  /** Milliseconds until it ends; Infinity: never. */
-  remaining: number
-}
-
 /** Removes everything of the namespace in one step; on the root, of all. */
 export declare function clear(id: number): void
 
@@ -144,6 +117,12 @@ export declare function close(id: number): void
 
 /** Deletes the namespace's entries whose keys start with `prefix`. */
 export declare function deletePrefix(id: number, prefix: Key): number
+
+/** Ends a watch or a subscription. */
+export declare function feedEnd(id: number, feed: number): void
+
+/** Takes what is there for a watch or a subscription. */
+export declare function feedTake(id: number, feed: number, most: number): Array<BindingFeedItem>
 
 /** Invalidates the namespace's entries that carry one of the tags. */
 export declare function invalidateTags(id: number, tags: Array<string>, outdate: boolean): void
@@ -154,32 +133,11 @@ export declare function keys(id: number, cursor: number, prefix: Key, most: numb
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function open(options: BindingOpenOptions): BindingOpened
 
+/** Publishes a message; returns how many subscriptions it was written for. */
+export declare function publish(id: number, channel: string, kind: number, value: Key): number
+
 /** An object of functions bound to one handle: `RawCalls` of `lib/native.ts`. */
 export declare function rawCalls(id: number): object
-
-/** False once the region was destroyed, truncated or replaced. */
-export declare function regionAttached(id: number): boolean
-
-/** The region's bytes; null where the host forbids buffers over memory that is not its own. To be called once. */
-export declare function regionBuffer(id: number): ArrayBuffer | null
-
-/** The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`. */
-export declare function regionCalls(id: number): object
-
-/** Closes a handle: its lock is given up, its buffer is empty from here on. Closing twice is fine. */
-export declare function regionClose(id: number): void
-
-/** Creates or attaches; the id stands for the handle in all other calls. */
-export declare function regionOpen(options: BindingRegionOptions): BindingRegion
-
-/** Destroys a region; false if there is none. */
-export declare function regionsDestroy(cache: string, name: string, directory: string | undefined | null, force: boolean): boolean
-
-/** One region, from outside. */
-export declare function regionsInspect(cache: string, name: string, directory?: string | undefined | null): BindingRegionInfo | null
-
-/** This user's regions of a place. */
-export declare function regionsList(directory?: string | undefined | null): Array<BindingRegionInfo>
 
 /** Destroys a segment; false if there is none. */
 export declare function segmentsDestroy(name: string, directory: string | undefined | null, force: boolean): boolean
@@ -199,35 +157,11 @@ export declare function size(id: number): number
 /** Counts over all processes. */
 export declare function stats(id: number): BindingStats
 
-/** Takes a place, or with `wait` enters the queue. */
-export declare function turnAcquire(id: number, space: number, key: Key, permits: number, ttl: number, wait: boolean): BindingTurn
-
-/** Begins a vigil for the turn of a ticket; the notifier is told the id returned. */
-export declare function turnAwait(id: number, space: number, key: Key, permits: number, ticket: number): number
-
-/** Gives a held place a new time to live, 0: for ever. The milliseconds that it has now; `undefined` if it is no longer held. */
-export declare function turnExtend(id: number, space: number, key: Key, token: number, ttl: number): number | null
-
-/** Whether a place is still held. */
-export declare function turnHolds(id: number, space: number, key: Key, token: number): boolean
-
-/** Leaves the queue. */
-export declare function turnLeave(id: number, space: number, key: Key, permits: number, ticket: number): void
-
-/** How it stands with a ticket. Granted: it is no ticket any more. */
-export declare function turnLook(id: number, space: number, key: Key, permits: number, ticket: number): BindingTurn
-
-/** How many hold it and how many wait. */
-export declare function turnPlaces(id: number, space: number, key: Key): Array<number>
-
-/** Gives a place back; false if it was no longer held. */
-export declare function turnRelease(id: number, space: number, key: Key, permits: number, token: number): boolean
+/** Subscribes to a channel, or to all that start with it; the notifier is told the id returned. */
+export declare function subscribeStart(id: number, channel: string, isPrefix: boolean, buffer: number): number
 
 /** What does not add up in the segment's structures. */
 export declare function validate(id: number): Array<string>
-
-/** Ends a vigil that was not told. */
-export declare function vigilCancel(id: number, vigil: number): void
 
 /** Ends a wait that has not been told. */
 export declare function waitCancel(id: number, wait: number): void
@@ -237,3 +171,6 @@ export declare function waitStart(id: number, key: Key, after: number): number
 
 /** Asks for notices of what this process evicts and expires, or ends them. Needs a notifier. */
 export declare function wantGone(id: number, wanted: boolean): void
+
+/** Begins to watch changes; the notifier is told the id returned. */
+export declare function watchStart(id: number, key: Key | undefined | null, prefix: Key, tags: Array<string>, buffer: number): number

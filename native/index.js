@@ -773,31 +773,28 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, feedEnd, feedTake, invalidateTags, keys, open, publish, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, subscribeStart, validate, waitCancel, waitStart, wantGone, watchStart } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
 export { deletePrefix }
+export { feedEnd }
+export { feedTake }
 export { invalidateTags }
 export { keys }
 export { open }
+export { publish }
 export { rawCalls }
-export { regionAttached }
-export { regionBuffer }
-export { regionCalls }
-export { regionClose }
-export { regionOpen }
-export { regionsDestroy }
-export { regionsInspect }
-export { regionsList }
 export { segmentsDestroy }
 export { segmentsInspect }
 export { segmentsList }
 export { setNotifier }
 export { size }
 export { stats }
+export { subscribeStart }
 export { validate }
 export { waitCancel }
 export { waitStart }
 export { wantGone }
+export { watchStart }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -8,6 +8,7 @@
 
 use crate::entry::MAX_TAGS;
 use crate::error::CacheError;
+use crate::feed::Feeds;
 use crate::geometry::{Eviction, FIRST_RESERVATION, Geometry, LOCK_WAITS};
 use crate::gone;
 use crate::key::Key;
@@ -22,7 +23,7 @@ use crate::shard::{Count, Field, ShardView, Tally};
 use crate::spaces::{Space, is_record};
 use crate::tags::{self, Invalidation};
 use crate::vigils::{Awaited, Vigils};
-use crate::waits::Waits;
+use crate::waits::{Begun, Waits};
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
@@ -284,7 +285,7 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`.
     pub fn invalidate_tags(&self, tags: &[u64], how: Invalidation) -> Result<(), CacheError> {
-        self.count_busy(self.invalidate(tags, how, self.write_timeout))
+        self.count_busy(self.invalidate(self.namespace, tags, how, self.write_timeout))
     }
 
     /// Removes everything at once: entries of an earlier life are dead. On the root its namespaces too, else only its own.
@@ -328,9 +329,10 @@ impl Cache {
     pub fn wait_for(&self, key: &[u8], after: u64, listener: u64) -> Result<u64, CacheError> {
         let key = self.key(key)?;
         self.check_attached()?;
-        let id = self.waits.add(self, &key, after, listener);
-        // The background thread looks at once; from then on it looks when the bell rings.
-        self.segment.member().ring_own_stripe(key.stripe());
+        let (id, begun) = self.waits.add(self, &key, after, listener);
+        if begun != Begun::Further {
+            self.segment.member().ring_own();
+        }
         Ok(id)
     }
 
@@ -342,8 +344,8 @@ impl Cache {
         let key = Key::new(self.geometry(), space.of(self.namespace), key)?;
         self.check_attached()?;
         let id = self.vigils.add(self, &key, awaited, listener);
-        // The background thread looks at once; from then on it looks when the bell rings.
-        self.segment.member().ring_own_stripe(key.stripe());
+        // The background thread may be asleep for longer than a probe allows, or has to tell at once.
+        self.segment.member().ring_own();
         Ok(id)
     }
 
@@ -495,6 +497,7 @@ pub struct Core {
     /// How many in this process listen to each stripe of keys.
     listening: Mutex<[u32; RUNG_STRIPES]>,
     pub(crate) orphans: Mutex<Vec<Orphan>>,
+    pub(crate) feeds: Feeds,
     pub(crate) notified: Notified,
     detached: AtomicBool,
 }
@@ -526,6 +529,7 @@ impl Core {
             vigils: Vigils::default(),
             listening: Mutex::new([0; RUNG_STRIPES]),
             orphans: Mutex::default(),
+            feeds: Feeds::default(),
             notified: Notified::default(),
             detached: AtomicBool::new(false),
         })
@@ -726,6 +730,7 @@ impl Core {
             notes_gone: false,
             listeners: Listeners::NONE,
             more_listeners: Listeners::NONE,
+            told: false,
             repaired: None,
         }
     }
@@ -836,14 +841,18 @@ impl Core {
         (0..self.geometry.shards).map(|index| self.shard(index))
     }
 
-    /// Changes whenever anything is written anywhere; `None` while a shard's lock is held, also by a dead or stopped
-    /// owner: then its last write may still become visible.
-    pub(crate) fn writes_so_far(&self) -> Option<u64> {
-        // Acquire: the sequences are read before the locks. A lock seen free after its sequence was counted means that
-        // the write was published before it was released.
-        let sum = self.shards().map(|s| s.count(Count::Sequence).load(Ordering::Acquire)).fold(0, u64::wrapping_add);
-        let quiet = self.shards().all(|s| s.field(Field::Lock).load(Ordering::Acquire) == 0);
-        quiet.then_some(sum)
+    /// Changes whenever anything is written to a shard; `None` while its lock is held, also by a dead or stopped owner: then
+    /// its last write may still become visible.
+    pub(crate) fn writes_so_far(&self, shard: &ShardView<'_>) -> Option<u64> {
+        // Acquire: the sequence is read before the lock. A lock seen free after its sequence was counted means that the
+        // write was published before it was released.
+        let writes = shard.count(Count::Sequence).load(Ordering::Acquire);
+        (shard.field(Field::Lock).load(Ordering::Acquire) == 0).then_some(writes)
+    }
+
+    /// How often keys were looked at because somebody in this process waits for them.
+    pub fn looks_of_waits(&self) -> u64 {
+        self.waits.looks()
     }
 
     /// Counts over all processes since the segment was made.
@@ -873,11 +882,12 @@ impl Core {
         self.notified.add(listener)
     }
 
-    /// Forgets a listener, and all its waits.
+    /// Forgets a listener, and all its waits, watches and subscriptions.
     pub fn remove_listener(&self, id: u64) {
         self.notified.remove(id);
         self.waits.remove_of(self, id);
         self.vigils.remove_of(self, id);
+        self.end_feeds_of(id);
     }
 
     /// Listens to the keys of a stripe; as often as that, `ignore` ends it.

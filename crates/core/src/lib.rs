@@ -17,6 +17,8 @@
 //! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
 //! orphans   what an owner left that is gone, while its process lives on
 //! regions   segments of raw bytes with a lock, beside the cache
+//! ring      changes and messages, by shard       feed     who in this process watches and subscribes
+//! subscriptions  who subscribes to which channel, over all processes
 //! ```
 
 #![forbid(unsafe_code)]
@@ -26,6 +28,7 @@ mod bench_doors;
 mod cache;
 mod entry;
 mod error;
+mod feed;
 mod geometry;
 mod gone;
 mod key;
@@ -38,12 +41,14 @@ mod read;
 mod records;
 mod recover;
 mod regions;
+mod ring;
 mod scan;
 mod segments;
 mod service;
 mod shard;
 mod space;
 mod spaces;
+mod subscriptions;
 mod tags;
 mod turns;
 mod vigils;
@@ -54,6 +59,7 @@ pub use cache_machine_shm::lock::Acquired;
 pub use cache_machine_shm::{Memory, Region};
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
+pub use feed::{FeedItem, Watch};
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
@@ -62,6 +68,7 @@ pub use namespaces::MAX_NAME;
 pub use orphans::Orphan;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
 pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
+pub use ring::What;
 pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};

@@ -16,11 +16,13 @@ use crate::key::{Key, Placing};
 use crate::kind;
 use crate::namespaces::{self, registered};
 use crate::read::{Meta, Sink, fetch};
+use crate::ring::What;
 use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally, Visit};
 use crate::space::worst_case;
 use crate::spaces::{is_pinned, is_record};
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::bell::after_publish;
 use cache_machine_shm::lock;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
@@ -140,6 +142,18 @@ pub(crate) enum Gone {
     Cleared,
 }
 
+impl Gone {
+    /// What watchers hear of it; nothing where they have heard of the clear or the invalidation.
+    fn told_as(self) -> Option<What> {
+        match self {
+            Self::Deleted => Some(What::Delete),
+            Self::Evicted => Some(What::Evict),
+            Self::Expired => Some(What::Expire),
+            Self::Cleared => None,
+        }
+    }
+}
+
 /// The lock of one shard, held. Released on drop; a panic leaves it a suspect.
 pub(crate) struct Locked<'a> {
     pub(crate) shard: ShardView<'a>,
@@ -157,6 +171,8 @@ pub(crate) struct Locked<'a> {
     pub(crate) listeners: Listeners,
     /// Those of a second key, where one step changes two.
     pub(crate) more_listeners: Listeners,
+    /// Something is new in the ring of changes.
+    pub(crate) told: bool,
     /// Index words dropped by a rebuild under this lock; told after the unlock.
     pub(crate) repaired: Option<u32>,
 }
@@ -173,6 +189,9 @@ impl Drop for Locked<'_> {
         lock::unlock(word, member);
         member.ring(self.listeners);
         member.ring(self.more_listeners);
+        if self.told {
+            member.ring_watchers(self.shard.index);
+        }
         // Before anybody is told anything: a listener may change another cache, and this thread's notes are then that one's.
         let gone = self.notes_gone.then(gone::take);
         if let Some(dropped) = self.repaired {
@@ -334,6 +353,7 @@ impl Locked<'_> {
             self.shard.add_tally(key.namespace, Tally::Sets, 1);
         }
         self.listeners = self.core.segment.member().listeners(key.stripe());
+        self.tell(What::Set, &head);
         Ok(Some(version))
     }
 
@@ -536,6 +556,10 @@ impl Locked<'_> {
         step("delete.dequeued");
         self.count_out(&entry.head);
         self.note_gone(&entry.head, gone);
+        if let Some(what) = gone.told_as() {
+            after_publish();
+            self.tell(what, &entry.head);
+        }
         self.shard.free_entry(entry.unit, &entry.head)?;
         step("delete.freed");
         Ok(())

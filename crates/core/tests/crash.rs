@@ -9,7 +9,8 @@
 mod support;
 
 use cache_machine_core::{
-    Cache, Eviction, Invalidation, Listener, MAX_TAGS, Manner, Notice, OpenOptions, Write, destroy, kind,
+    Cache, Eviction, FeedItem, Invalidation, Listener, MAX_TAGS, Manner, Notice, OpenOptions, Watch, What, Write,
+    destroy, kind,
 };
 use cache_machine_shm::atomic::{
     AtomicU64,
@@ -47,6 +48,11 @@ fn main() {
         Test {
             name: "a_waiter_killed_beside_a_stopped_holder_harms_nobody",
             run: waiter_killed_beside_a_stopped_holder,
+        },
+        Test { name: "a_watcher_beside_killed_writers_is_told_right_or_of_a_loss", run: watcher_beside_killed_writers },
+        Test {
+            name: "an_invalidation_that_cannot_be_told_in_time_counts_as_lost_also_when_killed",
+            run: invalidation_beside_a_stopped_holder,
         },
         Test { name: "random_kills_lose_nothing_and_stop_nobody", run: random_kills },
     ];
@@ -197,7 +203,7 @@ fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "expire for room",
             eviction: Eviction::None,
-            prepare: |c| mortal(c, 11, 110_000),
+            prepare: |c| mortal(c, 10, 110_000),
             act: |c| set(c, "target", &[3; 300_000]),
             ..BASE
         },
@@ -355,7 +361,7 @@ fn scenarios() -> Vec<Scenario> {
             eviction: Eviction::None,
             prepare: |c| {
                 let own = c.in_namespace("ns").unwrap();
-                let value = vec![7; 110_000];
+                let value = vec![7; 100_000];
                 (0..5).for_each(|i| set(&own, &format!("d{i}"), &value));
                 let write = Write { tags: &[c.tag("red")], ..bytes(&value) };
                 (0..5).for_each(|i| assert!(c.set(format!("d{i}").as_bytes(), &write).unwrap().is_some()));
@@ -375,6 +381,54 @@ fn scenarios() -> Vec<Scenario> {
             },
             ..BASE
         },
+        Scenario {
+            name: "watch, then set with tags, replace and delete",
+            prepare: |c| ["key", "kept"].into_iter().for_each(|key| set(c, key, b"old")),
+            act: |c| {
+                let watch = watch_all(c);
+                set_tagged(c, "target", &["red", "blue"], 50);
+                set(c, "kept", b"new");
+                assert!(c.delete(b"key", 0).unwrap());
+                c.end_feed(watch);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "watch, then evict and expire",
+            entries: 0,
+            prepare: |c| {
+                fill(c);
+                mortal(c, 3, 10);
+            },
+            act: |c| {
+                watch_all(c);
+                set(c, "target", &[3; 9000]);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "watch, then clear and invalidate",
+            prepare: tagged,
+            act: |c| {
+                watch_all(c);
+                invalidate(c, "green", Invalidation::Remove);
+                c.clear().unwrap();
+            },
+            together: &["g", "h", "e"],
+            ..BASE
+        },
+        Scenario {
+            name: "subscribe twice and by prefix, publish, and end it",
+            act: |c| {
+                let listener = c.add_listener(Box::new(Deaf));
+                let subscribe = |name: &[u8], is_prefix| c.subscribe(name, is_prefix, 10, listener).unwrap();
+                let feeds = [subscribe(b"news", false), subscribe(b"news", false), subscribe(b"ne", true)];
+                assert_eq!(c.publish(b"news", kind::BUFFER, b"a message").unwrap(), 3);
+                feeds.into_iter().for_each(|feed| c.end_feed(feed));
+                assert_eq!(c.publish(b"news", kind::BUFFER, b"a message").unwrap(), 0);
+            },
+            ..BASE
+        },
     ]
 }
 
@@ -391,6 +445,12 @@ fn set(cache: &Cache, key: &str, value: &[u8]) {
 fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     cache.get(key.as_bytes(), Manner::Peek, &mut out).unwrap().map(|_| out)
+}
+
+/// Watches everything, heard by nobody.
+fn watch_all(cache: &Cache) -> u64 {
+    let listener = cache.add_listener(Box::new(Deaf));
+    cache.watch(&Watch::default(), 100, listener).unwrap()
 }
 
 fn set_tagged(cache: &Cache, key: &str, names: &[&str], stale_ms: u64) {
@@ -626,7 +686,7 @@ impl Stage {
     /// Whether a fault at a step leaves a shard's lock to be repaired. What the locks in the header guard needs no repair.
     fn holds_the_lock_at(&self, at: u64) -> bool {
         let [taken, stolen, released] = ["lock.taken", "lock.stolen", "lock.released"].map(print);
-        let in_the_header = ["namespace.text", "tag.begun"].map(print);
+        let in_the_header = ["namespace.text", "tag.begun", "subscription.begun"].map(print);
         let mut held = false;
         for (i, step) in self.steps[..=at as usize].iter().enumerate() {
             if *step == taken || *step == stolen {
@@ -911,7 +971,7 @@ fn notes_of_two_segments() {
             // No room is left, so each of these evicts.
             fill(&a, 'a');
             arm(at, Fault::Panic);
-            let outcome = catch_unwind(AssertUnwindSafe(|| set(&a, &format!("a-{at}"), &[1; 3000])));
+            let outcome = catch_unwind(AssertUnwindSafe(|| set(&a, &format!("a-{at}"), &[1; 4000])));
             let steps: u64 = passed().values().sum();
             disarm();
             panics += u64::from(outcome.is_err());
@@ -1038,6 +1098,174 @@ fn waiter_killed_beside_a_stopped_holder() {
         assert_valid(&cache);
         assert_eq!(cache.stats().repairs, 0, "a living holder was robbed");
     });
+}
+
+/// What a writer does under the eyes of a watcher in another process; each change has a value of its own.
+fn watched_act(cache: &Cache) {
+    set_tagged(cache, "one", &["red"], 0);
+    set(cache, "two", b"2");
+    assert!(cache.delete(b"one", 0).unwrap());
+    assert!(cache.publish(b"news", kind::BUFFER, b"first").unwrap() > 0);
+    set(cache, "three", &[3; 3000]);
+    assert!(cache.publish(b"news", kind::BUFFER, b"second").unwrap() > 0);
+}
+
+/// What a watcher was told, as text, with what it lost.
+struct Heard {
+    told: Vec<String>,
+    lost: u64,
+}
+
+impl Heard {
+    /// Takes until `last` came.
+    fn until(cache: &Cache, feed: u64, last: &str) -> Self {
+        let mut heard = Self { told: Vec::new(), lost: 0 };
+        let start = Instant::now();
+        while heard.told.last().is_none_or(|told| told != last) {
+            assert!(start.elapsed() < forked::SOON, "{last} never came; {:?} did", heard.told);
+            for item in cache.take_fed(feed, 10) {
+                heard.take(item);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        heard
+    }
+
+    fn take(&mut self, item: FeedItem) {
+        self.lost += item.lost;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        match item.what {
+            What::Invalidate => assert_eq!((item.key.len(), item.lost > 0), (0, true), "nobody invalidated anything"),
+            What::Message => self.told.push(text(item.value)),
+            what => self.told.push(format!("{what:?} {}", text(item.key))),
+        }
+    }
+
+    /// All that was told happened, in this order; of the first `done` nothing is missing unless something was lost.
+    fn check(&self, what: &str, all: &[&str], done: usize) {
+        let places: Vec<usize> = self
+            .told
+            .iter()
+            .map(|told| all.iter().position(|one| one == told).unwrap_or_else(|| panic!("{what}: {told} was made up")))
+            .collect();
+        assert!(places.is_sorted_by(|a, b| a < b), "{what}: out of order or twice: {:?}", self.told);
+        assert!(places.len() >= done || self.lost > 0, "{what}: silently lost; told {:?}", self.told);
+    }
+}
+
+/// Lock-free readers beside writers that die at any step: what comes is right and in order, what is missing is counted.
+fn watcher_beside_killed_writers() {
+    const CHANGES: [&str; 5] = ["Set one", "Set two", "Delete one", "Set three", "Set last"];
+    const MESSAGES: [&str; 3] = ["first", "second", "last"];
+    let ledger = shared_words(TRACE);
+    let words = shared_words(1);
+    let copied = Copied { options: options(&segment_name("watched")) };
+    let mut steps = Vec::new();
+    let mut next = 0;
+    loop {
+        words[0].store(0, SeqCst);
+        let watcher = fork(|| {
+            let cache = copied.open();
+            cache.clear().unwrap();
+            let watch = watch_all(&cache);
+            let news = cache.subscribe(b"news", false, 100, 0).unwrap();
+            words[0].store(1, SeqCst);
+            forked::wait_for(&words[0], |word| word != 1);
+            let acknowledged = (words[0].load(SeqCst) - 2) as usize;
+            let changes = Heard::until(&cache, watch, "Set last");
+            let messages = Heard::until(&cache, news, "last");
+            let what = format!("killed at step {acknowledged}");
+            // "last" is written by somebody else, so it is the one that must come.
+            changes.check(&what, &CHANGES, if acknowledged == 0 { CHANGES.len() } else { 1 });
+            messages.check(&what, &MESSAGES, if acknowledged == 0 { MESSAGES.len() } else { 1 });
+            0
+        });
+        forked::wait_for(&words[0], |word| word == 1);
+        // First the whole, to learn its steps; then a death at each point.
+        let at = if steps.is_empty() { NEVER } else { steps[next] };
+        let writer = fork(|| {
+            trace(ledger);
+            let cache = copied.open();
+            ledger[0].store(0, Relaxed);
+            arm(at, Fault::Kill);
+            watched_act(&cache);
+            disarm();
+            0
+        });
+        let ended = forked::ended_within(writer, forked::SOON, "the writer");
+        assert_eq!(ended, if at == NEVER { Ended::Exit(0) } else { Ended::Signal(9) });
+        if at == NEVER {
+            steps = kill_points(&trace_of(ledger));
+        } else {
+            note_kill(ledger);
+            next += 1;
+        }
+        in_child("the last writer", || {
+            let cache = copied.open();
+            set(&cache, "last", b"last");
+            assert_eq!(cache.publish(b"news", kind::BUFFER, b"last").unwrap(), 1, "the dead do not count");
+            assert_valid(&cache);
+        });
+        words[0].store(if at == NEVER { 2 } else { 3 + at }, SeqCst);
+        assert_eq!(forked::ended_within(watcher, forked::SOON, "the watcher"), Ended::Exit(0));
+        if next == steps.len() {
+            break;
+        }
+    }
+    println!("  {} deaths beside a watcher", steps.len());
+}
+
+/// Nobody waits for a stopped holder for longer than its time; that it could not tell is told.
+fn invalidation_beside_a_stopped_holder() {
+    let ledger = shared_words(TRACE);
+    let stage = Stage::prepare(&Scenario { act: |c| set(c, "target", b"holder's"), ..BASE }, ledger);
+    let copied = Copied::of(&stage.content);
+    // Not asleep once, so that the steps are the same each time.
+    let impatient = || {
+        let impatient = OpenOptions { write_timeout: Duration::ZERO, ..copied.options.clone() };
+        Cache::open(&impatient).unwrap().0
+    };
+    let holder = fork(|| {
+        let cache = copied.open();
+        arm(8, Fault::Stop);
+        set(&cache, "target", b"holder's");
+        0
+    });
+    assert_eq!(holder.wait_or_stopped(), Ended::Stopped);
+    in_child("an invalidation", || {
+        trace(ledger);
+        let cache = impatient();
+        let watch = watch_all(&cache);
+        ledger[0].store(0, Relaxed);
+        arm(NEVER, Fault::Kill);
+        invalidate(&cache, "red", Invalidation::Remove);
+        disarm();
+        let start = Instant::now();
+        let told = loop {
+            if let Some(told) = cache.take_fed(watch, 1).pop() {
+                break told;
+            }
+            assert!(start.elapsed() < forked::SOON, "never told");
+        };
+        assert_eq!((told.what, told.lost), (What::Invalidate, 1));
+    });
+    let steps = trace_of(ledger);
+    let untold = steps.iter().position(|step| *step == print("feed.untold")).unwrap();
+    let killed = fork(|| {
+        let cache = impatient();
+        watch_all(&cache);
+        trace(ledger);
+        ledger[0].store(0, Relaxed);
+        arm(untold as u64, Fault::Kill);
+        invalidate(&cache, "blue", Invalidation::Remove); // with a new record, as the first
+        0
+    });
+    assert_eq!(forked::ended_within(killed, forked::SOON, "the invalidation"), Ended::Signal(9));
+    assert_eq!(trace_of(ledger).last(), Some(&print("feed.untold")));
+    note_kill(ledger);
+    holder.resume();
+    assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
+    in_child("afterwards", || stage.check(&copied.open(), None, 0));
 }
 
 // ---- random kills ----------------------------------------------------------------------------------------------------

@@ -1032,7 +1032,9 @@ unsafe fn enter_region(
     // SAFETY: `env` and `argument` are those of this call; `number` is valid for the write.
     let status = unsafe { sys::napi_get_value_double(env, argument, &mut number) };
     let outcome = match status {
-        sys::Status::napi_ok => catch_unwind(AssertUnwindSafe(|| function(handle, number))).unwrap_or(-(CORRUPT as i32)),
+        sys::Status::napi_ok => {
+            catch_unwind(AssertUnwindSafe(|| function(handle, number))).unwrap_or(-(CORRUPT as i32))
+        }
         _ => -(INVALID_ARGUMENT as i32),
     };
     let mut result = null_mut();

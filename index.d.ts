@@ -46,7 +46,7 @@ export interface CacheMessage {
   readonly tags?: readonly string[]
   /** Whether a `set` was stored, or a `delete` found something. */
   readonly done?: boolean
-  /** How many entries a `delete` by prefix found, or a repair dropped. */
+  /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
   readonly count?: number
   readonly error?: Error
 }
@@ -458,6 +458,191 @@ export interface Segments {
 }
 /** See `Segments`. */
 export declare const segments: Segments
+/** Options of `openRegion`. All processes pass the same. */
+export interface RegionOptions extends SegmentOptions {
+  /** Name of the cache that the region belongs to, by which it is told from others'. The cache need not exist. */
+  cache: string
+  /** Its own name: 1 to 64 of `A-Z a-z 0-9 . _ -`. */
+  name: string
+  /** Number of its bytes, 1 to `'4gb'`. Memory is taken in whole pages, at once, and 324 KiB for the book-keeping. */
+  size: Bytes
+}
+/** Options of a region's `lock` and `withLock`. */
+export interface RegionLockOptions {
+  /**
+   * Longest wait while others hold the lock, before `ERR_BUSY`; a dead holder is not waited for. The wait blocks this
+   * thread, so it is `'1m'` at most. Default: `'100ms'`.
+   */
+  timeout?: Duration | undefined
+}
+/** A region's lock, held. Not released by garbage collection, but by the end of its thread or process. */
+export interface RegionLock extends Disposable {
+  /**
+   * The last holder did not finish: its process or thread ended, its `withLock` function threw, or it called `abandon`. The
+   * bytes may be half-changed: check or rebuild them. True for every next holder until one has released the lock.
+   */
+  readonly recovered: boolean
+  /**
+   * Lets the next one in. A second call does nothing.
+   *
+   * @throws {CacheError} `ERR_LOCK_LOST` if the region was destroyed or truncated meanwhile: what was written is lost.
+   */
+  release(): void
+  /** Lets the next one in and tells it, by `recovered`, that the bytes are not as they should be. */
+  abandon(): void
+}
+/**
+ * Opens a region, or creates it. Synchronous; works in any process and any thread, in any order.
+ *
+ * @param options `cache`, `name` and `size` are required; see `RegionOptions`.
+ * @returns A handle of its own for each call. All handles of a name have the same bytes, and none is shared with other users.
+ * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_SEGMENT_MISMATCH` for a region of another size; `ERR_NO_SPACE` if the
+ * memory cannot be had; `ERR_PERMISSION` if the file is not ours, or if the JavaScript host allows no buffers over memory that
+ * is not its own; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a file that cannot be used; `ERR_BUSY` while it is being
+ * destroyed; `ERR_NATIVE_UNAVAILABLE`.
+ * @example
+ * const region = openRegion({ cache: 'app', name: 'flags', size: 64 })
+ * Atomics.store(new Int32Array(region.buffer), 0, 1)
+ */
+export declare function openRegion(options: RegionOptions): Region
+/**
+ * Named raw bytes that all processes and threads of this user share, zeros at first.
+ *
+ * Views of `buffer` (typed arrays, DataView, Buffer) read and write shared memory itself. `Atomics.load`, `store`, `add`,
+ * `compareExchange` and the others work on its integer arrays, between processes too; `Atomics.wait` does not, since the
+ * buffer is no SharedArrayBuffer. A worker thread opens the region by itself: posting the buffer would copy it.
+ *
+ * @example
+ * using region = openRegion({ cache: 'app', name: 'totals', size: '4kb' })
+ * const totals = new Float64Array(region.buffer)
+ * region.withLock(({ recovered }) => {
+ *   if (recovered) totals.fill(0)
+ *   totals[0] += 12.5
+ *   totals[1] += 1
+ * })
+ */
+export declare class Region implements Disposable {
+  #private
+  /** Name of the cache that it belongs to. */
+  readonly cache: string
+  readonly name: string
+  /** Number of its bytes, which is `buffer.byteLength` until it is closed. */
+  readonly size: number
+  /** Whether this handle made it. Others may have been quicker to write into it all the same. */
+  readonly created: boolean
+  /** The file behind it. */
+  readonly path: string
+  /**
+   * The bytes. `close` empties it: its length and that of all its views is 0 from then on. So close nothing that an
+   * asynchronous operation (a file read, a compression) is still working on.
+   */
+  readonly buffer: ArrayBuffer
+  /** Use `openRegion`, which does the same. */
+  constructor(options: RegionOptions)
+  /** Whether `close` was called. */
+  get closed(): boolean
+  /**
+   * Whether others still have the same bytes. False for good once the region was destroyed, truncated, or its file replaced:
+   * the bytes are still there, and nobody else's. Costs a few microseconds.
+   *
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * if (!region.attached) region = reopen(region)
+   */
+  get attached(): boolean
+  /**
+   * Does something under the lock: at most one thread of all processes is inside. Blocks this thread while another is.
+   *
+   * @param work Does it all before it returns, at memory speed; everybody else waits meanwhile. A throw is passed on, and the
+   * next holder is told by `recovered`.
+   * @returns What `work` returned.
+   * @throws {CacheError} `ERR_BUSY` if others held the lock for longer than `timeout`, and at once if this thread holds it already;
+   * `ERR_CLOSED` on a closed handle and for a region that was destroyed or truncated; `ERR_LOCK_LOST` if that happened while
+   * `work` ran; `ERR_INVALID_ARGUMENT` for wrong options, and if `work` returned a promise.
+   * @example
+   * const sum = region.withLock(() => values.reduce((a, b) => a + b))
+   */
+  withLock<T>(work: (lock: Pick<RegionLock, 'recovered'>) => T, options?: RegionLockOptions): T
+  /**
+   * Takes the lock until it is released. Blocks this thread while another has it. Prefer `withLock`, which cannot forget to
+   * release it, and tells an error from a success.
+   *
+   * @throws {CacheError} As `withLock`.
+   * @example
+   * using lock = region.lock({ timeout: '1s' })
+   * if (lock.recovered) rebuild(region.buffer)
+   */
+  lock(options?: RegionLockOptions): RegionLock
+  /**
+   * Takes the lock if that needs no wait; from a dead holder it does not.
+   *
+   * @returns Undefined if another has it, or this thread has it already.
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const lock = region.tryLock()
+   * if (lock === undefined) return
+   */
+  tryLock(): RegionLock | undefined
+  /**
+   * Gives up this handle: its buffer is empty from now on, and a lock that it holds is abandoned. The bytes stay for others and
+   * for the next one who opens the region. A second call does nothing.
+   *
+   * @example
+   * region.close()
+   */
+  close(): void
+  /** The same as `close`, for `using`. */
+  [Symbol.dispose](): void
+}
+/** What can be seen of a region. Sizes are bytes. */
+export interface RegionInfo {
+  /** Name of the cache that it belongs to. */
+  readonly cache: string
+  readonly name: string
+  /** The file behind it. */
+  readonly path: string
+  /** Differs between versions of this package that cannot share a region. */
+  readonly layoutVersion: number
+  /** False: of another layout, or damaged; then `size` and `createdAt` say nothing. */
+  readonly readable: boolean
+  readonly size: number
+  /** In epoch milliseconds. */
+  readonly createdAt: number
+  /** The live processes that have it open. */
+  readonly processes: readonly SegmentProcess[]
+}
+/** List, inspect and destroy regions of the current user; `segments` does the same with caches, and leaves regions out. */
+export interface Regions {
+  /**
+   * All regions of this user, in POSIX shared memory or in `directory`. A folder that is not there or cannot be read has none.
+   *
+   * @example
+   * for (const { cache, name, size } of regions.list()) console.log(cache, name, size)
+   */
+  list(options?: SegmentOptions): RegionInfo[]
+  /**
+   * One region, or undefined if there is none of this name.
+   *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a bad name; `ERR_PERMISSION` if the file is not ours to read;
+   * `ERR_SEGMENT_CORRUPT` if it is too short to be a region.
+   * @example
+   * regions.inspect('app', 'positions')?.size
+   */
+  inspect(cache: string, name: string, options?: SegmentOptions): RegionInfo | undefined
+  /**
+   * Removes a region. Returns false if there is none of this name. With `force` also while processes have it open: they
+   * keep the bytes, which nobody else has from then on, and `lock` throws `ERR_CLOSED`.
+   *
+   * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes have it open, this one included, unless `force`; `ERR_BUSY`
+   * while others are just opening it, or if one holds its lock for more than 2 seconds: then it is lost to all its handles, and
+   * the next `destroy` or `openRegion` finishes; `ERR_PERMISSION` if the file is not ours.
+   * @example
+   * regions.destroy('app', 'positions')
+   */
+  destroy(cache: string, name: string, options?: DestroyOptions): boolean
+}
+/** See `Regions`. */
+export declare const regions: Regions
 /** How many lock waits took how long. */
 export interface LockWaitBucket {
   /** Upper limit, which is not reached; Infinity in the last one. */
@@ -567,7 +752,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   /** Whether `close` was called. */
   get closed(): boolean
   /**
-   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call.
+   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
+   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -794,10 +980,11 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * Ends all entries of this namespace that carry one of these tags, at once and for every process, however many there are. A
    * value that is set afterwards lives.
    *
-   * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
-   * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
+   * The segment has 2,048 places for tags that were ever invalidated, 8 of them for each; from some 500 tags on one may find
+   * its places taken. Then the oldest invalidation is forgotten, and every tagged entry that is older than it goes as well: too
+   * many, never too few. After many hundred tags in one call these may be all tagged entries.
    *
-   * @param tags One tag or several.
+   * @param tags One tag or any number of them.
    * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`.
    * @example
@@ -807,7 +994,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   invalidateTags(tags: string | readonly string[], options?: InvalidateOptions): void
   /**
    * The keys of this namespace, one after the other, in no order. Nothing is locked in between: an entry that stays where it
-   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries.
+   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries. A walk
+   * looks at the whole index once, so its time goes with the size of the segment, whatever the prefix.
    *
    * @param options `prefix`: only keys that start with it. Default: all.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong prefix.
@@ -873,6 +1061,19 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * const { value } = await cache.waitFor(`job:${id}`, { timeout: '10m' })
    */
   waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
+  /**
+   * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
+   * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
+   * is closed, and there when the cache is cleared or destroyed.
+   *
+   * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.
+   * @throws {CacheError} `ERR_CLOSED`; as `openRegion`.
+   * @example
+   * using region = cache.region('positions', 1000 * 8)
+   * const positions = new Float64Array(region.buffer)
+   * region.withLock(() => (positions[7] = 0.5))
+   */
+  region(name: string, bytes: Bytes): Region
   /**
    * The changes of this namespace from now on, whoever makes them, in any process. Watching begins with this call, not with
    * the first `next`. Changes of one key come in their order.

@@ -32,6 +32,7 @@ export interface BindingOpened {
   maxEntrySize: number
   eviction: string
   shards: number
+  rootEpochOffset: number
   epochOffset: number
   tagClockOffset: number
 }
@@ -60,6 +61,33 @@ export interface BindingProcess {
   slot: number
   pid: number
   age: number
+}
+
+/** See `NativeRegion`. */
+export interface BindingRegion {
+  id: number
+  created: boolean
+  path: string
+}
+
+/** See `NativeRegionInfo`. */
+export interface BindingRegionInfo {
+  cache: string
+  name: string
+  path: string
+  layoutVersion: number
+  readable: boolean
+  size: number
+  age: number
+  processes: Array<BindingProcess>
+}
+
+/** See `NativeRegionOptions` in `lib/native.ts`. */
+export interface BindingRegionOptions {
+  cache: string
+  name: string
+  directory?: string
+  size: number
 }
 
 /** See `NativeSegmentInfo`. */
@@ -109,6 +137,16 @@ export interface BindingTallies {
   entries: number
 }
 
+/** See `NativeTurn` in `lib/native.ts`. */
+export interface BindingTurn {
+  /** 0: granted, 1: waiting, 2: refused or gone. */
+  state: number
+  /** The token, or the ticket of one who waits. */
+  number: number
+  /** Milliseconds until it ends; Infinity: never. */
+  remaining: number
+}
+
 /** Removes everything of the namespace in one step; on the root, of all. */
 export declare function clear(id: number): void
 
@@ -139,6 +177,30 @@ export declare function publish(id: number, channel: string, kind: number, value
 /** An object of functions bound to one handle: `RawCalls` of `lib/native.ts`. */
 export declare function rawCalls(id: number): object
 
+/** False once the region was destroyed, truncated or replaced. */
+export declare function regionAttached(id: number): boolean
+
+/** The region's bytes; null where the host forbids buffers over memory that is not its own. To be called once. */
+export declare function regionBuffer(id: number): ArrayBuffer | null
+
+/** The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`. */
+export declare function regionCalls(id: number): object
+
+/** Closes a handle: its lock is given up, its buffer is empty from here on. Closing twice is fine. */
+export declare function regionClose(id: number): void
+
+/** Creates or attaches; the id stands for the handle in all other calls. */
+export declare function regionOpen(options: BindingRegionOptions): BindingRegion
+
+/** Destroys a region; false if there is none. */
+export declare function regionsDestroy(cache: string, name: string, directory: string | undefined | null, force: boolean): boolean
+
+/** One region, from outside. */
+export declare function regionsInspect(cache: string, name: string, directory?: string | undefined | null): BindingRegionInfo | null
+
+/** This user's regions of a place. */
+export declare function regionsList(directory?: string | undefined | null): Array<BindingRegionInfo>
+
 /** Destroys a segment; false if there is none. */
 export declare function segmentsDestroy(name: string, directory: string | undefined | null, force: boolean): boolean
 
@@ -160,8 +222,35 @@ export declare function stats(id: number): BindingStats
 /** Subscribes to a channel, or to all that start with it; the notifier is told the id returned. */
 export declare function subscribeStart(id: number, channel: string, isPrefix: boolean, buffer: number): number
 
+/** Takes a place, or with `wait` enters the queue. */
+export declare function turnAcquire(id: number, space: number, key: Key, permits: number, ttl: number, wait: boolean): BindingTurn
+
+/** Begins a vigil for the turn of a ticket; the notifier is told the id returned. */
+export declare function turnAwait(id: number, space: number, key: Key, permits: number, ticket: number): number
+
+/** Gives a held place a new time to live, 0: for ever. The milliseconds that it has now; `undefined` if it is no longer held. */
+export declare function turnExtend(id: number, space: number, key: Key, token: number, ttl: number): number | null
+
+/** Whether a place is still held. */
+export declare function turnHolds(id: number, space: number, key: Key, token: number): boolean
+
+/** Leaves the queue. */
+export declare function turnLeave(id: number, space: number, key: Key, permits: number, ticket: number): void
+
+/** How it stands with a ticket. Granted: it is no ticket any more. */
+export declare function turnLook(id: number, space: number, key: Key, permits: number, ticket: number): BindingTurn
+
+/** How many hold it and how many wait. */
+export declare function turnPlaces(id: number, space: number, key: Key): Array<number>
+
+/** Gives a place back; false if it was no longer held. */
+export declare function turnRelease(id: number, space: number, key: Key, permits: number, token: number): boolean
+
 /** What does not add up in the segment's structures. */
 export declare function validate(id: number): Array<string>
+
+/** Ends a vigil that was not told. */
+export declare function vigilCancel(id: number, vigil: number): void
 
 /** Ends a wait that has not been told. */
 export declare function waitCancel(id: number, wait: number): void

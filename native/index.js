@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, feedEnd, feedTake, invalidateTags, keys, open, publish, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, subscribeStart, validate, waitCancel, waitStart, wantGone, watchStart } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, feedEnd, feedTake, invalidateTags, keys, open, publish, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, subscribeStart, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone, watchStart } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
@@ -785,6 +785,14 @@ export { keys }
 export { open }
 export { publish }
 export { rawCalls }
+export { regionAttached }
+export { regionBuffer }
+export { regionCalls }
+export { regionClose }
+export { regionOpen }
+export { regionsDestroy }
+export { regionsInspect }
+export { regionsList }
 export { segmentsDestroy }
 export { segmentsInspect }
 export { segmentsList }
@@ -792,7 +800,16 @@ export { setNotifier }
 export { size }
 export { stats }
 export { subscribeStart }
+export { turnAcquire }
+export { turnAwait }
+export { turnExtend }
+export { turnHolds }
+export { turnLeave }
+export { turnLook }
+export { turnPlaces }
+export { turnRelease }
 export { validate }
+export { vigilCancel }
 export { waitCancel }
 export { waitStart }
 export { wantGone }

@@ -409,6 +409,20 @@ test('there are never more bytes than maxSize, and a value that would take most 
   t.true(countNear(cache, counts, keys) <= 18)
 })
 
+test('after a copy that was of no use, the next one is made with the second read', (t) => {
+  const [cache, counts] = openCounted(t)
+  const readsOf = (value: object, reads: number): number => {
+    cache.set('o', value)
+    const before = counts['getNear'] ?? 0
+    for (let i = 0; i < reads; i++) t.deepEqual(cache.get('o'), value)
+    return (counts['getNear'] ?? 0) - before
+  }
+  t.is(readsOf({ a: 0 }, 1), 1)
+  for (let a = 1; a < 5; a++) t.is(readsOf({ a }, 1), 1)
+  t.is(readsOf({ a: 6 }, 5), 2)
+  t.is(readsOf({ a: 7 }, 5), 1)
+})
+
 // ---- counting
 
 test('stats count every near hit, of this thread at once', (t) => {

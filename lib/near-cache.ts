@@ -30,6 +30,12 @@ interface Copy {
   terms: Terms | undefined
   /** Reads since the hand last came by, 3 at most. */
   reads: number
+  /** What `reads` was when the value came: the same when it goes means that it was of no use. */
+  readsBefore: number
+  /** The last value was of no use: the next one is kept with its second read only. */
+  waits: boolean
+  /** The generation that was read once and not kept. */
+  passed: number
   /** Bytes of the value as stored. */
   size: number
   readonly key: string
@@ -147,16 +153,24 @@ export class NearCache {
     // Its generation is in the upper half.
     const word = wordOffset / 4 + 1
     const before = this.#copies.get(key)
+    const generation = ints[NearInt.Generation] as number
+    if (before?.waits && before.passed !== generation) {
+      before.passed = generation
+      return value
+    }
     if (before === undefined && this.#seen !== undefined && !wasSeen(this.#seen, word)) return value
     // The caller may change what it gets.
     const mayChange = typeof value === 'object' && value !== null && !(this.#options.frozen && Object.isFrozen(value))
     const copy = mayChange ? copier(value) : undefined
     if (mayChange && copy === undefined) return value
     const kept = before ?? this.#add(key)
+    kept.reads = Math.min(kept.reads, MOST_READS - 1)
+    kept.readsBefore = kept.reads
     kept.value = copy === undefined ? value : copy(value)
     kept.copy = copy
     kept.word = word
-    kept.generation = ints[NearInt.Generation] as number
+    kept.generation = generation
+    kept.waits = false
     kept.terms = this.#termsOf(floats[MetaFloat.Deadline] as number)
     this.#size += size - kept.size
     kept.size = size
@@ -219,6 +233,7 @@ export class NearCache {
   /** No generation, epoch, clock or time comes back: it will never be valid again. */
   #outdate(copy: Copy): undefined {
     this.#size -= copy.size
+    if (copy.value !== undefined) copy.waits = copy.reads === copy.readsBefore
     copy.value = undefined
     copy.copy = undefined
     copy.size = 0
@@ -246,6 +261,9 @@ export class NearCache {
       generation: 0,
       terms: undefined,
       reads: 0,
+      readsBefore: 0,
+      waits: false,
+      passed: 0,
       size: 0,
       key,
     }

@@ -191,7 +191,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
 
   /**
    * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
-   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
+   * `near: { objects: 'frozen' }` those of plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -898,8 +898,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     }
     const kind = handle.ints[MetaInt.Kind] as number
     if (kind < Kind.BigIntHex) return near.offer(key, found, kind) as V
-    if (isBytes(kind)) return this.#decode('read', handle, key, found, 0)
-    const value = this.#fromText('read', found as string, kind)
+    // Bytes are not kept; large ones need another call, and what a codec of the user made is its own.
+    const isOurs = !isBytes(kind) || (kind === Kind.Structured && handle.ints[MetaInt.Large] === 0)
+    const value = this.#decode('read', handle, key, found, 0)
+    if (!isOurs) return value
     return value === undefined ? undefined : (near.offer(key, value, kind) as V)
   }
 
@@ -957,8 +959,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (kind === 0) return this.#miss(key)
     if (kind === ASK_ALONE) return this.get(key)
     if (kind < Kind.BigIntHex) return found as V
-    if (isBytes(kind)) return this.#fromBytes('read', found as Buffer, kind, true)
-    const value = this.#fromText('read', found as string, kind)
+    const value = isBytes(kind)
+      ? this.#fromBytes('read', found as Buffer, kind, true)
+      : this.#fromText('read', found as string, kind)
     return this.#near === undefined ? value : (this.#near.shown(value, kind) as V | undefined)
   }
 

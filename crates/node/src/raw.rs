@@ -726,8 +726,7 @@ fn set_value(
 #[inline]
 fn set(call: &Call<'_>, [key, value, kind, ttl, flags, version]: [Value; 6]) -> Outcome {
     let kind = call.flags(kind)? as u8;
-    let mut arguments =
-        SetArguments { kind, ttl: 0.0, stale: 0.0, flags: 0, condition: Condition::Always, tags: &[] };
+    let mut arguments = SetArguments { kind, ttl: 0.0, stale: 0.0, flags: 0, condition: Condition::Always, tags: &[] };
     // Most writes have no more, and reading an argument costs as much as the hash.
     if call.count > 3 {
         arguments.ttl = call.number(ttl)?;

@@ -5,6 +5,8 @@ import { open } from '../index.ts'
 import type {
   CacheError,
   CacheErrorCode,
+  Change,
+  ChannelMessage,
   Duration,
   Entry,
   Key,
@@ -27,6 +29,11 @@ export function typesHold(cache: SharedCache<User>, anything: SharedCache, key: 
   same<ReturnType<typeof cache.getEntry>, Entry<User> | undefined>()
   same<ReturnType<typeof cache.waitFor>, Promise<Entry<User>>>()
   same<ReturnType<typeof cache.stats>, Stats>()
+  same<ReturnType<typeof cache.watch>, AsyncIterableIterator<Change>>()
+  const news = cache.subscribe<User>({ prefix: 'news' })
+  same<typeof news, AsyncIterableIterator<ChannelMessage<User>>>()
+  // @ts-expect-error a channel is a string
+  cache.subscribe(5)
   same<ReturnType<typeof anything.get>, unknown>()
   same<typeof error.code, CacheErrorCode>()
   same<ReturnType<typeof segments.inspect>, SegmentInfo | undefined>()

@@ -10,6 +10,8 @@ import type {
   CacheMessage,
   CacheStore,
   Codec,
+  Change,
+  ChannelMessage,
   DamageEvent,
   Duration,
   Entry,
@@ -46,6 +48,11 @@ export function typesHold(cache: SharedCache<User>, anything: SharedCache, key: 
   same<ReturnType<typeof cache.getEntry>, Entry<User> | undefined>()
   same<ReturnType<typeof cache.waitFor>, Promise<Entry<User>>>()
   same<ReturnType<typeof cache.stats>, Stats>()
+  same<ReturnType<typeof cache.watch>, AsyncIterableIterator<Change>>()
+  const news = cache.subscribe<User>({ prefix: 'news' })
+  same<typeof news, AsyncIterableIterator<ChannelMessage<User>>>()
+  // @ts-expect-error a channel is a string
+  cache.subscribe(5)
   same<ReturnType<typeof anything.get>, unknown>()
   same<typeof error.code, CacheErrorCode>()
   same<ReturnType<typeof segments.inspect>, SegmentInfo | undefined>()

@@ -265,15 +265,16 @@ impl Member {
                 let slot = (group * 64) as u16 + left.trailing_zeros() as u16;
                 left &= left - 1;
                 let bell = self.table.bell(&self.region, slot);
-                bell::ring(self.table.rung_rings(&self.region, slot), (shard % 64) as u32, bell);
-                os::futex_wake(bell, i32::MAX);
+                if bell::ring_once(self.table.rung_rings(&self.region, slot), (shard % 64) as u32, bell) {
+                    os::futex_wake(bell, i32::MAX);
+                }
             }
         }
     }
 
     /// Takes the shards whose rings have something new for this process since the last call: bit `shard % 64`.
     pub fn take_rung_rings(&self) -> u64 {
-        // Acquire: the rings are read after it. What rings later is seen the next time.
+        // Acquire: pairs with the AcqRel in `bell::ring_once`. The rings are read after it; what rings later sets it again.
         self.table.rung_rings(&self.region, self.owner.slot).swap(0, Ordering::Acquire)
     }
 

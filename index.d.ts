@@ -148,6 +148,10 @@ export interface CacheEvents {
   repaired: RepairedEvent
   detached: DetachedEvent
 }
+/** A label's value; numbers and booleans as `String` writes them. */
+export type LabelValue = string | number | boolean
+/** Labels of a series by their names. */
+export type Labels = Readonly<Record<string, LabelValue>>
 /** A span of time in milliseconds. */
 export type Milliseconds = number
 /**
@@ -344,6 +348,342 @@ export interface SegmentOptions {
   /** The folder that was passed to `open`. Default: POSIX shared memory. */
   directory?: string | undefined
 }
+/**
+ * How a limiter counts. None ever allows more than the limit at once; they differ in when tokens come back.
+ *
+ * - `'sliding-window'`: each token comes back one window after it was taken, at most a sixteenth of a window later. In no
+ *   stretch of time of one window's length more than the limit is allowed, wherever it begins.
+ * - `'gcra'`: tokens come back evenly, one each `window / limit`, as from a leaky bucket. Whoever is refused waits the
+ *   shortest time. In a stretch of one window up to twice the limit is allowed: what was there at its start, and what came back.
+ * - `'fixed-window'`: the first token begins a window, at whose end all come back. In a stretch of one window up to twice
+ *   the limit is allowed: at the end of one and at the start of the next.
+ *
+ * The first two are right to the millisecond, the sliding window to a sixteenth of its length, never too early.
+ */
+export type LimitAlgorithm = 'sliding-window' | 'gcra' | 'fixed-window'
+/** Options of `limiter`. */
+export interface LimiterOptions {
+  /** Tokens per window and key: a whole number from 1 to `Number.MAX_SAFE_INTEGER`. */
+  limit: number
+  /** Whole milliseconds, rounded up, or a duration such as `'1m'`. */
+  window: Duration
+  /** Default: `'sliding-window'`. */
+  algorithm?: LimitAlgorithm | undefined
+}
+/** What a limiter answers. Times are for the case that nobody else takes tokens meanwhile. */
+export interface LimitResult {
+  /** Whether the tokens were taken. */
+  readonly allowed: boolean
+  /** The limit, as it was given. */
+  readonly limit: number
+  /** Tokens that are left now. */
+  readonly remaining: number
+  /** Until as many as were asked for are there; 0 if they were, Infinity if the limit is less than that. */
+  readonly retryAfter: Milliseconds
+  /** Until all tokens of the limit are there again. */
+  readonly resetAfter: Milliseconds
+}
+/**
+ * A limiter, as `SharedCache.limiter` makes it. All processes that use the same name, window and algorithm share its tokens.
+ *
+ * Every method throws `ERR_INVALID_ARGUMENT` for a key that cannot be one, `ERR_CLOSED` after the cache was closed, and, but
+ * for `peek`, `ERR_BUSY` when a stopped process holds the key's shard for longer than `writeTimeout`. With `eviction: 'none'`
+ * and a full segment they throw `ERR_NO_SPACE`; else the state of a key may be evicted for room when it was not asked for for
+ * long, and the key then has all its tokens: see `stats().limitsEvicted`.
+ */
+export interface Limiter {
+  readonly name: string
+  /** Tokens per window and key. */
+  readonly limit: number
+  readonly window: Milliseconds
+  readonly algorithm: LimitAlgorithm
+  /**
+   * Takes tokens of `key` if all of them are there, else none. Synchronous, and exact over all processes.
+   *
+   * @param key Whom the limit is for: an address, a user, a route; 1 byte to about 8,000.
+   * @param cost How many: a whole number. Default: 1. 0 is always allowed and takes nothing; more than the limit never is.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a cost that is negative or not whole.
+   * @example
+   * const { allowed, retryAfter } = limiter.consume(request.ip)
+   * if (!allowed) response.writeHead(429, { 'Retry-After': Math.ceil(retryAfter / 1000) }).end()
+   */
+  consume(key: Key, cost?: number): LimitResult
+  /**
+   * What `consume` would answer now, but with the tokens that are left without it. Takes nothing, waits for nobody.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * const { remaining } = limiter.peek(user.id)
+   */
+  peek(key: Key, cost?: number): LimitResult
+  /**
+   * Takes tokens whether they are there or not: for whoever failed to log in, or turned out to cost more than was asked for. What
+   * is owed has to come back before anything is allowed again; in a fixed window it is forgotten at its end.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * if (!passwordIsRight) limiter.penalty(request.ip, 5)
+   */
+  penalty(key: Key, cost?: number): LimitResult
+  /**
+   * Gives tokens back, as many as were taken at most: for a request that was not served after all.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * if (response.fromCache) limiter.reward(request.ip)
+   */
+  reward(key: Key, cost?: number): LimitResult
+  /**
+   * Gives `key` all its tokens.
+   *
+   * @returns Whether some were missing.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * limiter.reset(user.id)
+   */
+  reset(key: Key): boolean
+}
+/** How many lock waits took how long. */
+export interface LockWaitBucket {
+  /** Upper limit, which is not reached; Infinity in the last one. */
+  readonly below: Milliseconds
+  readonly count: number
+}
+/** See `SharedCache.stats`. Sizes are bytes. */
+export interface Stats {
+  /** Reads that found an entry. */
+  readonly hits: number
+  /** Reads that found none. */
+  readonly misses: number
+  /** Writes of values, `incr` included. */
+  readonly sets: number
+  /** Entries deleted by callers. */
+  readonly deletes: number
+  /** Entries that had to make room. */
+  readonly evictions: number
+  /** Entries whose time was up. */
+  readonly expirations: number
+  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
+  readonly entries: number
+  /** Bytes that entries occupy. */
+  readonly usedBytes: number
+  /** Bytes that entries can occupy. */
+  readonly capacityBytes: number
+  /** Bytes of the segment taken from the system so far. */
+  readonly reservedBytes: number
+  /** Shards rebuilt because a process died while it wrote. */
+  readonly repairs: number
+  /** Entries dropped because they were damaged. */
+  readonly damaged: number
+  /** Writes that ended in `ERR_BUSY`. */
+  readonly busy: number
+  /** Reads that began again because their entry was replaced meanwhile. */
+  readonly retries: number
+  /** How often a write had to sleep until another one was done. */
+  readonly lockWaits: number
+  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
+  readonly lockWaitTimes: readonly LockWaitBucket[]
+  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
+  readonly tagsOverflowed: number
+  /** States of limiters that had to make room before their time: their keys began anew. */
+  readonly limitsEvicted: number
+  /** Processes attached now. */
+  readonly processes: number
+  /** Names of the segment's namespaces, in the order in which they were made. */
+  readonly namespaces: readonly string[]
+  /** Reads through this object that became a miss because the segment was unwell. */
+  readonly degradedReads: number
+}
+/** Options of `counter` and `gauge`. */
+export interface MetricOptions {
+  /** What the metric says, for the `# HELP` line, 4 KiB at most. Default: what was given before, else none. */
+  help?: string | undefined
+}
+/** Options of `histogram`. */
+export interface HistogramOptions extends MetricOptions {
+  /**
+   * Upper bounds of the buckets, finite and growing, 256 at most; one more counts what is larger than all. Default: those that the
+   * histogram was declared with before, else 0.005 to 10, for seconds of a request.
+   */
+  buckets?: readonly number[] | undefined
+}
+/** Options of `prometheus`. */
+export interface PrometheusOptions {
+  /** Also render what the cache counts of itself, as `cache_machine_…`. Default: true. */
+  statistics?: boolean | undefined
+}
+/** What a histogram has counted. */
+export interface HistogramValue {
+  /** Observations. */
+  readonly count: number
+  /** Their sum. */
+  readonly sum: number
+  /** How many were at most `le`; the last one, of Infinity, counts all. */
+  readonly buckets: readonly {
+    readonly le: number
+    readonly count: number
+  }[]
+}
+/** A series that only grows. Exact up to `Number.MAX_SAFE_INTEGER`. */
+export interface Counter {
+  /**
+   * Adds, in one step: no increment of any process is lost.
+   *
+   * @param by A finite number of at least 0, whole or not. Default: 1.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_OVERFLOW` where the sum would not be finite; `ERR_BUSY`; `ERR_CLOSED`;
+   * `ERR_NO_SPACE` with `eviction: 'none'` and a full segment.
+   * @example
+   * requests.inc()
+   */
+  inc(by?: number): void
+  /** The count of all processes; 0 if the series was deleted. */
+  readonly value: number
+  /**
+   * Back to 0, in one step.
+   *
+   * @example
+   * requests.reset()
+   */
+  reset(): void
+}
+/** A series that goes up and down. */
+export interface Gauge {
+  /**
+   * Sets the value for all processes: the last one counts.
+   *
+   * @param value Any number, also NaN and infinite ones.
+   * @throws {CacheError} As `inc`.
+   * @example
+   * temperature.set(21.5)
+   */
+  set(value: number): void
+  /**
+   * Adds, in one step.
+   *
+   * @param by A finite number. Default: 1.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * connections.inc()
+   */
+  inc(by?: number): void
+  /**
+   * Takes away, in one step.
+   *
+   * @param by A finite number. Default: 1.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * connections.dec()
+   */
+  dec(by?: number): void
+  /** The value of all processes; 0 if the series was deleted. */
+  readonly value: number
+  /**
+   * Back to 0, in one step.
+   *
+   * @example
+   * connections.reset()
+   */
+  reset(): void
+}
+/** A series that counts observations by their size. */
+export interface Histogram {
+  /**
+   * Counts an observation: in its bucket and in the sum, in one step.
+   *
+   * @param value A finite number.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * seconds.observe((performance.now() - start) / 1000)
+   */
+  observe(value: number): void
+  /** What all processes have observed, as it was at one moment. */
+  readonly value: HistogramValue
+  /**
+   * Forgets all observations, in one step.
+   *
+   * @example
+   * seconds.reset()
+   */
+  reset(): void
+}
+/**
+ * The metrics of a cache, or of one of its namespaces, as `SharedCache.metrics` gives them.
+ *
+ * `clear`, eviction and the end of processes leave them alone; `segments.destroy` does not. Metrics, locks and flights
+ * together may take a quarter of each shard: then a new series is refused with `ERR_NO_SPACE`, and those that are there go on. A
+ * series takes 128 bytes and more, by the length of its labels; a histogram with 11 buckets about 320.
+ *
+ * A handle is one series. Making one takes a few microseconds, so keep it where it is used often.
+ */
+export interface Metrics {
+  /** The `Content-Type` to serve `prometheus()` with. */
+  readonly contentType: string
+  /**
+   * A series of a counter, which starts at 0 unless it is there.
+   *
+   * @param name As Prometheus allows, but not `cache_machine_…`; by custom it ends with `_total`.
+   * @param labels Default: none.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a name, label or option that cannot be, and where the name is another kind
+   * of metric; `ERR_KEY_TOO_LONG` where name and labels have more than 8 KiB; `ERR_NO_SPACE`; `ERR_BUSY`; `ERR_CLOSED`.
+   * @example
+   * const requests = cache.metrics().counter('http_requests_total', { method: 'GET' }, { help: 'Requests served.' })
+   * requests.inc()
+   */
+  counter(name: string, labels?: Labels, options?: MetricOptions): Counter
+  /**
+   * A series of a gauge, which starts at 0 unless it is there. All workers share its one value.
+   *
+   * @param name As for `counter`.
+   * @param labels Default: none. For a value of each worker's own, give it a label of its own.
+   * @throws {CacheError} As `counter`.
+   * @example
+   * const connections = cache.metrics().gauge('open_connections')
+   * server.on('connection', (socket) => {
+   *   connections.inc()
+   *   socket.on('close', () => connections.dec())
+   * })
+   */
+  gauge(name: string, labels?: Labels, options?: MetricOptions): Gauge
+  /**
+   * A series of a histogram, which starts empty unless it is there.
+   *
+   * @param name As for `counter`. It has lines named `name_bucket`, `name_sum` and `name_count`, which no other metric may be.
+   * @param labels Default: none. `le` is the histogram's own.
+   * @throws {CacheError} As `counter`; `ERR_INVALID_ARGUMENT` also where it was declared with other buckets.
+   * @example
+   * const seconds = cache.metrics().histogram('query_seconds', { table: 'users' }, { buckets: [0.001, 0.01, 0.1, 1] })
+   * seconds.observe(0.004)
+   */
+  histogram(name: string, labels?: Labels, options?: HistogramOptions): Histogram
+  /**
+   * Deletes one series, or without `labels` the metric with all its series. A handle that is used again makes its series
+   * again, from 0.
+   *
+   * @param labels `{}`: the series without labels.
+   * @returns Whether there was any.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`: some series may be gone then.
+   * @example
+   * metrics.delete('open_connections', { worker: 3 })
+   */
+  delete(name: string, labels?: Labels): boolean
+  /**
+   * All metrics of all workers as Prometheus reads them (text format 0.0.4), and after them what the cache counts of itself, in
+   * all processes since the segment was made: `cache_machine_hits_total` and so on, with the label `cache`, in a namespace also
+   * `namespace`. Each series is as it was at one moment.
+   *
+   * @param options `statistics: false`: without what the cache counts of itself, for instance where the metrics of several
+   * namespaces are served as one text.
+   * @throws {CacheError} `ERR_CLOSED`, `ERR_SEGMENT_CORRUPT`.
+   * @example
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  prometheus(options?: PrometheusOptions): string
+}
 /** A process that is attached to a segment. */
 export interface SegmentProcess {
   /** Its number in its own PID namespace, which need not be ours. */
@@ -410,55 +750,6 @@ export interface Segments {
 }
 /** See `Segments`. */
 export declare const segments: Segments
-/** How many lock waits took how long. */
-export interface LockWaitBucket {
-  /** Upper limit, which is not reached; Infinity in the last one. */
-  readonly below: Milliseconds
-  readonly count: number
-}
-/** See `SharedCache.stats`. Sizes are bytes. */
-export interface Stats {
-  /** Reads that found an entry. */
-  readonly hits: number
-  /** Reads that found none. */
-  readonly misses: number
-  /** Writes of values, `incr` included. */
-  readonly sets: number
-  /** Entries deleted by callers. */
-  readonly deletes: number
-  /** Entries that had to make room. */
-  readonly evictions: number
-  /** Entries whose time was up. */
-  readonly expirations: number
-  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
-  readonly entries: number
-  /** Bytes that entries occupy. */
-  readonly usedBytes: number
-  /** Bytes that entries can occupy. */
-  readonly capacityBytes: number
-  /** Bytes of the segment taken from the system so far. */
-  readonly reservedBytes: number
-  /** Shards rebuilt because a process died while it wrote. */
-  readonly repairs: number
-  /** Entries dropped because they were damaged. */
-  readonly damaged: number
-  /** Writes that ended in `ERR_BUSY`. */
-  readonly busy: number
-  /** Reads that began again because their entry was replaced meanwhile. */
-  readonly retries: number
-  /** How often a write had to sleep until another one was done. */
-  readonly lockWaits: number
-  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
-  readonly lockWaitTimes: readonly LockWaitBucket[]
-  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
-  readonly tagsOverflowed: number
-  /** Processes attached now. */
-  readonly processes: number
-  /** Names of the segment's namespaces, in the order in which they were made. */
-  readonly namespaces: readonly string[]
-  /** Reads through this object that became a miss because the segment was unwell. */
-  readonly degradedReads: number
-}
 /** A key and its value, and for `setMany` how it is to be set. */
 export type Item<V> = readonly [key: Key, value: V, options?: Duration | Omit<SetOptions, 'if'>]
 /** A synchronous cache with expiry: `SharedCache`, or whatever behaves like it. */
@@ -814,6 +1105,30 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * console.log(`hit ratio ${hits / (hits + misses)}`)
    */
   stats(options?: StatsOptions): Stats
+  /**
+   * A rate limit that all processes share: so many tokens per key and window. Its states are no entries: `get`, `keys`, `size`
+   * and `clear` know nothing of them, and each is gone as soon as its key has all tokens back. A namespace has limiters of its own.
+   *
+   * @param name 1 to 128 characters. The same name, window and algorithm are the same limiter in every process and thread; the
+   * limit may differ, as it does while a new version is rolled out: each applies its own to the tokens that were taken.
+   * @param options See `LimiterOptions` and `LimitAlgorithm`.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`.
+   * @example
+   * const limiter = cache.limiter('api', { limit: 100, window: '1m' })
+   * if (!limiter.consume(request.ip).allowed) response.writeHead(429).end()
+   */
+  limiter(name: string, options: LimiterOptions): Limiter
+  /**
+   * The application's own counters, gauges and histograms, kept in this segment for all workers. A namespace has its own.
+   *
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const metrics = cache.metrics()
+   * const requests = metrics.counter('http_requests_total')
+   * requests.inc()
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  metrics(): Metrics
   /**
    * Resolves with the entry of `key` as soon as there is one, whoever sets it. Not counted, and no use of the entry.
    *

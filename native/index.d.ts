@@ -12,6 +12,16 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** Moves the manual clock of a test's segment. */
 export declare function advanceClock(id: number, milliseconds: number): void
 
+/** See `NativeMetric`. */
+export interface BindingMetric {
+  key: string
+  kind: number
+  help: string
+  bounds: Float64Array
+  value: number
+  counts: Float64Array
+}
+
 /** See `NativeOpened`. */
 export interface BindingOpened {
   id: number
@@ -83,6 +93,7 @@ export interface BindingStats {
   lockWaits: number
   lockWaitTimes: Array<number>
   tagsOverflowed: number
+  limitsEvicted: number
   processes: number
   namespaces: Array<string>
 }
@@ -122,6 +133,18 @@ export declare function invalidateTags(id: number, tags: Array<string>, outdate:
 
 /** Some keys of the namespace: those from `cursor` on, 0 at first. */
 export declare function keys(id: number, cursor: number, prefix: Key, most: number): BindingPage
+
+/** Agrees on a family, and makes one of its series. */
+export declare function metricDeclare(id: number, name: string, kind: number, bounds: Float64Array, help: string, key: string): void
+
+/** Deletes a series, or a family with all of them; false if there was none. */
+export declare function metricDelete(id: number, key: string): boolean
+
+/** One family or series; null if there is none. */
+export declare function metricGet(id: number, key: string): BindingMetric | null
+
+/** All families and series of the namespace. */
+export declare function metricsAll(id: number): Array<BindingMetric>
 
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function open(options: BindingOpenOptions): BindingOpened

@@ -773,13 +773,17 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, metricDeclare, metricDelete, metricGet, metricsAll, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
 export { deletePrefix }
 export { invalidateTags }
 export { keys }
+export { metricDeclare }
+export { metricDelete }
+export { metricGet }
+export { metricsAll }
 export { open }
 export { rawCalls }
 export { segmentsDestroy }

@@ -111,6 +111,8 @@ pub struct Stats {
     pub retries: u64,
     /// Tags that died with another, for want of room to tell them apart.
     pub tags_overflowed: u64,
+    /// States of limiters that were evicted before their time.
+    pub limits_evicted: u64,
     /// Attached processes.
     pub processes: u64,
 }
@@ -933,6 +935,8 @@ pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
         let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64);
         stats.repairs = stats.repairs.wrapping_add(shard.count(Count::Repairs).load(Ordering::Relaxed));
         stats.damaged = stats.damaged.wrapping_add(shard.count(Count::Damaged).load(Ordering::Relaxed));
+        let limits_evicted = shard.count(Count::LimitsEvicted).load(Ordering::Relaxed);
+        stats.limits_evicted = stats.limits_evicted.wrapping_add(limits_evicted);
         stats.reserved_bytes += reserved * unit;
         stats.used_bytes += reserved.saturating_sub(1).saturating_sub(u64::from(shard.get(Field::Free))) * unit;
     }

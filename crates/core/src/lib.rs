@@ -16,6 +16,7 @@
 //! spaces    what an entry is for                 records  small records of coordination, changed in one step
 //! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
 //! orphans   what an owner left that is gone, while its process lives on
+//! limits    limiters: tokens of a key        metrics  counters, gauges, histograms    pinned  which records there are
 //! ```
 
 #![forbid(unsafe_code)]
@@ -27,9 +28,12 @@ mod geometry;
 mod gone;
 mod key;
 pub mod kind;
+mod limits;
 mod locked;
+mod metrics;
 mod namespaces;
 mod orphans;
+mod pinned;
 mod policy;
 mod read;
 mod records;
@@ -52,7 +56,9 @@ pub use error::CacheError;
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
+pub use limits::{Algorithm, Demand, Limit, MAX_TOKENS, Verdict};
 pub use locked::{Condition, Increment, Write};
+pub use metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};
 pub use namespaces::MAX_NAME;
 pub use orphans::Orphan;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};

@@ -29,7 +29,7 @@ const KEEP_BYTES: usize = 1 << 20;
 /// Room for a key of the largest size, one more character to tell that it is longer, and a final zero.
 const KEY_BUFFER: usize = MAX_KEY + 8;
 
-const INVALID_ARGUMENT: i32 = 1;
+pub(crate) const INVALID_ARGUMENT: i32 = 1;
 const CLOSED: i32 = 7;
 const CORRUPT: i32 = 12;
 /// The key's UTF-8 has U+FFFD: perhaps a lone surrogate that the conversion replaced.
@@ -69,11 +69,11 @@ struct Bound {
     shared: Rc<Shared>,
 }
 
-type Value = sys::napi_value;
+pub(crate) type Value = sys::napi_value;
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> Value;
 
 /// One call under way.
-struct Call<'b> {
+pub(crate) struct Call<'b> {
     env: sys::napi_env,
     bound: &'b Bound,
     /// Arguments that were passed.
@@ -81,7 +81,7 @@ struct Call<'b> {
 }
 
 /// Why a call returns `undefined`.
-struct Failed(i32);
+pub(crate) struct Failed(pub(crate) i32);
 
 impl From<CacheError> for Failed {
     fn from(error: CacheError) -> Self {
@@ -89,9 +89,9 @@ impl From<CacheError> for Failed {
     }
 }
 
-type Outcome = std::result::Result<Value, Failed>;
+pub(crate) type Outcome = std::result::Result<Value, Failed>;
 
-const MISS: Failed = Failed(0);
+pub(crate) const MISS: Failed = Failed(0);
 
 impl Call<'_> {
     fn put_int(&self, index: usize, value: i32) {
@@ -101,21 +101,21 @@ impl Call<'_> {
         unsafe { at.write(value) };
     }
 
-    fn put_float(&self, index: usize, value: f64) {
+    pub(crate) fn put_float(&self, index: usize, value: f64) {
         // SAFETY: as above, with indices below 16 of 8 bytes each.
         let at = unsafe { self.bound.shared.meta.cast::<f64>().add(index) };
         // SAFETY: as above; an ArrayBuffer's memory is aligned to 8.
         unsafe { at.write(value) };
     }
 
-    fn number(&self, value: Value) -> std::result::Result<f64, Failed> {
+    pub(crate) fn number(&self, value: Value) -> std::result::Result<f64, Failed> {
         let mut number = 0.0;
         // SAFETY: `env` and `value` are those of this call; `number` is valid for the write.
         let status = unsafe { sys::napi_get_value_double(self.env, value, &mut number) };
         if status == sys::Status::napi_ok { Ok(number) } else { Err(Failed(INVALID_ARGUMENT)) }
     }
 
-    fn flags(&self, value: Value) -> std::result::Result<u32, Failed> {
+    pub(crate) fn flags(&self, value: Value) -> std::result::Result<u32, Failed> {
         let mut flags = 0;
         // SAFETY: as in `number`.
         let status = unsafe { sys::napi_get_value_uint32(self.env, value, &mut flags) };
@@ -124,7 +124,7 @@ impl Call<'_> {
 
     /// Runs `f` with the cache and the key's bytes; the second argument tells whether the key was given as bytes.
     #[inline]
-    fn with_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
+    pub(crate) fn with_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
         let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
         let mut len = 0;
         // SAFETY: `buffer` has KEY_BUFFER writable bytes; Node writes at most that many, a final zero included.
@@ -184,7 +184,7 @@ impl Call<'_> {
         Ok(SliceSink::new(unsafe { std::slice::from_raw_parts_mut(start, len) }))
     }
 
-    fn boolean(&self, value: bool) -> Outcome {
+    pub(crate) fn boolean(&self, value: bool) -> Outcome {
         let mut result = null_mut();
         // SAFETY: `env` is that of this call; `result` is valid for the write.
         unsafe { sys::napi_get_boolean(self.env, value, &mut result) };
@@ -809,7 +809,7 @@ unsafe fn enter<const N: usize>(
     }
 }
 
-const FUNCTIONS: [(&CStr, Callback); 19] = [
+const FUNCTIONS: [(&CStr, Callback); 21] = [
     raw_function!(c"get", get, 2),
     raw_function!(c"getInto", get_into, 3),
     raw_function!(c"getNear", get_near, 1),
@@ -829,6 +829,8 @@ const FUNCTIONS: [(&CStr, Callback); 19] = [
     raw_function!(c"incr", incr, 6),
     raw_function!(c"touch", touch, 2),
     raw_function!(c"ttl", ttl, 1),
+    raw_function!(c"limit", crate::limits::limit, 5),
+    raw_function!(c"measure", crate::metrics::measure, 3),
 ];
 
 /// An object of functions bound to one handle: `RawCalls` of `lib/native.ts`.

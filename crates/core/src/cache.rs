@@ -28,6 +28,7 @@ use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
     BootClock, Counter, Header, Listeners, RUNG_STRIPES, Region, Segment, ShmError, State, random_u64, remove_unused,
 };
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -533,12 +534,6 @@ impl Core {
         Ok(())
     }
 
-    /// The point in time at which `ttl_ms` from now is over; 0 for never.
-    pub(crate) fn deadline(&self, ttl_ms: u64) -> u64 {
-        const LATEST: u64 = (1 << 48) - 1;
-        if ttl_ms == 0 { 0 } else { self.now_ms().saturating_add(ttl_ms).min(LATEST) }
-    }
-
     #[inline]
     pub(crate) fn shard(&self, index: usize) -> ShardView<'_> {
         ShardView { region: self.segment.region(), geometry: &self.geometry, index }
@@ -688,6 +683,7 @@ impl Core {
             namespace,
             life: namespaces::life(region, root_epoch, namespace),
             tag_clock: tags::clock(region),
+            now: Cell::new(0),
             notes_gone: false,
             listeners: Listeners::NONE,
             more_listeners: Listeners::NONE,
@@ -867,6 +863,12 @@ impl Core {
     pub fn cancel_wait(&self, id: u64) {
         self.waits.remove(self, id);
     }
+}
+
+/// The point in time at which `ttl_ms` from now is over; 0 for never.
+pub(crate) fn deadline_of(ttl_ms: u64, now: impl FnOnce() -> u64) -> u64 {
+    const LATEST: u64 = (1 << 48) - 1;
+    if ttl_ms == 0 { 0 } else { now().saturating_add(ttl_ms).min(LATEST) }
 }
 
 /// A lock in the header, held. Released on drop; a panic leaves it a suspect.

@@ -171,7 +171,8 @@ impl SlidingWindow {
 
 impl Meter for SlidingWindow {
     fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
-        let current = u64::try_from(u128::from(now) * BUCKETS as u128 / u128::from(limit.window_ms)).unwrap_or(u64::MAX);
+        let current =
+            u64::try_from(u128::from(now) * BUCKETS as u128 / u128::from(limit.window_ms)).unwrap_or(u64::MAX);
         let mut taken = [0; BUCKETS + 1];
         if let [newest, stored @ ..] = words {
             // A clock that shows less than when it was written: the tokens are as good as new.

@@ -291,7 +291,9 @@ impl Cache {
         };
         for line in LINES {
             let clash = match name.strip_suffix(line) {
-                Some(base) if !base.is_empty() && kind_of(base)? == Some(MetricKind::Histogram) => Some(base.to_owned()),
+                Some(base) if !base.is_empty() && kind_of(base)? == Some(MetricKind::Histogram) => {
+                    Some(base.to_owned())
+                }
                 _ => None,
             };
             let longer = format!("{name}{line}");

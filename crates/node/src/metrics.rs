@@ -41,7 +41,14 @@ impl From<Metric> for BindingMetric {
     fn from(metric: Metric) -> Self {
         let Metric { key, kind, bounds, help, value, counts } = metric;
         let counts: Vec<f64> = counts.into_iter().map(|count| count as f64).collect();
-        Self { key, kind: kind as u32, help, bounds: Float64Array::new(bounds), value, counts: Float64Array::new(counts) }
+        Self {
+            key,
+            kind: kind as u32,
+            help,
+            bounds: Float64Array::new(bounds),
+            value,
+            counts: Float64Array::new(counts),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ import { fork } from './helpers/fork.ts'
 import { openCache, segmentName } from './helpers/segment.ts'
 
 const CALLS = Number(process.env['CALLS'] ?? 10_000)
-const KILLS = Number(process.env['KILLS'] ?? 60)
+const KILLS = Number(process.env['KILLS'] ?? 40)
 const PROCESSES = 8
 const SIZE = '8mb'
 /** So few in so long a window that none comes back while the test runs. */

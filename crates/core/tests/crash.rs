@@ -382,7 +382,7 @@ fn scenarios() -> Vec<Scenario> {
             name: "consume in a full shard",
             entries: 0,
             prepare: fill,
-            act: |c| (0..20).for_each(|_| consume(c)),
+            act: consume,
             ..BASE
         },
         Scenario {

@@ -5,9 +5,10 @@
  * and a process that is killed has taken its tokens or has not. What is refused takes nothing. The thing to get wrong: the
  * state belongs to name, algorithm, window and key together; the limit does not, and may be changed while the old one is in use.
  */
+import { createHash } from 'node:crypto'
 import { CacheError, invalid, show } from './errors.ts'
 import type { Handle } from './handle.ts'
-import { Algorithm, Demand, LimitFloat } from './native.ts'
+import { Algorithm, Demand, LimitFloat, LimitInt } from './native.ts'
 import type { RawKey } from './native.ts'
 import { MAX_DURATION, parseDuration } from './units.ts'
 import type { Duration, Milliseconds } from './units.ts'
@@ -127,7 +128,7 @@ export interface LimitCalls {
   /** Throws `ERR_CLOSED`. */
   live(): Handle
   /** Goes on after a raw call that gave nothing; throws unless it works out. */
-  again(key: RawKey, how: number, tokens: number, limit: number, window: number): boolean
+  again(key: RawKey, how: number, tokens: number): boolean
 }
 
 const LONGEST_NAME = 128
@@ -138,7 +139,9 @@ export class KeyLimiter implements Limiter {
   readonly limit: number
   readonly window: Milliseconds
   readonly algorithm: LimitAlgorithm
-  readonly #prefix: string
+  /** Which limiter it is: others, by name, algorithm or window, have other numbers. */
+  readonly #low: number
+  readonly #high: number
   readonly #how: number
   readonly #calls: LimitCalls
 
@@ -154,7 +157,9 @@ export class KeyLimiter implements Limiter {
     this.window = resolveWindow(window)
     this.algorithm = algorithm
     this.#how = Algorithm[algorithm]
-    this.#prefix = `${name}\0${this.#how}${this.window}\0`
+    const identity = createHash('sha256').update(`${name}\0${algorithm}\0${this.window}`).digest()
+    this.#low = identity.readInt32LE(0)
+    this.#high = identity.readInt32LE(4)
     this.#calls = calls
   }
 
@@ -194,19 +199,13 @@ export class KeyLimiter implements Limiter {
   }
 
   #call(handle: Handle, key: Key, demand: number, cost: number): boolean {
-    const state = typeof key === 'string' && key !== '' ? this.#prefix + key : this.#bytesOf(key)
+    const { ints, floats } = handle
+    floats[LimitFloat.Limit] = this.limit
+    floats[LimitFloat.Window] = this.window
+    ints[LimitInt.Low] = this.#low
+    ints[LimitInt.High] = this.#high
     const how = this.#how + demand
-    return (
-      handle.limit(state, how, cost, this.limit, this.window) ??
-      this.#calls.again(state, how, cost, this.limit, this.window)
-    )
-  }
-
-  #bytesOf(key: Key): RawKey {
-    if (!(key instanceof Uint8Array) || key.length === 0) {
-      throw invalid('a key must be a string or a Uint8Array of at least 1 byte', key)
-    }
-    return Buffer.concat([Buffer.from(this.#prefix), key])
+    return handle.limit(key, how, cost) ?? this.#calls.again(key, how, cost)
   }
 }
 

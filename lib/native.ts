@@ -116,8 +116,12 @@ export const Algorithm = { gcra: 0, 'sliding-window': 1, 'fixed-window': 2 } as 
 /** What is asked of a limiter. */
 export const Demand = { Consume: 0, Look: 4, Penalty: 8, Reward: 12, Reset: 16 } as const
 
-/** Positions in `Float64Array(meta)` that `limit` fills. */
+/** Positions in `Float64Array(meta)` for `limit`. */
 export const LimitFloat = {
+  /** To be filled before the call: tokens per window, a whole number. No other call touches it. */
+  Limit: 13,
+  /** To be filled before the call: whole milliseconds. */
+  Window: 14,
   /** Tokens that are there now. */
   Remaining: 2,
   /** Milliseconds until those that were asked for are there, Infinity: never. */
@@ -125,6 +129,9 @@ export const LimitFloat = {
   /** Milliseconds until all are there. */
   ResetAfter: 4,
 } as const
+
+/** Positions in `Int32Array(meta)`, to be filled before `limit`: which limiter it is, 64 bits. */
+export const LimitInt = { Low: 30, High: 31 } as const
 
 /** What is measured. */
 export const Measure = {
@@ -210,10 +217,11 @@ export interface RawCalls {
   /** Remaining milliseconds, Infinity without a deadline. */
   ttl(key: RawKey): number | undefined
   /**
-   * `how`: an `Algorithm` plus a `Demand`; `tokens` and `limit` whole numbers, `window` whole milliseconds. Whether the tokens
-   * were taken or are there, and `LimitFloat`; of `Demand.Reset` whether there was anything to forget.
+   * `how`: an `Algorithm` plus a `Demand`; `tokens`: a whole number. Of the limiter that `LimitFloat.Limit`, `.Window` and
+   * `LimitInt` tell. Whether the tokens were taken or are there, and the rest of `LimitFloat`; of `Demand.Reset` whether there
+   * was anything to forget.
    */
-  limit(key: RawKey, how: number, tokens: number, limit: number, window: number): boolean | undefined
+  limit(key: RawKey, how: number, tokens: number): boolean | undefined
   /** `key`: that of a series; `how`: a `Measure`. False: it is a metric of another kind; a miss: there is no such series. */
   measure(key: RawKey, how: number, value: number): boolean | undefined
 }

@@ -14,8 +14,11 @@
 
 use crate::cache::Cache;
 use crate::error::CacheError;
-use crate::read::{Manner, Sink};
-use crate::records::{Change, Edit, Words};
+use crate::key::Key;
+use crate::kind;
+use crate::locked::{Fault, Locked, Write};
+use crate::read::{Manner, Meta, Sink, fetch, touch};
+use crate::records::Change;
 use crate::spaces::Space;
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::Ordering;
@@ -281,16 +284,16 @@ impl Limit {
         Self { algorithm, tokens: tokens.clamp(1, MAX_TOKENS), window_ms: window_ms.max(1) }
     }
 
-    fn meet(&self, demand: Demand, words: &mut Words, now: u64) -> (Change, Verdict) {
+    fn meet(&self, demand: Demand, state: &mut State, now: u64) -> (Change, Verdict) {
         match self.algorithm {
-            Algorithm::Gcra => self.meet_with::<Gcra>(demand, words, now),
-            Algorithm::SlidingWindow => self.meet_with::<SlidingWindow>(demand, words, now),
-            Algorithm::FixedWindow => self.meet_with::<FixedWindow>(demand, words, now),
+            Algorithm::Gcra => self.meet_with::<Gcra>(demand, state, now),
+            Algorithm::SlidingWindow => self.meet_with::<SlidingWindow>(demand, state, now),
+            Algorithm::FixedWindow => self.meet_with::<FixedWindow>(demand, state, now),
         }
     }
 
-    fn meet_with<M: Meter>(&self, demand: Demand, words: &mut Words, now: u64) -> (Change, Verdict) {
-        let mut meter = M::load(words, self, now);
+    fn meet_with<M: Meter>(&self, demand: Demand, state: &mut State, now: u64) -> (Change, Verdict) {
+        let mut meter = M::load(state.words(), self, now);
         let asked = match demand {
             Demand::Consume(tokens) => tokens,
             Demand::Penalty(_) | Demand::Reward(_) => 1,
@@ -316,17 +319,15 @@ impl Limit {
         let becomes = match meter.reset_after() {
             0 => Change::Remove,
             ttl_ms => {
-                let (state, len) = meter.words();
-                words.clear();
-                // A state is smaller than the largest record.
-                if words.push(&state[..len]) { Change::Store { ttl_ms } } else { Change::Keep }
+                (state.words, state.len) = meter.words();
+                Change::Store { ttl_ms }
             }
         };
         (becomes, self.verdict(&meter, asked, allowed))
     }
 
-    fn look_with<M: Meter>(&self, words: &[u64], tokens: u64, now: u64) -> Verdict {
-        let meter = M::load(words, self, now);
+    fn look_with<M: Meter>(&self, state: &State, tokens: u64, now: u64) -> Verdict {
+        let meter = M::load(state.words(), self, now);
         self.verdict(&meter, tokens, tokens <= meter.remaining())
     }
 
@@ -340,24 +341,72 @@ impl Limit {
     }
 }
 
-/// The words of a state, read without a lock and without an allocation.
+/// The words of a state, on the stack: none where there is no state.
 struct State {
     words: [u64; MAX_STATE],
     len: usize,
 }
 
+impl State {
+    const NONE: Self = Self { words: [0; MAX_STATE], len: 0 };
+
+    fn words(&self) -> &[u64] {
+        &self.words[..self.len]
+    }
+
+    /// What is no state, or too long to be one, is none.
+    fn if_copied(mut self, copied: bool) -> Self {
+        if !copied {
+            self.len = 0;
+        }
+        self
+    }
+}
+
 impl Sink for State {
     fn begin(&mut self, kind: u8, len: usize) -> bool {
         self.len = 0;
-        kind == crate::kind::RECORD && len.is_multiple_of(8) && len / 8 <= MAX_STATE
+        kind == kind::RECORD && len.is_multiple_of(8) && len / 8 <= MAX_STATE
     }
 
     fn piece(&mut self, region: &Region, offset: usize, len: usize) {
-        // Relaxed: whoever copies looks at the index word again.
+        // Relaxed: whoever copies looks at the index word again, or holds the lock.
         for (to, from) in self.words[self.len..].iter_mut().zip(region.words(offset, len / 8)) {
             *to = from.load(Ordering::Relaxed);
         }
         self.len = (self.len + len / 8).min(MAX_STATE);
+    }
+}
+
+impl Locked<'_> {
+    /// Meets a demand in one step. As `change_record`, but without a buffer: a state has its place on the stack.
+    fn meet(&mut self, key: &Key<'_>, limit: &Limit, demand: Demand) -> Result<Verdict, Fault> {
+        let found = self.find(key)?;
+        let existing = found.filter(|found| found.live);
+        let mut state = State::NONE;
+        if let Some(existing) = existing {
+            let mut meta = Meta::EMPTY;
+            fetch(self.shard, &existing.head, &mut state, &mut meta)?;
+            state = state.if_copied(meta.copied);
+            touch(self.shard, existing.at); // or what is used all the time would be evicted as if it were not
+        }
+        let (becomes, verdict) = limit.meet(demand, &mut state, self.now_ms());
+        match becomes {
+            Change::Keep => {}
+            Change::Store { ttl_ms } => {
+                let mut bytes = [0; MAX_STATE * 8];
+                for (to, word) in bytes.chunks_exact_mut(8).zip(state.words()) {
+                    to.copy_from_slice(&word.to_le_bytes());
+                }
+                let write = Write { ttl_ms, ..Write::new(kind::RECORD, &bytes[..state.len * 8]) };
+                if self.set_found(key, found, &write)?.is_none() {
+                    return Err(CacheError::NoSpace("the shard is full and eviction is 'none'".into()).into());
+                }
+            }
+            Change::Remove if existing.is_some() => self.remove_record(key)?,
+            Change::Remove => {}
+        }
+        Ok(verdict)
     }
 }
 
@@ -368,10 +417,10 @@ impl Cache {
     /// `NoSpace` where nothing may be evicted; `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
     pub fn limit(&self, key: &[u8], limit: &Limit, demand: Demand) -> Result<Verdict, CacheError> {
         let limit = limit.sound();
-        self.change_record(Space::Limits.of(self.namespace()), key, self.write_timeout(), |edit| {
-            let Edit { words, now, .. } = edit;
-            Ok(limit.meet(demand, words, *now))
-        })
+        let key = Key::new(self.geometry(), Space::Limits.of(self.namespace()), key)?;
+        self.shard(key.shard).prefetch_line(&key);
+        let place = (key.shard, key.namespace);
+        self.try_change(place, self.write_timeout(), |locked| locked.meet(&key, &limit, demand))
     }
 
     /// Whether so many tokens are there; takes none and waits for nobody.
@@ -380,14 +429,14 @@ impl Cache {
     /// `Detached`, and a key that cannot be.
     pub fn look_at_limit(&self, key: &[u8], limit: &Limit, tokens: u64) -> Result<Verdict, CacheError> {
         let limit = limit.sound();
-        let mut state = State { words: [0; MAX_STATE], len: 0 };
+        let mut state = State::NONE;
         let found = self.read(Space::Limits.of(self.namespace()), key, Manner::Peek, &mut state)?;
-        let words = if found.is_some_and(|meta| meta.copied) { &state.words[..state.len] } else { &[] };
+        let state = state.if_copied(found.is_some_and(|meta| meta.copied));
         let now = self.now_ms();
         Ok(match limit.algorithm {
-            Algorithm::Gcra => limit.look_with::<Gcra>(words, tokens, now),
-            Algorithm::SlidingWindow => limit.look_with::<SlidingWindow>(words, tokens, now),
-            Algorithm::FixedWindow => limit.look_with::<FixedWindow>(words, tokens, now),
+            Algorithm::Gcra => limit.look_with::<Gcra>(&state, tokens, now),
+            Algorithm::SlidingWindow => limit.look_with::<SlidingWindow>(&state, tokens, now),
+            Algorithm::FixedWindow => limit.look_with::<FixedWindow>(&state, tokens, now),
         })
     }
 

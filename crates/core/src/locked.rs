@@ -246,6 +246,16 @@ impl Locked<'_> {
         if !holds {
             return Ok(None);
         }
+        self.set_found(key, existing, write)
+    }
+
+    /// `set` in any case, by whoever has looked already; `existing` is what `find` found.
+    pub(crate) fn set_found(
+        &mut self,
+        key: &Key<'_>,
+        existing: Option<Existing>,
+        write: &Write<'_>,
+    ) -> Result<Option<u64>, Fault> {
         let version = self.write(key, existing, write)?;
         let swept = self.sweep_now_and_then();
         self.settle(swept);

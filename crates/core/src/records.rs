@@ -13,9 +13,8 @@ use crate::error::CacheError;
 use crate::key::Key;
 use crate::kind;
 use crate::locked::{Condition, Fault, Locked, Write};
-use crate::read::{Manner, Meta, Sink, touch};
+use crate::read::{Manner, Meta, Sink};
 use crate::shard::Count;
-use crate::spaces::is_pinned;
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::lock::{Owner, Parties};
@@ -209,9 +208,6 @@ impl Locked<'_> {
         let Some(existing) = self.find(key)?.filter(|existing| existing.live) else {
             return Ok(false);
         };
-        if !is_pinned(key.namespace) {
-            touch(self.shard, existing.at); // or what is used all the time would be evicted as if it were not
-        }
         let mut meta = Meta::EMPTY;
         crate::read::fetch(self.shard, &existing.head, words, &mut meta)?;
         if !meta.copied {

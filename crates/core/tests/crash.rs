@@ -378,13 +378,7 @@ fn scenarios() -> Vec<Scenario> {
         },
         Scenario { name: "consume the first tokens", act: consume, ..BASE },
         Scenario { name: "consume more tokens", prepare: consume, act: consume, ..BASE },
-        Scenario {
-            name: "consume in a full shard",
-            entries: 0,
-            prepare: fill,
-            act: consume,
-            ..BASE
-        },
+        Scenario { name: "consume in a full shard", entries: 0, prepare: fill, act: consume, ..BASE },
         Scenario {
             name: "reset a limit",
             prepare: consume,

@@ -1,4 +1,6 @@
-//! The raw call of limiters: a key, what is asked, and three numbers in; a boolean and three numbers out.
+//! The raw call of limiters: a key and what is asked of which limiter in, a boolean and three numbers out.
+//!
+//! Numbers cross in `meta`, which costs a nanosecond where an argument costs ten.
 
 use crate::raw::{Call, Failed, INVALID_ARGUMENT, Outcome, Value};
 use cache_machine_core::{Algorithm, Demand, Limit, Verdict};
@@ -7,6 +9,10 @@ use cache_machine_core::{Algorithm, Demand, Limit, Verdict};
 const REMAINING: usize = 2;
 const RETRY_AFTER: usize = 3;
 const RESET_AFTER: usize = 4;
+/// And those that JavaScript fills.
+const LIMIT: usize = 13;
+const WINDOW: usize = 14;
+const IDENTITY: usize = 15;
 
 /// The lower two bits of `how`.
 fn algorithm(how: u32) -> Result<Algorithm, Failed> {
@@ -26,15 +32,15 @@ fn put(call: &Call<'_>, verdict: Verdict) -> Outcome {
 }
 
 /// See `RawCalls.limit`.
-pub(crate) fn limit(call: &Call<'_>, [key, how, tokens, limit, window]: [Value; 5]) -> Outcome {
+pub(crate) fn limit(call: &Call<'_>, [key, how, tokens]: [Value; 3]) -> Outcome {
     let how = call.flags(how)?;
     let tokens = call.number(tokens)? as u64;
     let limit = Limit {
         algorithm: algorithm(how)?,
-        tokens: call.number(limit)? as u64,
-        window_ms: call.number(window)? as u64,
+        tokens: call.taken_float(LIMIT) as u64,
+        window_ms: call.taken_float(WINDOW) as u64,
     };
-    call.with_key(key, |cache, key, _| match how >> 2 {
+    call.with_key_of(call.taken_float(IDENTITY).to_bits(), key, |cache, key| match how >> 2 {
         0 => put(call, cache.limit(key, &limit, Demand::Consume(tokens))?),
         1 => put(call, cache.look_at_limit(key, &limit, tokens)?),
         2 => put(call, cache.limit(key, &limit, Demand::Penalty(tokens))?),

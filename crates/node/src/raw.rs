@@ -26,8 +26,11 @@ const META_BYTES: usize = 128;
 const SCRATCH_BYTES: usize = 64 << 10;
 /// A value's buffer that grew beyond this is given back after the call.
 const KEEP_BYTES: usize = 1 << 20;
-/// Room for a key of the largest size, one more character to tell that it is longer, and a final zero.
-const KEY_BUFFER: usize = MAX_KEY + 8;
+/// Room for a key of the largest size, one more character to tell that it is longer, and a final zero; before it for a
+/// prefix.
+const KEY_BUFFER: usize = MAX_KEY + 8 + PREFIX;
+/// Bytes that a call may have in front of a key.
+const PREFIX: usize = 8;
 
 pub(crate) const INVALID_ARGUMENT: i32 = 1;
 const CLOSED: i32 = 7;
@@ -108,6 +111,14 @@ impl Call<'_> {
         unsafe { at.write(value) };
     }
 
+    /// A number that JavaScript put into `meta`.
+    pub(crate) fn taken_float(&self, index: usize) -> f64 {
+        // SAFETY: as in `put_float`.
+        let at = unsafe { self.bound.shared.meta.cast::<f64>().add(index) };
+        // SAFETY: as in `put_float`; any bytes are a double.
+        unsafe { at.read() }
+    }
+
     pub(crate) fn number(&self, value: Value) -> std::result::Result<f64, Failed> {
         let mut number = 0.0;
         // SAFETY: `env` and `value` are those of this call; `number` is valid for the write.
@@ -126,10 +137,39 @@ impl Call<'_> {
     #[inline]
     pub(crate) fn with_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
         let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
+        let (key, is_text) = self.read_key(key, &mut buffer)?;
+        self.bound.handle.with(|cache| f(cache, key, !is_text)).unwrap_or(Err(Failed(CLOSED)))
+    }
+
+    /// The same with a number's bytes in front of the key, which has one byte at least.
+    #[inline]
+    pub(crate) fn with_key_of(&self, prefix: u64, key: Value, f: impl FnOnce(&Cache, &[u8]) -> Outcome) -> Outcome {
+        let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
+        let (front, rest) = buffer.split_at_mut(PREFIX);
+        for (to, from) in front.iter_mut().zip(prefix.to_le_bytes()) {
+            to.write(from);
+        }
+        let len = self.read_key(key, rest)?.0.len();
+        if len == 0 {
+            return Err(Failed(INVALID_ARGUMENT));
+        }
+        // SAFETY: the prefix and the `len` bytes behind it were written above.
+        let key = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), PREFIX + len) };
+        self.bound.handle.with(|cache| f(cache, key)).unwrap_or(Err(Failed(CLOSED)))
+    }
+
+    /// The bytes of a key, copied into `buffer`, which is longer than the longest key by 8 at least; and whether it is text.
+    #[inline]
+    fn read_key<'b>(
+        &self,
+        key: Value,
+        buffer: &'b mut [MaybeUninit<u8>],
+    ) -> std::result::Result<(&'b [u8], bool), Failed> {
         let mut len = 0;
-        // SAFETY: `buffer` has KEY_BUFFER writable bytes; Node writes at most that many, a final zero included.
+        let room = buffer.len();
+        // SAFETY: `buffer` has `room` writable bytes; Node writes at most that many, a final zero included.
         let status =
-            unsafe { sys::napi_get_value_string_utf8(self.env, key, buffer.as_mut_ptr().cast(), KEY_BUFFER, &mut len) };
+            unsafe { sys::napi_get_value_string_utf8(self.env, key, buffer.as_mut_ptr().cast(), room, &mut len) };
         let is_text = status == sys::Status::napi_ok;
         if !is_text {
             let bytes = self.bytes(key)?;
@@ -143,7 +183,7 @@ impl Call<'_> {
         if is_text && !key.is_ascii() && has_replacement(key) {
             return Err(Failed(KEY_NEEDS_A_LOOK));
         }
-        self.bound.handle.with(|cache| f(cache, key, !is_text)).unwrap_or(Err(Failed(CLOSED)))
+        Ok((key, is_text))
     }
 
     /// Start and length of a Uint8Array (or Buffer), good until the call returns.
@@ -829,7 +869,7 @@ const FUNCTIONS: [(&CStr, Callback); 21] = [
     raw_function!(c"incr", incr, 6),
     raw_function!(c"touch", touch, 2),
     raw_function!(c"ttl", ttl, 1),
-    raw_function!(c"limit", crate::limits::limit, 5),
+    raw_function!(c"limit", crate::limits::limit, 3),
     raw_function!(c"measure", crate::metrics::measure, 3),
 ];
 

@@ -46,7 +46,7 @@ export interface CacheMessage {
   readonly tags?: readonly string[]
   /** Whether a `set` was stored, or a `delete` found something. */
   readonly done?: boolean
-  /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
+  /** How many entries a `delete` by prefix found, or a repair dropped. */
   readonly count?: number
   readonly error?: Error
 }
@@ -148,54 +148,10 @@ export interface CacheEvents {
   repaired: RepairedEvent
   detached: DetachedEvent
 }
-/** What to watch. All that is given must hold; nothing given: everything in the namespace. */
-export interface WatchFilter {
-  /** This key alone. */
-  key?: Key | undefined
-  /** Keys that start with it. */
-  prefix?: Key | undefined
-  /** Entries that carry at least one of these tags; 128 at most. */
-  tags?: readonly string[] | undefined
-}
-/** Options of `watch` and `subscribe`. */
-export interface FeedOptions {
-  /** Ends the iterator: `next` rejects with the signal's reason. */
-  signal?: AbortSignal | undefined
-  /** Most items that wait to be taken, 1 to 1,000,000; when there are more, the oldest are dropped and counted. Default: 1,000. */
-  buffer?: number | undefined
-  /** Keep the process alive until the iterator ends. Default: false. */
-  ref?: boolean | undefined
-}
-/** Something that became of an entry, or of all of a namespace. Values are not in it: `get` has the newest. */
-export interface Change {
-  /**
-   * - `set`: a value was written, by whatever call.
-   * - `delete`: a user deleted or took it. `evict`: it made room. `expire`: its time was up, told when it is swept.
-   * - `clear`: all entries of the namespace are gone; several clears at once may come as one.
-   * - `invalidate`: tags were invalidated; or, without `tags`, anything may have changed.
-   */
-  readonly type: 'set' | 'delete' | 'evict' | 'expire' | 'clear' | 'invalidate'
-  /** The entry's key; undefined for `clear` and `invalidate`. */
-  readonly key: Key | undefined
-  /** Version of the entry that was written or is gone; 0 for `clear` and `invalidate`. */
-  readonly version: number
-  /** Those of the tags watched that the entry carries or that were invalidated; undefined where no tags are watched. */
-  readonly tags: readonly string[] | undefined
-  /**
-   * How many changes before this one did not come, usually 0. Exact where this consumer was too slow; where the process was,
-   * or another died, it counts all changes that the filter might have let through.
-   */
-  readonly lost: number
-}
-/** A message of a channel. */
-export interface ChannelMessage<M = unknown> {
-  /** The channel, which tells them apart where a prefix is subscribed to. */
-  readonly channel: string
-  /** What was published, a copy of one's own. */
-  readonly message: M
-  /** How many before this one did not come, usually 0; as `Change.lost`. */
-  readonly lost: number
-}
+/** A label's value; numbers and booleans as `String` writes them. */
+export type LabelValue = string | number | boolean
+/** Labels of a series by their names. */
+export type Labels = Readonly<Record<string, LabelValue>>
 /** A span of time in milliseconds. */
 export type Milliseconds = number
 /**
@@ -222,21 +178,16 @@ export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
  * - `'none'`: nothing; `set` returns false when the key's part of the segment is full.
  */
 export type Eviction = 's3-fifo' | 'lru' | 'none'
-/**
- * Options of the near cache: copies of values in this thread that are checked against the segment with every `get`. When it is
- * full, a key comes in with its second read, and what was not read for long has to go. Keys of bytes, and values of an own
- * `Codec`, are not kept.
- */
+/** Options of the near cache: copies of values in this thread that are checked against the segment with every read. */
 export interface NearOptions {
   /** Most values. Default: 10,000. */
   maxEntries?: number | undefined
   /** Most bytes of values as they are stored; decoded objects take more. Default: `'32mb'`. */
   maxSize?: Bytes | undefined
   /**
-   * What `get` and `getMany` give for an object. `'copy'`: a fresh copy each time. `'frozen'`: a deeply frozen object, the same
-   * one as long as it is valid and kept, at the speed of a cache in the process. That holds for plain objects and arrays of
-   * immutable values; one with a Date, a Map, a Set, an Error, a RegExp or bytes in it is a fresh copy here too, and not
-   * frozen, since that would not keep it from being changed. All other methods give fresh copies. Default: `'copy'`.
+   * What `get` gives for an object. `'copy'`: a fresh copy each time. `'frozen'`: the same deeply frozen object as long as it
+   * is valid, at the speed of a cache in the process; what JSON cannot hold (a Map, a Date…) is a fresh copy here too.
+   * Default: `'copy'`.
    */
   objects?: 'copy' | 'frozen' | undefined
 }
@@ -267,10 +218,8 @@ export interface OpenOptions {
    */
   codec?: 'auto' | 'json' | Codec | undefined
   /**
-   * Keep copies of values in this thread, which are never older than the segment: of strings, numbers, booleans, null and
-   * bigints, and of plain objects and arrays (with Dates, too). All other values are read from the segment, as all are where
-   * the host forbids buffers over foreign memory (Electron). `false`: none. Default: `{ maxEntries: 10_000, maxSize: '32mb',
-   * objects: 'copy' }`.
+   * Keep copies of values in this thread, which are never older than the segment. Strings, numbers, bigints and plain
+   * objects are kept, bytes are not. `false`: none. Default: `{ maxEntries: 10_000, maxSize: '32mb', objects: 'copy' }`.
    */
   near?: false | NearOptions | undefined
   /** Pin the segment in RAM; `ERR_PERMISSION` if the system's limit forbids it. Default: false. */
@@ -399,6 +348,342 @@ export interface SegmentOptions {
   /** The folder that was passed to `open`. Default: POSIX shared memory. */
   directory?: string | undefined
 }
+/**
+ * How a limiter counts. None ever allows more than the limit at once; they differ in when tokens come back.
+ *
+ * - `'sliding-window'`: each token comes back one window after it was taken, at most a sixteenth of a window later. In no
+ *   stretch of time of one window's length more than the limit is allowed, wherever it begins.
+ * - `'gcra'`: tokens come back evenly, one each `window / limit`, as from a leaky bucket. Whoever is refused waits the
+ *   shortest time. In a stretch of one window up to twice the limit is allowed: what was there at its start, and what came back.
+ * - `'fixed-window'`: the first token begins a window, at whose end all come back. In a stretch of one window up to twice
+ *   the limit is allowed: at the end of one and at the start of the next.
+ *
+ * The first two are right to the millisecond, the sliding window to a sixteenth of its length, never too early.
+ */
+export type LimitAlgorithm = 'sliding-window' | 'gcra' | 'fixed-window'
+/** Options of `limiter`. */
+export interface LimiterOptions {
+  /** Tokens per window and key: a whole number from 1 to `Number.MAX_SAFE_INTEGER`. */
+  limit: number
+  /** Whole milliseconds, rounded up, or a duration such as `'1m'`. */
+  window: Duration
+  /** Default: `'sliding-window'`. */
+  algorithm?: LimitAlgorithm | undefined
+}
+/** What a limiter answers. Times are for the case that nobody else takes tokens meanwhile. */
+export interface LimitResult {
+  /** Whether the tokens were taken. */
+  readonly allowed: boolean
+  /** The limit, as it was given. */
+  readonly limit: number
+  /** Tokens that are left now. */
+  readonly remaining: number
+  /** Until as many as were asked for are there; 0 if they were, Infinity if the limit is less than that. */
+  readonly retryAfter: Milliseconds
+  /** Until all tokens of the limit are there again. */
+  readonly resetAfter: Milliseconds
+}
+/**
+ * A limiter, as `SharedCache.limiter` makes it. All processes that use the same name, window and algorithm share its tokens.
+ *
+ * Every method throws `ERR_INVALID_ARGUMENT` for a key that cannot be one, `ERR_CLOSED` after the cache was closed, and, but
+ * for `peek`, `ERR_BUSY` when a stopped process holds the key's shard for longer than `writeTimeout`. With `eviction: 'none'`
+ * and a full segment they throw `ERR_NO_SPACE`; else the state of a key may be evicted for room when it was not asked for for
+ * long, and the key then has all its tokens: see `stats().limitsEvicted`.
+ */
+export interface Limiter {
+  readonly name: string
+  /** Tokens per window and key. */
+  readonly limit: number
+  readonly window: Milliseconds
+  readonly algorithm: LimitAlgorithm
+  /**
+   * Takes tokens of `key` if all of them are there, else none. Synchronous, and exact over all processes.
+   *
+   * @param key Whom the limit is for: an address, a user, a route; 1 byte to about 8,000.
+   * @param cost How many: a whole number. Default: 1. 0 is always allowed and takes nothing; more than the limit never is.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a cost that is negative or not whole.
+   * @example
+   * const { allowed, retryAfter } = limiter.consume(request.ip)
+   * if (!allowed) response.writeHead(429, { 'Retry-After': Math.ceil(retryAfter / 1000) }).end()
+   */
+  consume(key: Key, cost?: number): LimitResult
+  /**
+   * What `consume` would answer now, but with the tokens that are left without it. Takes nothing, waits for nobody.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * const { remaining } = limiter.peek(user.id)
+   */
+  peek(key: Key, cost?: number): LimitResult
+  /**
+   * Takes tokens whether they are there or not: for whoever failed to log in, or turned out to cost more than was asked for. What
+   * is owed has to come back before anything is allowed again; in a fixed window it is forgotten at its end.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * if (!passwordIsRight) limiter.penalty(request.ip, 5)
+   */
+  penalty(key: Key, cost?: number): LimitResult
+  /**
+   * Gives tokens back, as many as were taken at most: for a request that was not served after all.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * if (response.fromCache) limiter.reward(request.ip)
+   */
+  reward(key: Key, cost?: number): LimitResult
+  /**
+   * Gives `key` all its tokens.
+   *
+   * @returns Whether some were missing.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * limiter.reset(user.id)
+   */
+  reset(key: Key): boolean
+}
+/** How many lock waits took how long. */
+export interface LockWaitBucket {
+  /** Upper limit, which is not reached; Infinity in the last one. */
+  readonly below: Milliseconds
+  readonly count: number
+}
+/** See `SharedCache.stats`. Sizes are bytes. */
+export interface Stats {
+  /** Reads that found an entry. */
+  readonly hits: number
+  /** Reads that found none. */
+  readonly misses: number
+  /** Writes of values, `incr` included. */
+  readonly sets: number
+  /** Entries deleted by callers. */
+  readonly deletes: number
+  /** Entries that had to make room. */
+  readonly evictions: number
+  /** Entries whose time was up. */
+  readonly expirations: number
+  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
+  readonly entries: number
+  /** Bytes that entries occupy. */
+  readonly usedBytes: number
+  /** Bytes that entries can occupy. */
+  readonly capacityBytes: number
+  /** Bytes of the segment taken from the system so far. */
+  readonly reservedBytes: number
+  /** Shards rebuilt because a process died while it wrote. */
+  readonly repairs: number
+  /** Entries dropped because they were damaged. */
+  readonly damaged: number
+  /** Writes that ended in `ERR_BUSY`. */
+  readonly busy: number
+  /** Reads that began again because their entry was replaced meanwhile. */
+  readonly retries: number
+  /** How often a write had to sleep until another one was done. */
+  readonly lockWaits: number
+  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
+  readonly lockWaitTimes: readonly LockWaitBucket[]
+  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
+  readonly tagsOverflowed: number
+  /** States of limiters that had to make room before their time: their keys began anew. */
+  readonly limitsEvicted: number
+  /** Processes attached now. */
+  readonly processes: number
+  /** Names of the segment's namespaces, in the order in which they were made. */
+  readonly namespaces: readonly string[]
+  /** Reads through this object that became a miss because the segment was unwell. */
+  readonly degradedReads: number
+}
+/** Options of `counter` and `gauge`. */
+export interface MetricOptions {
+  /** What the metric says, for the `# HELP` line, 4 KiB at most. Default: what was given before, else none. */
+  help?: string | undefined
+}
+/** Options of `histogram`. */
+export interface HistogramOptions extends MetricOptions {
+  /**
+   * Upper bounds of the buckets, finite and growing, 256 at most; one more counts what is larger than all. Default: those that the
+   * histogram was declared with before, else 0.005 to 10, for seconds of a request.
+   */
+  buckets?: readonly number[] | undefined
+}
+/** Options of `prometheus`. */
+export interface PrometheusOptions {
+  /** Also render what the cache counts of itself, as `cache_machine_…`. Default: true. */
+  statistics?: boolean | undefined
+}
+/** What a histogram has counted. */
+export interface HistogramValue {
+  /** Observations. */
+  readonly count: number
+  /** Their sum. */
+  readonly sum: number
+  /** How many were at most `le`; the last one, of Infinity, counts all. */
+  readonly buckets: readonly {
+    readonly le: number
+    readonly count: number
+  }[]
+}
+/** A series that only grows. Exact up to `Number.MAX_SAFE_INTEGER`. */
+export interface Counter {
+  /**
+   * Adds, in one step: no increment of any process is lost.
+   *
+   * @param by A finite number of at least 0, whole or not. Default: 1.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_OVERFLOW` where the sum would not be finite; `ERR_BUSY`; `ERR_CLOSED`;
+   * `ERR_NO_SPACE` with `eviction: 'none'` and a full segment.
+   * @example
+   * requests.inc()
+   */
+  inc(by?: number): void
+  /** The count of all processes; 0 if the series was deleted. */
+  readonly value: number
+  /**
+   * Back to 0, in one step.
+   *
+   * @example
+   * requests.reset()
+   */
+  reset(): void
+}
+/** A series that goes up and down. */
+export interface Gauge {
+  /**
+   * Sets the value for all processes: the last one counts.
+   *
+   * @param value Any number, also NaN and infinite ones.
+   * @throws {CacheError} As `inc`.
+   * @example
+   * temperature.set(21.5)
+   */
+  set(value: number): void
+  /**
+   * Adds, in one step.
+   *
+   * @param by A finite number. Default: 1.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * connections.inc()
+   */
+  inc(by?: number): void
+  /**
+   * Takes away, in one step.
+   *
+   * @param by A finite number. Default: 1.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * connections.dec()
+   */
+  dec(by?: number): void
+  /** The value of all processes; 0 if the series was deleted. */
+  readonly value: number
+  /**
+   * Back to 0, in one step.
+   *
+   * @example
+   * connections.reset()
+   */
+  reset(): void
+}
+/** A series that counts observations by their size. */
+export interface Histogram {
+  /**
+   * Counts an observation: in its bucket and in the sum, in one step.
+   *
+   * @param value A finite number.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * seconds.observe((performance.now() - start) / 1000)
+   */
+  observe(value: number): void
+  /** What all processes have observed, as it was at one moment. */
+  readonly value: HistogramValue
+  /**
+   * Forgets all observations, in one step.
+   *
+   * @example
+   * seconds.reset()
+   */
+  reset(): void
+}
+/**
+ * The metrics of a cache, or of one of its namespaces, as `SharedCache.metrics` gives them.
+ *
+ * `clear`, eviction and the end of processes leave them alone; `segments.destroy` does not. Metrics, locks and flights
+ * together may take a quarter of each shard: then a new series is refused with `ERR_NO_SPACE`, and those that are there go on. A
+ * series takes 128 bytes and more, by the length of its labels; a histogram with 11 buckets about 320.
+ *
+ * A handle is one series. Making one takes a few microseconds, so keep it where it is used often.
+ */
+export interface Metrics {
+  /** The `Content-Type` to serve `prometheus()` with. */
+  readonly contentType: string
+  /**
+   * A series of a counter, which starts at 0 unless it is there.
+   *
+   * @param name As Prometheus allows, but not `cache_machine_…`; by custom it ends with `_total`.
+   * @param labels Default: none.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a name, label or option that cannot be, and where the name is another kind
+   * of metric; `ERR_KEY_TOO_LONG` where name and labels have more than 8 KiB; `ERR_NO_SPACE`; `ERR_BUSY`; `ERR_CLOSED`.
+   * @example
+   * const requests = cache.metrics().counter('http_requests_total', { method: 'GET' }, { help: 'Requests served.' })
+   * requests.inc()
+   */
+  counter(name: string, labels?: Labels, options?: MetricOptions): Counter
+  /**
+   * A series of a gauge, which starts at 0 unless it is there. All workers share its one value.
+   *
+   * @param name As for `counter`.
+   * @param labels Default: none. For a value of each worker's own, give it a label of its own.
+   * @throws {CacheError} As `counter`.
+   * @example
+   * const connections = cache.metrics().gauge('open_connections')
+   * server.on('connection', (socket) => {
+   *   connections.inc()
+   *   socket.on('close', () => connections.dec())
+   * })
+   */
+  gauge(name: string, labels?: Labels, options?: MetricOptions): Gauge
+  /**
+   * A series of a histogram, which starts empty unless it is there.
+   *
+   * @param name As for `counter`. It has lines named `name_bucket`, `name_sum` and `name_count`, which no other metric may be.
+   * @param labels Default: none. `le` is the histogram's own.
+   * @throws {CacheError} As `counter`; `ERR_INVALID_ARGUMENT` also where it was declared with other buckets.
+   * @example
+   * const seconds = cache.metrics().histogram('query_seconds', { table: 'users' }, { buckets: [0.001, 0.01, 0.1, 1] })
+   * seconds.observe(0.004)
+   */
+  histogram(name: string, labels?: Labels, options?: HistogramOptions): Histogram
+  /**
+   * Deletes one series, or without `labels` the metric with all its series. A handle that is used again makes its series
+   * again, from 0.
+   *
+   * @param labels `{}`: the series without labels.
+   * @returns Whether there was any.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`: some series may be gone then.
+   * @example
+   * metrics.delete('open_connections', { worker: 3 })
+   */
+  delete(name: string, labels?: Labels): boolean
+  /**
+   * All metrics of all workers as Prometheus reads them (text format 0.0.4), and after them what the cache counts of itself, in
+   * all processes since the segment was made: `cache_machine_hits_total` and so on, with the label `cache`, in a namespace also
+   * `namespace`. Each series is as it was at one moment.
+   *
+   * @param options `statistics: false`: without what the cache counts of itself, for instance where the metrics of several
+   * namespaces are served as one text.
+   * @throws {CacheError} `ERR_CLOSED`, `ERR_SEGMENT_CORRUPT`.
+   * @example
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  prometheus(options?: PrometheusOptions): string
+}
 /** A process that is attached to a segment. */
 export interface SegmentProcess {
   /** Its number in its own PID namespace, which need not be ours. */
@@ -465,240 +750,6 @@ export interface Segments {
 }
 /** See `Segments`. */
 export declare const segments: Segments
-/** Options of `openRegion`. All processes pass the same. */
-export interface RegionOptions extends SegmentOptions {
-  /** Name of the cache that the region belongs to, by which it is told from others'. The cache need not exist. */
-  cache: string
-  /** Its own name: 1 to 64 of `A-Z a-z 0-9 . _ -`. */
-  name: string
-  /** Number of its bytes, 1 to `'4gb'`. Memory is taken in whole pages, at once, and 324 KiB for the book-keeping. */
-  size: Bytes
-}
-/** Options of a region's `lock` and `withLock`. */
-export interface RegionLockOptions {
-  /**
-   * Longest wait while others hold the lock, before `ERR_BUSY`; a dead holder is not waited for. The wait blocks this
-   * thread, so it is `'1m'` at most. Default: `'100ms'`.
-   */
-  timeout?: Duration | undefined
-}
-/** A region's lock, held. Not released by garbage collection, but by the end of its thread or process. */
-export interface RegionLock extends Disposable {
-  /**
-   * The last holder did not finish: its process or thread ended, its `withLock` function threw, or it called `abandon`. The
-   * bytes may be half-changed: check or rebuild them. True for every next holder until one has released the lock.
-   */
-  readonly recovered: boolean
-  /**
-   * Lets the next one in. A second call does nothing.
-   *
-   * @throws {CacheError} `ERR_LOCK_LOST` if the region was destroyed or truncated meanwhile: what was written is lost.
-   */
-  release(): void
-  /** Lets the next one in and tells it, by `recovered`, that the bytes are not as they should be. */
-  abandon(): void
-}
-/**
- * Opens a region, or creates it. Synchronous; works in any process and any thread, in any order.
- *
- * @param options `cache`, `name` and `size` are required; see `RegionOptions`.
- * @returns A handle of its own for each call. All handles of a name have the same bytes, and none is shared with other users.
- * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_SEGMENT_MISMATCH` for a region of another size; `ERR_NO_SPACE` if the
- * memory cannot be had; `ERR_PERMISSION` if the file is not ours, or if the JavaScript host allows no buffers over memory that
- * is not its own; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a file that cannot be used; `ERR_BUSY` while it is being
- * destroyed; `ERR_NATIVE_UNAVAILABLE`.
- * @example
- * const region = openRegion({ cache: 'app', name: 'flags', size: 64 })
- * Atomics.store(new Int32Array(region.buffer), 0, 1)
- */
-export declare function openRegion(options: RegionOptions): Region
-/**
- * Named raw bytes that all processes and threads of this user share, zeros at first.
- *
- * Views of `buffer` (typed arrays, DataView, Buffer) read and write shared memory itself. `Atomics.load`, `store`, `add`,
- * `compareExchange` and the others work on its integer arrays, between processes too; `Atomics.wait` does not, since the
- * buffer is no SharedArrayBuffer. A worker thread opens the region by itself: posting the buffer would copy it.
- *
- * @example
- * using region = openRegion({ cache: 'app', name: 'totals', size: '4kb' })
- * const totals = new Float64Array(region.buffer)
- * region.withLock(({ recovered }) => {
- *   if (recovered) totals.fill(0)
- *   totals[0] += 12.5
- *   totals[1] += 1
- * })
- */
-export declare class Region implements Disposable {
-  #private
-  /** Name of the cache that it belongs to. */
-  readonly cache: string
-  readonly name: string
-  /** Number of its bytes, which is `buffer.byteLength` until it is closed. */
-  readonly size: number
-  /** Whether this handle made it. Others may have been quicker to write into it all the same. */
-  readonly created: boolean
-  /** The file behind it. */
-  readonly path: string
-  /**
-   * The bytes. `close` empties it: its length and that of all its views is 0 from then on. So close nothing that an
-   * asynchronous operation (a file read, a compression) is still working on.
-   */
-  readonly buffer: ArrayBuffer
-  /** Use `openRegion`, which does the same. */
-  constructor(options: RegionOptions)
-  /** Whether `close` was called. */
-  get closed(): boolean
-  /**
-   * Whether others still have the same bytes. False for good once the region was destroyed, truncated, or its file replaced:
-   * the bytes are still there, and nobody else's. Costs a few microseconds.
-   *
-   * @throws {CacheError} `ERR_CLOSED`.
-   * @example
-   * if (!region.attached) region = reopen(region)
-   */
-  get attached(): boolean
-  /**
-   * Does something under the lock: at most one thread of all processes is inside. Blocks this thread while another is.
-   *
-   * @param work Does it all before it returns, at memory speed; everybody else waits meanwhile. A throw is passed on, and the
-   * next holder is told by `recovered`.
-   * @returns What `work` returned.
-   * @throws {CacheError} `ERR_BUSY` if others held the lock for longer than `timeout`, and at once if this thread holds it already;
-   * `ERR_CLOSED` on a closed handle and for a region that was destroyed or truncated; `ERR_LOCK_LOST` if that happened while
-   * `work` ran; `ERR_INVALID_ARGUMENT` for wrong options, and if `work` returned a promise.
-   * @example
-   * const sum = region.withLock(() => values.reduce((a, b) => a + b))
-   */
-  withLock<T>(work: (lock: Pick<RegionLock, 'recovered'>) => T, options?: RegionLockOptions): T
-  /**
-   * Takes the lock until it is released. Blocks this thread while another has it. Prefer `withLock`, which cannot forget to
-   * release it, and tells an error from a success.
-   *
-   * @throws {CacheError} As `withLock`.
-   * @example
-   * using lock = region.lock({ timeout: '1s' })
-   * if (lock.recovered) rebuild(region.buffer)
-   */
-  lock(options?: RegionLockOptions): RegionLock
-  /**
-   * Takes the lock if that needs no wait; from a dead holder it does not.
-   *
-   * @returns Undefined if another has it, or this thread has it already.
-   * @throws {CacheError} `ERR_CLOSED`.
-   * @example
-   * const lock = region.tryLock()
-   * if (lock === undefined) return
-   */
-  tryLock(): RegionLock | undefined
-  /**
-   * Gives up this handle: its buffer is empty from now on, and a lock that it holds is abandoned. The bytes stay for others and
-   * for the next one who opens the region. A second call does nothing.
-   *
-   * @example
-   * region.close()
-   */
-  close(): void
-  /** The same as `close`, for `using`. */
-  [Symbol.dispose](): void
-}
-/** What can be seen of a region. Sizes are bytes. */
-export interface RegionInfo {
-  /** Name of the cache that it belongs to. */
-  readonly cache: string
-  readonly name: string
-  /** The file behind it. */
-  readonly path: string
-  /** Differs between versions of this package that cannot share a region. */
-  readonly layoutVersion: number
-  /** False: of another layout, or damaged; then `size` and `createdAt` say nothing. */
-  readonly readable: boolean
-  readonly size: number
-  /** In epoch milliseconds. */
-  readonly createdAt: number
-  /** The live processes that have it open. */
-  readonly processes: readonly SegmentProcess[]
-}
-/** List, inspect and destroy regions of the current user; `segments` does the same with caches, and leaves regions out. */
-export interface Regions {
-  /**
-   * All regions of this user, in POSIX shared memory or in `directory`. A folder that is not there or cannot be read has none.
-   *
-   * @example
-   * for (const { cache, name, size } of regions.list()) console.log(cache, name, size)
-   */
-  list(options?: SegmentOptions): RegionInfo[]
-  /**
-   * One region, or undefined if there is none of this name.
-   *
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a bad name; `ERR_PERMISSION` if the file is not ours to read;
-   * `ERR_SEGMENT_CORRUPT` if it is too short to be a region.
-   * @example
-   * regions.inspect('app', 'positions')?.size
-   */
-  inspect(cache: string, name: string, options?: SegmentOptions): RegionInfo | undefined
-  /**
-   * Removes a region. Returns false if there is none of this name. With `force` also while processes have it open: they
-   * keep the bytes, which nobody else has from then on, and `lock` throws `ERR_CLOSED`.
-   *
-   * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes have it open, this one included, unless `force`; `ERR_BUSY`
-   * while others are just opening it, or if one holds its lock for more than 2 seconds: then it is lost to all its handles, and
-   * the next `destroy` or `openRegion` finishes; `ERR_PERMISSION` if the file is not ours.
-   * @example
-   * regions.destroy('app', 'positions')
-   */
-  destroy(cache: string, name: string, options?: DestroyOptions): boolean
-}
-/** See `Regions`. */
-export declare const regions: Regions
-/** How many lock waits took how long. */
-export interface LockWaitBucket {
-  /** Upper limit, which is not reached; Infinity in the last one. */
-  readonly below: Milliseconds
-  readonly count: number
-}
-/** See `SharedCache.stats`. Sizes are bytes. */
-export interface Stats {
-  /** Reads that found an entry. */
-  readonly hits: number
-  /** Reads that found none. */
-  readonly misses: number
-  /** Writes of values, `incr` included. */
-  readonly sets: number
-  /** Entries deleted by callers. */
-  readonly deletes: number
-  /** Entries that had to make room. */
-  readonly evictions: number
-  /** Entries whose time was up. */
-  readonly expirations: number
-  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
-  readonly entries: number
-  /** Bytes that entries occupy. */
-  readonly usedBytes: number
-  /** Bytes that entries can occupy. */
-  readonly capacityBytes: number
-  /** Bytes of the segment taken from the system so far. */
-  readonly reservedBytes: number
-  /** Shards rebuilt because a process died while it wrote. */
-  readonly repairs: number
-  /** Entries dropped because they were damaged. */
-  readonly damaged: number
-  /** Writes that ended in `ERR_BUSY`. */
-  readonly busy: number
-  /** Reads that began again because their entry was replaced meanwhile. */
-  readonly retries: number
-  /** How often a write had to sleep until another one was done. */
-  readonly lockWaits: number
-  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
-  readonly lockWaitTimes: readonly LockWaitBucket[]
-  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
-  readonly tagsOverflowed: number
-  /** Processes attached now. */
-  readonly processes: number
-  /** Names of the segment's namespaces, in the order in which they were made. */
-  readonly namespaces: readonly string[]
-  /** Reads through this object that became a miss because the segment was unwell. */
-  readonly degradedReads: number
-}
 /** A key and its value, and for `setMany` how it is to be set. */
 export type Item<V> = readonly [key: Key, value: V, options?: Duration | Omit<SetOptions, 'if'>]
 /** A synchronous cache with expiry: `SharedCache`, or whatever behaves like it. */
@@ -759,8 +810,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   /** Whether `close` was called. */
   get closed(): boolean
   /**
-   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
-   * `near: { objects: 'frozen' }` those of plain objects and arrays are frozen, and the same as long as they are kept.
+   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -987,11 +1037,10 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * Ends all entries of this namespace that carry one of these tags, at once and for every process, however many there are. A
    * value that is set afterwards lives.
    *
-   * The segment has 2,048 places for tags that were ever invalidated, 8 of them for each; from some 500 tags on one may find
-   * its places taken. Then the oldest invalidation is forgotten, and every tagged entry that is older than it goes as well: too
-   * many, never too few. After many hundred tags in one call these may be all tagged entries.
+   * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
+   * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
    *
-   * @param tags One tag or any number of them.
+   * @param tags One tag or several.
    * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`.
    * @example
@@ -1001,8 +1050,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   invalidateTags(tags: string | readonly string[], options?: InvalidateOptions): void
   /**
    * The keys of this namespace, one after the other, in no order. Nothing is locked in between: an entry that stays where it
-   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries. A walk
-   * looks at the whole index once, so its time goes with the size of the segment, whatever the prefix.
+   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries.
    *
    * @param options `prefix`: only keys that start with it. Default: all.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong prefix.
@@ -1058,6 +1106,30 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   stats(options?: StatsOptions): Stats
   /**
+   * A rate limit that all processes share: so many tokens per key and window. Its states are no entries: `get`, `keys`, `size`
+   * and `clear` know nothing of them, and each is gone as soon as its key has all tokens back. A namespace has limiters of its own.
+   *
+   * @param name 1 to 128 characters. The same name, window and algorithm are the same limiter in every process and thread; the
+   * limit may differ, as it does while a new version is rolled out: each applies its own to the tokens that were taken.
+   * @param options See `LimiterOptions` and `LimitAlgorithm`.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`.
+   * @example
+   * const limiter = cache.limiter('api', { limit: 100, window: '1m' })
+   * if (!limiter.consume(request.ip).allowed) response.writeHead(429).end()
+   */
+  limiter(name: string, options: LimiterOptions): Limiter
+  /**
+   * The application's own counters, gauges and histograms, kept in this segment for all workers. A namespace has its own.
+   *
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const metrics = cache.metrics()
+   * const requests = metrics.counter('http_requests_total')
+   * requests.inc()
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  metrics(): Metrics
+  /**
    * Resolves with the entry of `key` as soon as there is one, whoever sets it. Not counted, and no use of the entry.
    *
    * @param options `after`: only an entry of a later version (default 0: any); `timeout`: default none; `signal`; `ref`: keep
@@ -1068,72 +1140,6 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * const { value } = await cache.waitFor(`job:${id}`, { timeout: '10m' })
    */
   waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
-  /**
-   * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
-   * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
-   * is closed, and there when the cache is cleared or destroyed.
-   *
-   * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.
-   * @throws {CacheError} `ERR_CLOSED`; as `openRegion`.
-   * @example
-   * using region = cache.region('positions', 1000 * 8)
-   * const positions = new Float64Array(region.buffer)
-   * region.withLock(() => (positions[7] = 0.5))
-   */
-  region(name: string, bytes: Bytes): Region
-  /**
-   * The changes of this namespace from now on, whoever makes them, in any process. Watching begins with this call, not with
-   * the first `next`. Changes of one key come in their order.
-   *
-   * The iterator ends by `break` or `return()`, and by `close` of this object; an abort of `signal` makes `next` reject with its
-   * reason. What waits in the buffer then is dropped. It survives the destruction of the segment and goes on with the new one.
-   *
-   * A consumer that is too slow, for longer than `buffer` changes, is told with the next one how many it lost. A loss that
-   * no change follows comes as an `invalidate` without tags, and so does the move to a new segment: look at everything again.
-   * `clear` and `invalidate` reach everybody whose entries may be concerned, whatever key or prefix is watched.
-   *
-   * @param filter `key`, `prefix`, `tags`: what to watch. Default: everything in this namespace.
-   * @param options `signal`; `buffer`: most changes that wait (default 1,000); `ref`: keep the process alive (default false).
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`. The reason of a signal that is aborted already.
-   * @example
-   * for await (const { type, key, lost } of cache.watch({ prefix: 'config:' })) {
-   *   if (lost > 0 || key === undefined) reloadAll()
-   *   else reload(key)
-   * }
-   */
-  watch(filter?: WatchFilter, options?: FeedOptions): AsyncIterableIterator<Change>
-  /**
-   * Sends a message to all who subscribe to a channel of this namespace, in any process. Nothing is kept: who subscribes later
-   * does not get it, and with no subscription nothing is written.
-   *
-   * @param message Anything that can be stored. With its channel it may have about 32 KiB in a segment of the default size,
-   * a quarter of that in the smallest; for more, `set` it and publish its key.
-   * @returns How many subscriptions it was written for: those noted when it was published, of this process and of every
-   * other that was alive at that moment, by the channel and by prefixes of it.
-   * @throws {CacheError} As `set`; `ERR_INVALID_ARGUMENT` for what can be no channel.
-   * @example
-   * const heard = cache.publish('jobs', { id: 42, done: true })
-   */
-  publish(channel: string, message: unknown): number
-  /**
-   * The messages of a channel of this namespace from now on, or of all channels that start with a prefix. Each comes at most
-   * once, those of one channel in the order in which they were published; who keeps up misses none. Else as `watch`.
-   *
-   * @param channel Its name, 1 byte to 8 KiB as UTF-8, or `{ prefix }`.
-   * @param options As `watch`. A loss shows in `lost` of the next message; one that cannot be decoded counts as lost.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`; `ERR_NO_SPACE` where 4,096 channels are subscribed to, each
-   * counted once per process; `ERR_BUSY`. The reason of a signal that is aborted already.
-   * @example
-   * for await (const { message } of cache.subscribe<Job>('jobs')) handle(message)
-   */
-  subscribe<M = unknown>(
-    channel:
-      | string
-      | {
-          readonly prefix: string
-        },
-    options?: FeedOptions,
-  ): AsyncIterableIterator<ChannelMessage<M>>
   /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
@@ -1156,7 +1162,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void
   /**
-   * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
+   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
    * handles, threads and processes are not affected. A second call does nothing.
    *
    * @example

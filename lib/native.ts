@@ -112,6 +112,46 @@ export const NearInt = {
   TagClock: 22,
 } as const
 
+/** How a limiter counts. */
+export const Algorithm = { gcra: 0, 'sliding-window': 1, 'fixed-window': 2 } as const
+
+/** What is asked of a limiter. */
+export const Demand = { Consume: 0, Look: 4, Penalty: 8, Reward: 12, Reset: 16 } as const
+
+/** Positions in `Float64Array(meta)` for `limit`. */
+export const LimitFloat = {
+  /** To be filled before the call: tokens per window, a whole number. No other call touches it. */
+  Limit: 13,
+  /** To be filled before the call: whole milliseconds. */
+  Window: 14,
+  /** Tokens that are there now. */
+  Remaining: 2,
+  /** Milliseconds until those that were asked for are there, Infinity: never. */
+  RetryAfter: 3,
+  /** Milliseconds until all are there. */
+  ResetAfter: 4,
+} as const
+
+/** Positions in `Int32Array(meta)`, to be filled before `limit`: which limiter it is, 64 bits. */
+export const LimitInt = { Low: 30, High: 31 } as const
+
+/** What is measured. */
+export const Measure = {
+  /** Adds a finite number of at least 0 to a counter. */
+  Count: 0,
+  /** Sets a gauge to any number. */
+  Set: 1,
+  /** Adds a finite number to a gauge. */
+  Add: 2,
+  /** A finite number, for a histogram. */
+  Observe: 3,
+  /** Any metric: back to 0. */
+  Reset: 4,
+} as const
+
+/** What a metric is. */
+export const MetricKind = { Counter: 1, Gauge: 2, Histogram: 3 } as const
+
 /** The hot calls of one handle. All return `undefined` for a miss or an error; see `MetaInt.Status`. */
 export interface RawCalls {
   readonly meta: ArrayBuffer
@@ -181,6 +221,14 @@ export interface RawCalls {
   touch(key: RawKey, ttl: number): boolean | undefined
   /** Remaining milliseconds, Infinity without a deadline. */
   ttl(key: RawKey): number | undefined
+  /**
+   * `how`: an `Algorithm` plus a `Demand`; `tokens`: a whole number. Of the limiter that `LimitFloat.Limit`, `.Window` and
+   * `LimitInt` tell. Whether the tokens were taken or are there, and the rest of `LimitFloat`; of `Demand.Reset` whether there
+   * was anything to forget.
+   */
+  limit(key: RawKey, how: number, tokens: number): boolean | undefined
+  /** `key`: that of a series; `how`: a `Measure`. False: it is a metric of another kind; a miss: there is no such series. */
+  measure(key: RawKey, how: number, value: number): boolean | undefined
 }
 
 export interface NativeOpenOptions {
@@ -249,8 +297,26 @@ export interface NativeStats {
   lockWaitTimes: number[]
   /** Tags that died with another, for want of room in the table. */
   tagsOverflowed: number
+  /** States of limiters that had to make room. */
+  limitsEvicted: number
   processes: number
   namespaces: string[]
+}
+
+/** A family of metrics, or one series of it. */
+export interface NativeMetric {
+  /** Of a family its name; of a series the name and, in braces, the labels as Prometheus writes them. */
+  key: string
+  /** By `MetricKind`. */
+  kind: number
+  /** Of a family. */
+  help: string
+  /** Upper bounds of a histogram's buckets, without the last one. */
+  bounds: Float64Array
+  /** Of a counter's or gauge's series; of a histogram's the sum. */
+  value: number
+  /** Of a histogram's series: observations by bucket, one more than `bounds`, each counted once. */
+  counts: Float64Array
 }
 
 /** Some keys of a namespace. */
@@ -424,6 +490,13 @@ export interface Native {
   feedEnd(id: number, feed: number): void
   /** `value`: the bytes of the kind, a text as it is. Returns how many subscriptions it was written for. */
   publish(id: number, channel: string, kind: number, value: RawKey): number
+  /** Agrees on a family of metrics, an empty `help` on none, and makes the series `key` of it unless it is there. */
+  metricDeclare(id: number, name: string, kind: number, bounds: Float64Array, help: string, key: string): void
+  metricGet(id: number, key: string): NativeMetric | null
+  /** All families and series of the namespace, each as it was at one moment. */
+  metricsAll(id: number): NativeMetric[]
+  /** A series, or by its name a family with all of them; false if there was none. */
+  metricDelete(id: number, key: string): boolean
   /** Ends the life of the namespace's entries; of the root's and all others with the root. */
   clear(id: number): void
   /** Keys of the namespace from `cursor` (0 at first) on that start with `prefix`, about `most` of them or fewer. */

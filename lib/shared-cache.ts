@@ -26,7 +26,11 @@ import {
 import type { Change, ChannelMessage, FeedOptions, WatchFilter } from './feeds.ts'
 import { closeHandle, openHandle } from './handle.ts'
 import type { Handle } from './handle.ts'
+import { KeyLimiter } from './limiter.ts'
+import type { Limiter, LimiterOptions } from './limiter.ts'
 import { packMessage, unpackMessage } from './messages.ts'
+import { CacheMetrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
 import type { NativeFeedItem, NativePage, RawKey } from './native.ts'
 import { countNearHits, openNearCache } from './near-cache.ts'
@@ -81,7 +85,19 @@ import { Waits } from './waits.ts'
 type Mode = 'read' | 'look' | 'take' | 'write'
 
 type Operation =
-  'get' | 'getInto' | 'has' | 'set' | 'setWith' | 'delete' | 'take' | 'takeInto' | 'incr' | 'touch' | 'ttl'
+  | 'get'
+  | 'getInto'
+  | 'has'
+  | 'set'
+  | 'setWith'
+  | 'delete'
+  | 'take'
+  | 'takeInto'
+  | 'incr'
+  | 'touch'
+  | 'ttl'
+  | 'limit'
+  | 'measure'
 type Rest<O extends Operation> = Parameters<Handle[O]> extends [RawKey, ...infer R] ? R : never
 type Result<O extends Operation> = ReturnType<Handle[O]> | undefined
 
@@ -666,6 +682,48 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     countNearHits()
     const counts = this.#native('read', (id) => native.stats(id)) ?? NO_STATS
     return toStats(counts, scope, this.#degradedReads)
+  }
+
+  /**
+   * A rate limit that all processes share: so many tokens per key and window. Its states are no entries: `get`, `keys`, `size`
+   * and `clear` know nothing of them, and each is gone as soon as its key has all tokens back. A namespace has limiters of its own.
+   *
+   * @param name 1 to 128 characters. The same name, window and algorithm are the same limiter in every process and thread; the
+   * limit may differ, as it does while a new version is rolled out: each applies its own to the tokens that were taken.
+   * @param options See `LimiterOptions` and `LimitAlgorithm`.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`.
+   * @example
+   * const limiter = cache.limiter('api', { limit: 100, window: '1m' })
+   * if (!limiter.consume(request.ip).allowed) response.writeHead(429).end()
+   */
+  limiter(name: string, options: LimiterOptions): Limiter {
+    this.#live()
+    return new KeyLimiter(name, options, {
+      live: () => this.#live(),
+      again: (key, ...rest) => this.#again('write', 'limit', key, ...rest) as boolean,
+    })
+  }
+
+  /**
+   * The application's own counters, gauges and histograms, kept in this segment for all workers. A namespace has its own.
+   *
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const metrics = cache.metrics()
+   * const requests = metrics.counter('http_requests_total')
+   * requests.inc()
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  metrics(): Metrics {
+    this.#live()
+    const namespace = this.namespaceName === '' ? {} : { namespace: this.namespaceName }
+    return new CacheMetrics({
+      labels: { cache: this.name, ...namespace },
+      live: () => this.#live(),
+      again: (key, ...rest) => this.#again('write', 'measure', key, ...rest),
+      native: (run) => this.#native('write', run) as ReturnType<typeof run>,
+      stats: () => this.stats(),
+    })
   }
 
   /**

@@ -773,33 +773,25 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, feedEnd, feedTake, invalidateTags, keys, open, publish, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, subscribeStart, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone, watchStart } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, metricDeclare, metricDelete, metricGet, metricsAll, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
 export { deletePrefix }
-export { feedEnd }
-export { feedTake }
 export { invalidateTags }
 export { keys }
+export { metricDeclare }
+export { metricDelete }
+export { metricGet }
+export { metricsAll }
 export { open }
-export { publish }
 export { rawCalls }
-export { regionAttached }
-export { regionBuffer }
-export { regionCalls }
-export { regionClose }
-export { regionOpen }
-export { regionsDestroy }
-export { regionsInspect }
-export { regionsList }
 export { segmentsDestroy }
 export { segmentsInspect }
 export { segmentsList }
 export { setNotifier }
 export { size }
 export { stats }
-export { subscribeStart }
 export { turnAcquire }
 export { turnAwait }
 export { turnExtend }
@@ -813,5 +805,4 @@ export { vigilCancel }
 export { waitCancel }
 export { waitStart }
 export { wantGone }
-export { watchStart }
 export const __napiBindingTarget = __napiLoadedBindingTarget

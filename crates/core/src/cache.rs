@@ -29,6 +29,7 @@ use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
     BootClock, Counter, Header, Listeners, RUNG_STRIPES, Region, Segment, ShmError, State, random_u64, remove_unused,
 };
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -112,6 +113,8 @@ pub struct Stats {
     pub retries: u64,
     /// Tags that died with another, for want of room to tell them apart.
     pub tags_overflowed: u64,
+    /// States of limiters that were evicted before their time.
+    pub limits_evicted: u64,
     /// Attached processes.
     pub processes: u64,
 }
@@ -572,12 +575,6 @@ impl Core {
         Ok(())
     }
 
-    /// The point in time at which `ttl_ms` from now is over; 0 for never.
-    pub(crate) fn deadline(&self, ttl_ms: u64) -> u64 {
-        const LATEST: u64 = (1 << 48) - 1;
-        if ttl_ms == 0 { 0 } else { self.now_ms().saturating_add(ttl_ms).min(LATEST) }
-    }
-
     #[inline]
     pub(crate) fn shard(&self, index: usize) -> ShardView<'_> {
         ShardView { region: self.segment.region(), geometry: &self.geometry, index }
@@ -727,6 +724,7 @@ impl Core {
             namespace,
             life: namespaces::life(region, root_epoch, namespace),
             tag_clock: tags::clock(region),
+            now: Cell::new(0),
             notes_gone: false,
             listeners: Listeners::NONE,
             more_listeners: Listeners::NONE,
@@ -918,6 +916,12 @@ impl Core {
     }
 }
 
+/// The point in time at which `ttl_ms` from now is over; 0 for never.
+pub(crate) fn deadline_of(ttl_ms: u64, now: impl FnOnce() -> u64) -> u64 {
+    const LATEST: u64 = (1 << 48) - 1;
+    if ttl_ms == 0 { 0 } else { now().saturating_add(ttl_ms).min(LATEST) }
+}
+
 /// A lock in the header, held. Released on drop; a panic leaves it a suspect.
 pub(crate) struct HeaderLock<'a> {
     word: &'a AtomicU32,
@@ -984,6 +988,8 @@ pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
         let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64);
         stats.repairs = stats.repairs.wrapping_add(shard.count(Count::Repairs).load(Ordering::Relaxed));
         stats.damaged = stats.damaged.wrapping_add(shard.count(Count::Damaged).load(Ordering::Relaxed));
+        let limits_evicted = shard.count(Count::LimitsEvicted).load(Ordering::Relaxed);
+        stats.limits_evicted = stats.limits_evicted.wrapping_add(limits_evicted);
         stats.reserved_bytes += reserved * unit;
         stats.used_bytes += reserved.saturating_sub(1).saturating_sub(u64::from(shard.get(Field::Free))) * unit;
     }

@@ -19,6 +19,7 @@
 //! regions   segments of raw bytes with a lock, beside the cache
 //! ring      changes and messages, by shard       feed     who in this process watches and subscribes
 //! subscriptions  who subscribes to which channel, over all processes
+//! limits    limiters: tokens of a key        metrics  counters, gauges, histograms    pinned  which records there are
 //! ```
 
 #![forbid(unsafe_code)]
@@ -33,9 +34,12 @@ mod geometry;
 mod gone;
 mod key;
 pub mod kind;
+mod limits;
 mod locked;
+mod metrics;
 mod namespaces;
 mod orphans;
+mod pinned;
 mod policy;
 mod read;
 mod records;
@@ -63,7 +67,9 @@ pub use feed::{FeedItem, Watch};
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
+pub use limits::{Algorithm, Demand, Limit, MAX_TOKENS, Verdict};
 pub use locked::{Condition, Increment, Write};
+pub use metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};
 pub use namespaces::MAX_NAME;
 pub use orphans::Orphan;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};

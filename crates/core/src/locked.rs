@@ -7,7 +7,7 @@
 //! The thing to get wrong: doing something slow here. No callback, no allocation, no log line; one system call, the
 //! reservation of space.
 
-use crate::cache::Core;
+use crate::cache::{Core, deadline_of};
 use crate::entry::{ASCII, BINARY_KEY, CHAINED, Damaged, Head, LAST_VERSION, MAX_TAGS, STALE, TAGGED, pieces};
 use crate::error::CacheError;
 use crate::geometry::{Eviction, RESERVATION_STEP, UNIT, WORDS_PER_LINE};
@@ -27,6 +27,7 @@ use cache_machine_shm::lock;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
 use cache_machine_shm::{Listeners, ShmError};
+use std::cell::Cell;
 
 /// Why an operation under the lock ended early.
 #[derive(Debug)]
@@ -166,6 +167,8 @@ pub(crate) struct Locked<'a> {
     pub(crate) life: u64,
     /// What a value is stamped with that begins to be made now.
     pub(crate) tag_clock: u64,
+    /// Milliseconds since boot, 0: not asked for so far. Asked once: the clock costs as much as a search.
+    pub(crate) now: Cell<u64>,
     /// Somebody in this process wants to know what is evicted or expires.
     pub(crate) notes_gone: bool,
     pub(crate) listeners: Listeners,
@@ -234,8 +237,16 @@ impl Locked<'_> {
 
     pub(crate) fn is_live(&self, head: &Head) -> Result<bool, Damaged> {
         let alive =
-            head.life == self.life_of(head.namespace) && (head.deadline == 0 || !head.is_expired(self.core.now_ms()));
+            head.life == self.life_of(head.namespace) && (head.deadline == 0 || !head.is_expired(self.now_ms()));
         Ok(alive && (head.flags & TAGGED == 0 || tags::fate(self.shard, head)? == Fate::Fresh))
+    }
+
+    /// The time of this change: all of it happens at once.
+    pub(crate) fn now_ms(&self) -> u64 {
+        if self.now.get() == 0 {
+            self.now.set(self.core.now_ms());
+        }
+        self.now.get()
     }
 
     /// Writes a value. `None`: the condition did not hold, or there is no room and nothing may be evicted.
@@ -254,6 +265,16 @@ impl Locked<'_> {
         if !holds {
             return Ok(None);
         }
+        self.set_found(key, existing, write)
+    }
+
+    /// `set` in any case, by whoever has looked already; `existing` is what `find` found.
+    pub(crate) fn set_found(
+        &mut self,
+        key: &Key<'_>,
+        existing: Option<Existing>,
+        write: &Write<'_>,
+    ) -> Result<Option<u64>, Fault> {
         let version = self.write(key, existing, write)?;
         let swept = self.sweep_now_and_then();
         self.settle(swept);
@@ -265,7 +286,7 @@ impl Locked<'_> {
         let live = existing.filter(|e| e.live);
         let (deadline, stale_ms) = match live {
             Some(e) if write.keep_ttl => (e.head.deadline, e.head.stale_ms(self.shard)?),
-            _ => (self.core.deadline(write.ttl_ms), if write.ttl_ms == 0 { 0 } else { write.stale_ms }),
+            _ => (deadline_of(write.ttl_ms, || self.now_ms()), if write.ttl_ms == 0 { 0 } else { write.stale_ms }),
         };
         let Write { value, kind, binary_key, tags, .. } = *write;
         // Not later than now: a value whose making began in a segment that is gone brings that one's clock.
@@ -329,7 +350,7 @@ impl Locked<'_> {
             version,
             deadline: new.deadline,
             namespace: key.namespace,
-            written: self.core.now_ms(),
+            written: self.now_ms(),
             extras,
             life: self.life_of(key.namespace),
             run: placement.run,
@@ -425,7 +446,7 @@ impl Locked<'_> {
         // One that is stale is renewed in time.
         if old.head.life == self.life_of(old.head.namespace)
             && old.head.deadline != 0
-            && old.head.is_over(self.shard, self.core.now_ms())?
+            && old.head.is_over(self.shard, self.now_ms())?
         {
             self.note_gone(&old.head, Gone::Expired);
         }
@@ -624,7 +645,7 @@ impl Locked<'_> {
         }
         let unit = self.shard.take_head()?;
         step("touch.taken");
-        let head = Head { deadline: self.core.deadline(ttl_ms), ..old.head };
+        let head = Head { deadline: deadline_of(ttl_ms, || self.now_ms()), ..old.head };
         head.store(self.shard.unit_words(unit)?);
         step("touch.head");
         publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));

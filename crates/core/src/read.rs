@@ -337,8 +337,9 @@ impl Core {
     }
 }
 
+/// Notes that an entry is used.
 #[inline]
-fn touch(shard: ShardView<'_>, at: Position) {
+pub(crate) fn touch(shard: ShardView<'_>, at: Position) {
     let touched = shard.touched(at);
     // Relaxed, and not one step: a hint to the policy. Stored only when it changes, so hot lines stay shared.
     let now = touched.load(Ordering::Relaxed);

@@ -184,7 +184,7 @@ impl Locked<'_> {
         let Buffers { words, bytes } = buffers;
         let existing = self.record_words(key, words)?;
         let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed) + 1; // guarded by the lock
-        let mut edit = Edit { words, version, now: self.core.now_ms() };
+        let mut edit = Edit { words, version, now: self.now_ms() };
         let (becomes, result) = change(&mut edit)?;
         match becomes {
             Change::Keep => {}

@@ -89,15 +89,16 @@ impl Cache {
     }
 }
 
-struct Wanted<'a> {
-    namespace: u16,
-    life: u64,
-    prefix: &'a [u8],
+/// Which entries a walk looks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) namespace: u16,
+    pub(crate) life: u64,
+    pub(crate) prefix: &'a [u8],
 }
 
 impl Core {
     /// The key of the entry that a word names, if it is wanted.
-    fn key_at(&self, shard: ShardView<'_>, at: Position, wanted: &Wanted<'_>) -> Option<ScannedKey> {
+    pub(crate) fn key_at(&self, shard: ShardView<'_>, at: Position, wanted: &Wanted<'_>) -> Option<ScannedKey> {
         let mut tries = 0u32;
         loop {
             // Acquire: pairs with the Release store in `publish`.

@@ -9,8 +9,8 @@
 mod support;
 
 use cache_machine_core::{
-    Cache, Eviction, FeedItem, Invalidation, Listener, MAX_TAGS, Manner, Notice, OpenOptions, Watch, What, Write,
-    destroy, kind,
+    Algorithm, Cache, Demand, Eviction, Family, FeedItem, Invalidation, Limit, Listener, MAX_TAGS, Manner, Measured,
+    Measurement, MetricKind, Notice, OpenOptions, Watch, What, Write, destroy, kind,
 };
 use cache_machine_shm::atomic::{
     AtomicU64,
@@ -429,7 +429,42 @@ fn scenarios() -> Vec<Scenario> {
             },
             ..BASE
         },
+        Scenario { name: "consume the first tokens", act: consume, ..BASE },
+        Scenario { name: "consume more tokens", prepare: consume, act: consume, ..BASE },
+        Scenario { name: "consume in a full shard", entries: 0, prepare: fill, act: consume, ..BASE },
+        Scenario {
+            name: "reset a limit",
+            prepare: consume,
+            act: |c| assert!(c.reset_limit(b"limit").unwrap()),
+            ..BASE
+        },
+        Scenario { name: "declare a metric", act: declare, ..BASE },
+        Scenario { name: "observe", prepare: declare, act: observe, ..BASE },
+        Scenario {
+            name: "delete a metric",
+            prepare: |c| {
+                declare(c);
+                observe(c);
+            },
+            act: |c| assert!(c.delete_metric("metric").unwrap()),
+            ..BASE
+        },
     ]
+}
+
+const LIMIT: Limit = Limit { algorithm: Algorithm::SlidingWindow, tokens: 1000, window_ms: 60_000 };
+
+fn consume(cache: &Cache) {
+    assert!(cache.limit(b"limit", &LIMIT, Demand::Consume(3)).unwrap().allowed);
+}
+
+fn declare(cache: &Cache) {
+    let family = Family { kind: MetricKind::Histogram, bounds: &[0.5, 1.0, 2.5, 5.0, 10.0], help: "Sizes." };
+    cache.declare_metric("metric", &family, "metric{}").unwrap();
+}
+
+fn observe(cache: &Cache) {
+    assert_eq!(cache.measure(b"metric{}", Measurement::Observe(2.0)).unwrap(), Measured::Done);
 }
 
 struct Deaf;
@@ -543,15 +578,37 @@ fn universe() -> Vec<String> {
     let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
     let new = [("d", 10), ("g", 20), ("h", 20), ("p", 40), ("@ns/d", 10), ("@ns/n", 20), ("@ns/p", 1)];
     let numbered = series.iter().chain(&new).flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
-    numbered.chain(["target", "key", "kept", "@ns/target", "@fresh/target"].map(String::from)).collect()
+    let records = [LIMIT_STATE, METRIC_FAMILY, METRIC_SERIES];
+    let others = ["target", "key", "kept", "@ns/target", "@fresh/target"];
+    numbered.chain(others.into_iter().chain(records).map(String::from)).collect()
 }
 
 fn is_dead_from_the_start(key: &str) -> bool {
     key.starts_with('d') || key.starts_with("@ns/d")
 }
 
+/// What is no value is looked at in its own way.
+const LIMIT_STATE: &str = "#limit";
+const METRIC_FAMILY: &str = "#metric";
+const METRIC_SERIES: &str = "#metric{}";
+
+fn record_state(cache: &Cache, name: &str) -> u64 {
+    if name == "limit" {
+        let seen = cache.look_at_limit(b"limit", &LIMIT, 1).unwrap();
+        return LIMIT.tokens - seen.remaining;
+    }
+    cache.metric(name).unwrap().map_or(0, |metric| {
+        let mut hasher = DefaultHasher::new();
+        format!("{metric:?}").hash(&mut hasher);
+        hasher.finish().max(1)
+    })
+}
+
 /// Value, kind, deadline and freshness of a key in one number; 0 where there is none.
 fn state(cache: &Cache, key: &str) -> u64 {
+    if let Some(name) = key.strip_prefix('#') {
+        return record_state(cache, name);
+    }
     if let Some((name, key)) = key.strip_prefix('@').and_then(|key| key.split_once('/')) {
         // A look makes no namespace.
         let is_there = cache.namespace_names().iter().any(|other| other == name);

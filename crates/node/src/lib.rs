@@ -9,6 +9,8 @@
 
 mod calls;
 mod env_state;
+mod limits;
+mod metrics;
 mod options;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;

@@ -15,7 +15,7 @@
 //! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
 //! spaces    what an entry is for                 records  small records of coordination, changed in one step
 //! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
-//! orphans   what an owner left that is gone, while its process lives on
+//! orphans   what an owner left that is gone, while its process lives on      flights  who loads the value of a key
 //! ```
 
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@
 mod cache;
 mod entry;
 mod error;
+mod flights;
 mod geometry;
 mod gone;
 mod key;
@@ -49,6 +50,7 @@ pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tall
 pub use cache_machine_shm::Region;
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
+pub use flights::{Boarding, Departure, Landing, Loads, MAX_OUTCOME};
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;

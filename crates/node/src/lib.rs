@@ -9,6 +9,7 @@
 
 mod calls;
 mod env_state;
+mod flights;
 mod options;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;

@@ -4,6 +4,7 @@ export type { CacheMessage } from './lib/diagnostics.ts'
 export { CacheError } from './lib/errors.ts'
 export type { CacheErrorCode } from './lib/errors.ts'
 export type { CacheEvents, DamageEvent, DetachedEvent, GoneEvent, RepairedEvent } from './lib/events.ts'
+export type { Load, LoadContext, LoadOptions, OnceOptions, WrapOptions } from './lib/load-options.ts'
 export type {
   DeleteOptions,
   Eviction,

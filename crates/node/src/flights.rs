@@ -4,7 +4,10 @@
 //! thread ends; so each call that begins or ends a flight keeps that note in step.
 
 use crate::calls::{Code, Key, Result, handle, key_bytes, with};
-use cache_machine_core::{Awaited, Boarding, Cache, Departure, Landing, Loads, Orphan, Space, Write, kind};
+use crate::env_state::Handle;
+use cache_machine_core::{
+    Awaited, Boarding, Cache, CacheError, Departure, Landing, Loads, Orphan, Space, Write, kind,
+};
 use napi::Error;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -47,6 +50,21 @@ pub(crate) fn landed(landing: Landing) -> u32 {
     }
 }
 
+/// A flight that cannot be ended just now, since a stopped process is in the way, is left to the background thread.
+fn ended(
+    handle: &Handle,
+    cache: &Cache,
+    flight: Orphan,
+    result: std::result::Result<bool, CacheError>,
+) -> std::result::Result<bool, CacheError> {
+    handle.no_longer_hold(&flight);
+    if let Err(CacheError::Busy(_)) = result {
+        cache.give_back([flight]);
+        return Ok(true);
+    }
+    result
+}
+
 /// Begins to load, unless there is a value or somebody else loads it.
 #[napi]
 pub fn flight_begin(
@@ -76,9 +94,8 @@ pub fn flight_fail(id: u32, once: bool, key: Key, token: f64, outcome: Uint8Arra
     let key = key_bytes(&key);
     let handle = handle(id)?;
     with(id, |cache| {
-        let ended = cache.fail_flight(loads(once), key, token as u64, &outcome, failed)?;
-        handle.no_longer_hold(&flight_of(cache, loads(once), key, token as u64));
-        Ok(ended)
+        let result = cache.fail_flight(loads(once), key, token as u64, &outcome, failed);
+        ended(&handle, cache, flight_of(cache, loads(once), key, token as u64), result)
     })
 }
 
@@ -88,9 +105,8 @@ pub fn flight_abandon(id: u32, once: bool, key: Key, token: f64) -> Result<bool>
     let key = key_bytes(&key);
     let handle = handle(id)?;
     with(id, |cache| {
-        let ended = cache.abandon_flight(loads(once), key, token as u64)?;
-        handle.no_longer_hold(&flight_of(cache, loads(once), key, token as u64));
-        Ok(ended)
+        let result = cache.abandon_flight(loads(once), key, token as u64);
+        ended(&handle, cache, flight_of(cache, loads(once), key, token as u64), result)
     })
 }
 

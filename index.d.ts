@@ -979,7 +979,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   wrap<This, A extends unknown[], T extends V | undefined>(
     fn: (this: This, ...args: A) => T | PromiseLike<T>,
-    options: WrapOptions<A, T>,
+    options: WrapOptions<NoInfer<A>, NoInfer<T>>,
   ): (this: This, ...args: A) => Promise<T>
   /**
    * Runs `fn` once on the whole host under this name, and gives its result to all who ask, also later and after restarts of

@@ -719,7 +719,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    */
   wrap<This, A extends unknown[], T extends V | undefined>(
     fn: (this: This, ...args: A) => T | PromiseLike<T>,
-    options: WrapOptions<A, T>,
+    options: NoInfer<WrapOptions<A, T>>,
   ): (this: This, ...args: A) => Promise<T> {
     checkLoad(fn, 'wrap')
     const { key } = options ?? {}
@@ -731,7 +731,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     return function (this: This, ...args: A): Promise<T> {
       return getOrLoad(
         () => key(...args),
-        () => fn.apply(this, args),
+        () => Reflect.apply(fn, this, args),
       )
     }
   }

@@ -99,7 +99,7 @@ pub enum Landing {
 }
 
 /// How long those who waited can learn how a flight ended.
-const OUTCOME_MS: u64 = 5000;
+const OUTCOME_MS: u64 = 10_000;
 /// How long nobody reloads in the background after a failure.
 const REST_MS: u64 = 1000;
 /// Outcomes kept at once: the oldest goes.

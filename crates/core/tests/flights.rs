@@ -138,7 +138,7 @@ fn those_who_waited_learn_of_a_failure_for_some_seconds_and_the_next_loads_again
     assert!(cache.abandon_flight(VALUES, b"k", other).unwrap());
     assert_eq!(learn(other), None);
     assert!(matches!(cache.begin_flight(VALUES, b"k", &background).unwrap(), Boarding::Begun(_)));
-    cache.advance_clock(6000).unwrap();
+    cache.advance_clock(11_000).unwrap();
     let last = begin(&cache);
     assert!(tokens.iter().all(|token| learn(*token).is_none()));
     // Many: the oldest are forgotten. Too long: nothing is learnt.

@@ -5,9 +5,7 @@
 
 use crate::calls::{Code, Key, Result, handle, key_bytes, with};
 use crate::env_state::Handle;
-use cache_machine_core::{
-    Awaited, Boarding, Cache, CacheError, Departure, Landing, Loads, Orphan, Space, Write, kind,
-};
+use cache_machine_core::{Awaited, Boarding, Cache, CacheError, Departure, Landing, Loads, Orphan, Space, Write, kind};
 use napi::Error;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;

@@ -601,7 +601,7 @@ export interface CacheStore<V = unknown> {
    * The value of `key`, or what `load` returns for it: one load for all who ask meanwhile. Of the options a store knows at least
    * `ttl`, `force` and `signal`.
    */
-  getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: LoadOptions<T>): Promise<T>
+  getOrSet(key: Key, load: Load<V, V | undefined>, options?: LoadOptions<V>): Promise<V | undefined>
   /** Each key of an entry that stays while the iteration goes on, once. */
   keys(options?: ScanOptions): IterableIterator<Key>
   namespace<W = V>(name: string): CacheStore<W>
@@ -979,7 +979,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   wrap<This, A extends unknown[], T extends V | undefined>(
     fn: (this: This, ...args: A) => T | PromiseLike<T>,
-    options: WrapOptions<NoInfer<A>, NoInfer<T>>,
+    options: NoInfer<WrapOptions<A, T>>,
   ): (this: This, ...args: A) => Promise<T>
   /**
    * Runs `fn` once on the whole host under this name, and gives its result to all who ask, also later and after restarts of

@@ -146,24 +146,24 @@ export class MapStore<V = unknown> implements CacheStore<V> {
     return Array.from(list(keys), (key) => this.has(key))
   }
 
-  async getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: LoadOptions<T>): Promise<T> {
+  async getOrSet(key: Key, load: Load<V, V | undefined>, options?: LoadOptions<V>): Promise<V | undefined> {
     checkLoad(load, 'getOrSet')
     const resolved = resolveLoad(options as LoadOptions<never>)
     const { signal, force } = resolved
     signal?.throwIfAborted()
     const found = force ? undefined : this.get(key)
-    if (found !== undefined) return found as unknown as T
+    if (found !== undefined) return found
     const name = named(key)
-    const running = this.#loads.get(name) ?? this.#load(key, load as Load<V, V>, resolved)
+    const running = this.#loads.get(name) ?? this.#load(key, load, resolved)
     this.#loads.set(name, running)
     const aborted = new Promise<never>((_, reject) => {
       signal?.addEventListener('abort', () => reject(signal.reason as Error))
     })
     const value = await Promise.race([running, aborted])
-    return (value === undefined ? value : copy(value)) as T
+    return (value === undefined ? value : copy(value)) as V | undefined
   }
 
-  async #load(key: Key, load: Load<V, V>, options: ResolvedLoad): Promise<V | undefined> {
+  async #load(key: Key, load: Load<V, V | undefined>, options: ResolvedLoad): Promise<V | undefined> {
     const { signal } = new AbortController()
     try {
       const notModified = (): never => {
@@ -171,7 +171,7 @@ export class MapStore<V = unknown> implements CacheStore<V> {
       }
       const value = await load({ key, signal, stale: undefined, token: 0, notModified })
       const ttl = value === undefined ? undefined : lifetimeOf(value, options, 0)
-      if (ttl !== undefined) this.set(key, value, ttl === 0 ? {} : { ttl })
+      if (value !== undefined && ttl !== undefined) this.set(key, value, ttl === 0 ? {} : { ttl })
       return value
     } finally {
       this.#loads.delete(named(key))

@@ -44,11 +44,11 @@ export interface CacheMessage {
   readonly key?: Key
   readonly prefix?: Key
   readonly tags?: readonly string[]
-  /** Whether a `set` was stored, or a `delete` found something. */
+  /** Whether a `set` was stored, a `delete` found something, or what a `load` brought was kept. */
   readonly done?: boolean
   /** How many entries a `delete` by prefix found, or a repair dropped. */
   readonly count?: number
-  readonly error?: Error
+  readonly error?: unknown
 }
 /**
  * What `CacheError.code` can be.
@@ -170,6 +170,121 @@ export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
  * '64kb' // also '256mb', '2gb', '1.5gb'
  */
 export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
+/** What a loader gets. */
+export interface LoadContext<V = unknown> {
+  readonly key: Key
+  /**
+   * Aborted when nobody needs the result any more: every call that waited for it was aborted by its own signal, the cache was
+   * closed, or the `lease` ran out. A timeout aborts nothing, because the late result is kept.
+   */
+  readonly signal: AbortSignal
+  /** The value before, fresh or stale, if the cache still has one; else undefined. */
+  readonly stale: V | undefined
+  /** Larger than that of every load of this key before: for stores that refuse writes of an older one. 0: not coordinated. */
+  readonly token: number
+  /**
+   * To be returned where the value before is still good: it is stored once more, with a new lifetime and the tags of this call.
+   * Throws `ERR_INVALID_ARGUMENT` where there is none (`stale` is undefined).
+   *
+   * @example
+   * cache.getOrSet('feed', async ({ stale, notModified }) => {
+   *   const answer = await fetch(url, { headers: stale ? { 'if-none-match': stale.etag } : {} })
+   *   if (answer.status === 304) return notModified()
+   *   return { etag: answer.headers.get('etag'), text: await answer.text() }
+   * }, { ttl: '1m', staleIfError: '1h' })
+   */
+  readonly notModified: () => never
+}
+/** Loads a value; what it throws is thrown to all who wait for it. */
+export type Load<V, T> = (context: LoadContext<V>) => T | PromiseLike<T>
+/** Options of `getOrSet` and `wrap`. */
+export interface LoadOptions<T = unknown> {
+  /**
+   * Lifetime of what was loaded, or a function that gets the value and tells it. Of a function: undefined is the default, and 0
+   * or less means that the value is handed to those who wait for it and not kept. Default: the `ttl` of `open`, else no expiry.
+   *
+   * @example
+   * cache.getOrSet('token', fetchToken, { ttl: (token) => token.expiresAt - Date.now() - 5000 })
+   */
+  ttl?: Duration | ((value: T) => Duration | undefined) | undefined
+  /** Tags of the entry, or a function that gets the value and tells them. Default: none. */
+  tags?: readonly string[] | ((value: T) => readonly string[]) | undefined
+  /**
+   * How long after its deadline (or after a tag outdated it) a value is still served at once, while one process of the host
+   * reloads it. What was stored without this option has no such time. Default: not at all.
+   *
+   * @example
+   * cache.getOrSet('news', fetchNews, { ttl: '1m', stale: '10m' }) // never waits, once there was a value
+   */
+  stale?: Duration | undefined
+  /**
+   * How long after its deadline a value is served where the load failed, or took longer than `hardTimeout`. Default: as `stale`.
+   *
+   * @example
+   * cache.getOrSet('rates', fetchRates, { ttl: '1m', staleIfError: '1d' })
+   */
+  staleIfError?: Duration | undefined
+  /**
+   * When a fresh value is reloaded in the background by one of those who read it: a share of its lifetime, as a number below 1,
+   * or a time before its deadline. A reload that fails changes nothing; the next is tried a second later at the earliest. Default:
+   * never.
+   *
+   * @example
+   * cache.getOrSet('config', fetchConfig, { ttl: '10m', refreshAhead: 0.2 }) // in the last two minutes
+   */
+  refreshAhead?: number | Duration | undefined
+  /**
+   * The loader returned undefined: remember for so long that there is no value. `get` is a miss all the same; `getOrSet`
+   * returns undefined without a load; `set`, `delete` and `clear` end it. It takes room like an entry, and counts in `size`. Default:
+   * undefined is handed to those who wait, and not remembered.
+   *
+   * @example
+   * cache.getOrSet(`user:${id}`, () => findUser(id), { ttl: '5m', negativeTtl: '10s' })
+   */
+  negativeTtl?: Duration | undefined
+  /**
+   * After so long a stale value is served if there is one (within `stale`, or `staleIfError` where `stale` is not given), and the
+   * load goes on; its result is kept. Without one it says nothing. Default: with `stale` at once, else never.
+   *
+   * @example
+   * cache.getOrSet('quote', fetchQuote, { ttl: '5s', stale: '1m', timeout: 200 })
+   */
+  timeout?: Duration | undefined
+  /** After so long reject with `ERR_TIMEOUT`; the load goes on, and its late result is kept. Default: the `lease`. */
+  hardTimeout?: Duration | undefined
+  /**
+   * A fraction from 0 to 1: the lifetime is shortened by a random part of so much of it, so that what was loaded together does
+   * not expire together. Never lengthened. Default: 0.
+   */
+  jitter?: number | undefined
+  /** Load even if there is a fresh value; a load that is under way will do. Default: false. */
+  force?: boolean | undefined
+  /**
+   * Ends the wait of this call, which rejects with the signal's reason. The load goes on for others; when every call of this
+   * process that waited for it was aborted, it is given up: its `signal` is aborted, and whoever waits elsewhere loads.
+   */
+  signal?: AbortSignal | undefined
+  /**
+   * How long a load may take. After that those who wait in its process get `ERR_TIMEOUT`, and the next caller may load as well; a
+   * result that comes later is kept only if nobody took over. Default: 30 s.
+   */
+  lease?: Duration | undefined
+}
+/** Options of `wrap`. */
+export interface WrapOptions<A extends readonly unknown[], T> extends LoadOptions<T> {
+  /**
+   * The key of a call, from its arguments. Required: a key is the same for all programs that open the segment, and the name of
+   * a function says too little.
+   */
+  key: (...args: A) => Key
+}
+/** Options of `once`. */
+export interface OnceOptions {
+  /** How long the result is remembered. Default: as long as the segment exists. */
+  ttl?: Duration | undefined
+  /** Ends the wait of this call, which rejects with the signal's reason; what runs goes on. */
+  signal?: AbortSignal | undefined
+}
 /**
  * Who has to go when the memory limit is reached.
  *
@@ -773,6 +888,11 @@ export interface CacheStore<V = unknown> {
   setMany(items: Iterable<Item<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
   deleteMany(keys: Iterable<Key>): boolean[]
   hasMany(keys: Iterable<Key>): boolean[]
+  /**
+   * The value of `key`, or what `load` returns for it: one load for all who ask meanwhile. Of the options a store knows at least
+   * `ttl`, `force` and `signal`.
+   */
+  getOrSet(key: Key, load: Load<V, V | undefined>, options?: LoadOptions<V>): Promise<V | undefined>
   /** Each key of an entry that stays while the iteration goes on, once. */
   keys(options?: ScanOptions): IterableIterator<Key>
   namespace<W = V>(name: string): CacheStore<W>
@@ -1140,6 +1260,57 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * const { value } = await cache.waitFor(`job:${id}`, { timeout: '10m' })
    */
   waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
+  /**
+   * The value of `key`; where there is none, `load` is called for it on the whole host once, over processes and threads, and
+   * all who ask meanwhile get what it brings. If the process that loads dies, another caller takes over at once.
+   *
+   * What was cleared, invalidated, deleted or set during a load is newer than what it brings: that then goes to its callers
+   * and is not kept, and who asks after a `delete` or `clear` gets a load that began after it. (What a tag ends is known only
+   * when the load is done: who asks after `invalidateTags` may join a load that began before, whose value is not served again.)
+   *
+   * An error of `load` rejects all who wait for it, in other processes with an equal one, and is not remembered. The caller whose
+   * `load` ran gets what it returned; all others get copies, as from `get`. A wait keeps the process alive. A `load` that asks for
+   * its own key waits for itself, until its `lease` ends.
+   *
+   * @param load Gets a `LoadContext`. What it returns is stored as by `set`; undefined means that there is no value, see
+   * `negativeTtl`.
+   * @param options See `LoadOptions`. A load has those of the call that began it.
+   * @throws {CacheError} Rejects with what `load` throws; with the signal's reason; with `ERR_TIMEOUT` after `hardTimeout` or
+   * the `lease`; with `ERR_CLOSED`; for the value as `set` does, but where the segment has no room or is unwell the value is
+   * returned and not kept; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for the options.
+   * @example
+   * const user = await cache.getOrSet(`user:${id}`, () => db.users.find(id), { ttl: '5m', stale: '1h' })
+   */
+  getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: LoadOptions<T>): Promise<T>
+  /**
+   * A function that does what `fn` does, through `getOrSet`: with the same key, one run of it serves the whole host. `this` and
+   * all arguments are passed on.
+   *
+   * @param options As `getOrSet`, and `key`, a function of the arguments. What it leaves out of them must not matter.
+   * @throws {CacheError} At once for wrong options. What it returns rejects as `getOrSet`.
+   * @example
+   * const getUser = cache.wrap((id: number) => db.users.find(id), { key: (id) => `user:${id}`, ttl: '5m' })
+   * await getUser(42)
+   */
+  wrap<This, A extends unknown[], T extends V | undefined>(
+    fn: (this: This, ...args: A) => T | PromiseLike<T>,
+    options: NoInfer<WrapOptions<A, T>>,
+  ): (this: This, ...args: A) => Promise<T>
+  /**
+   * Runs `fn` once on the whole host under this name, and gives its result to all who ask, also later and after restarts of
+   * every process; until the segment is destroyed, or for `ttl`. No `clear` and no `delete` forgets it. A run that throws, or whose
+   * process dies, does not count: the next caller runs its own `fn`. While its process lives, nobody else runs it, however long it
+   * takes.
+   *
+   * @param name Of what is done, in this namespace; 1 byte to 8 KiB.
+   * @param fn Its result must be something that can be stored, or undefined.
+   * @throws {CacheError} Rejects with what `fn` throws, also if another process ran it; with the signal's reason; with
+   * `ERR_CLOSED`; with `ERR_UNSERIALIZABLE`, `ERR_VALUE_TOO_LARGE`, `ERR_NO_SPACE`, `ERR_BUSY` where the result cannot be
+   * remembered: then it counts as not done.
+   * @example
+   * await cache.once('migrate-to-v7', () => migrate(), { ttl: '1d' })
+   */
+  once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: OnceOptions): Promise<T>
   /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *

@@ -17,6 +17,7 @@ export type {
   PrometheusOptions,
 } from './lib/metrics.ts'
 export type { Change, ChannelMessage, FeedOptions, WatchFilter } from './lib/feeds.ts'
+export type { Load, LoadContext, LoadOptions, OnceOptions, WrapOptions } from './lib/load-options.ts'
 export type {
   DeleteOptions,
   Eviction,

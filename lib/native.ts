@@ -34,6 +34,8 @@ export const Kind = {
   Json: 8,
   /** Bytes of `lib/codec/structured.ts`: what JSON would lose. */
   Structured: 9,
+  /** No value, which is known: a miss to all who read. Crosses as no bytes. */
+  Absent: 11,
   /** Plus a codec's id, 1 to 100: bytes that this codec made. */
   Codec: 100,
 } as const
@@ -90,6 +92,8 @@ export const MetaFloat = {
   Size: 5,
   /** 1: the entry has expired or was outdated, and was served nevertheless. */
   Stale: 6,
+  /** Milliseconds since its deadline; 0 before it. */
+  Late: 15,
   /** `getNear`: the deadline in milliseconds since boot, 0 for none. */
   Deadline: 7,
   /** `getNear`: offset of the entry's index word in `view`; 0: the value must not be kept. */
@@ -194,6 +198,16 @@ export interface RawCalls {
     stale: number,
     tags: readonly string[],
   ): boolean | undefined
+  /** Stores what the flight of `token` brought and ends it, in one step; returns a `Landing`. After an error it is still on. */
+  flightFinish(
+    key: RawKey,
+    value: unknown,
+    kind: number,
+    ttl: number,
+    stale: number,
+    tags: readonly string[],
+    token: number,
+  ): number | undefined
   /**
    * An array aligned with `keys`, `MOST_AT_ONCE` at most: what `get` would return, but bytes as a Buffer of their own. Kinds
    * are in `scratch`: 0 for a miss, `ASK_ALONE` where only `get` can tell.
@@ -454,6 +468,37 @@ export interface NativeFeedItem {
   lost: number
 }
 
+/** What there is for somebody who asks for a value to be loaded. */
+export interface NativeFlight {
+  /** By `FlightState`. */
+  state: number
+  /** Fresh: the version. Joined, begun: the token. */
+  number: number
+}
+
+/** Of `NativeFlight.state`. */
+export const FlightState = {
+  /** There is a fresh value. */
+  Fresh: 0,
+  /** It is known that there is none. */
+  Absent: 1,
+  /** Somebody loads it: wait for that. */
+  Joined: 2,
+  /** The caller is to load it. */
+  Begun: 3,
+  /** In the background only: it has just failed. */
+  Resting: 4,
+} as const
+
+/** What became of a loaded value. */
+export const Landing = {
+  /** Somebody else has the flight: nothing was stored. */
+  Refused: 0,
+  /** Something newer happened to the key, or there is no room. */
+  Dropped: 1,
+  Kept: 2,
+} as const
+
 export interface Native {
   open(options: NativeOpenOptions): NativeOpened
   /** The raw calls of an open handle; to be called once per handle. */
@@ -497,6 +542,31 @@ export interface Native {
   metricsAll(id: number): NativeMetric[]
   /** A series, or by its name a family with all of them; false if there was none. */
   metricDelete(id: number, key: string): boolean
+  /**
+   * Begins to load a key's value, or (`once`) what is done once, unless there is one or somebody else loads it. `lease` 0: as long
+   * as the process lives. `newerThan`: only a later version will do; Infinity: none.
+   */
+  flightBegin(
+    id: number,
+    once: boolean,
+    key: RawKey,
+    lease: number,
+    newerThan: number,
+    background: boolean,
+  ): NativeFlight
+  /** Ends a flight with a word to those who wait, 8 KiB at most; `failed`: and lets background loads rest. False: it was over. */
+  flightFail(id: number, once: boolean, key: RawKey, token: number, outcome: Uint8Array, failed: boolean): boolean
+  /** Ends a flight as if it had not been. False: it was over. */
+  flightAbandon(id: number, once: boolean, key: RawKey, token: number): boolean
+  /** The word with which a flight ended, for some seconds. */
+  flightOutcome(id: number, once: boolean, key: RawKey, token: number): Uint8Array | null
+  /** Whether somebody who asks now is to wait for this flight, whose owner lives. */
+  flightIsOn(id: number, once: boolean, key: RawKey, token: number): boolean
+  /** Returns the id of a vigil: it is told when the flight, its lease or its owner has ended. Needs a notifier. */
+  flightAwait(id: number, once: boolean, key: RawKey, token: number): number
+  /** Remembers what was done once and ends its flight; returns a `Landing`. */
+  onceFinish(id: number, name: RawKey, token: number, value: Uint8Array, ttl: number): number
+  onceLook(id: number, name: RawKey): Uint8Array | null
   /** Ends the life of the namespace's entries; of the root's and all others with the root. */
   clear(id: number): void
   /** Keys of the namespace from `cursor` (0 at first) on that start with `prefix`, about `most` of them or fewer. */

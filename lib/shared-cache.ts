@@ -24,14 +24,31 @@ import {
   toChange,
 } from './feeds.ts'
 import type { Change, ChannelMessage, FeedOptions, WatchFilter } from './feeds.ts'
+import { onceSource, valueSource } from './flight-sources.ts'
+import type { FlightCache, Stored } from './flight-sources.ts'
+import { Flights } from './flights.ts'
+import type { FlightSource, FlightTicket, Previous } from './flights.ts'
 import { closeHandle, openHandle } from './handle.ts'
 import type { Handle } from './handle.ts'
 import { KeyLimiter } from './limiter.ts'
 import type { Limiter, LimiterOptions } from './limiter.ts'
+import { checkLoad, isDue, resolveLoad, resolveOnce, resolveWrap } from './load-options.ts'
+import type { Load, LoadOptions, OnceOptions, ResolvedLoad, WrapOptions } from './load-options.ts'
 import { packMessage, unpackMessage } from './messages.ts'
 import { CacheMetrics } from './metrics.ts'
 import type { Metrics } from './metrics.ts'
-import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
+import {
+  ASK_ALONE,
+  GetFlag,
+  Kind,
+  Landing,
+  MOST_AT_ONCE,
+  MetaFloat,
+  MetaInt,
+  Notice,
+  SetFlag,
+  native,
+} from './native.ts'
 import type { NativeFeedItem, NativePage, RawKey } from './native.ts'
 import { countNearHits, openNearCache } from './near-cache.ts'
 import type { NearCache } from './near-cache.ts'
@@ -76,6 +93,7 @@ import { nativeHandles } from './testing.ts'
 import type { Bytes, Duration, Milliseconds } from './units.ts'
 import { givenKey, steadyKey, steadyPrefix, wholeKey } from './values.ts'
 import type { Entry, Key } from './values.ts'
+import { Vigils } from './vigils.ts'
 import { Waits } from './waits.ts'
 
 /**
@@ -159,6 +177,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   readonly #listeners = new Listeners()
   readonly #waits: Waits<Entry<V>>
   readonly #feeds: Feeds
+  readonly #vigils = new Vigils()
+  readonly #flights: Flights<unknown>
+  readonly #onceFlights: Flights<unknown>
   /** Undefined once closed. */
   #handle: Handle | undefined
   /** Undefined if there is none, and once closed. */
@@ -193,6 +214,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       take: (feed, most) => native.feedTake(this.#live().id, feed, most),
       end: (feed) => this.#endFeed(feed),
     })
+    this.#flights = new Flights(valueSource(this.#flightCache()) as FlightSource<unknown>)
+    this.#onceFlights = new Flights(onceSource(this.#flightCache() as FlightCache<unknown>))
     this.#handle = openHandle(this.#options)
     this.#near = openNearCache(this.#handle, this.#options.near)
     nativeHandles.set(this, this.#handle)
@@ -856,6 +879,84 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
+   * The value of `key`; where there is none, `load` is called for it on the whole host once, over processes and threads, and
+   * all who ask meanwhile get what it brings. If the process that loads dies, another caller takes over at once.
+   *
+   * What was cleared, invalidated, deleted or set during a load is newer than what it brings: that then goes to its callers
+   * and is not kept, and who asks after a `delete` or `clear` gets a load that began after it. (What a tag ends is known only
+   * when the load is done: who asks after `invalidateTags` may join a load that began before, whose value is not served again.)
+   *
+   * An error of `load` rejects all who wait for it, in other processes with an equal one, and is not remembered. The caller whose
+   * `load` ran gets what it returned; all others get copies, as from `get`. A wait keeps the process alive. A `load` that asks for
+   * its own key waits for itself, until its `lease` ends.
+   *
+   * @param load Gets a `LoadContext`. What it returns is stored as by `set`; undefined means that there is no value, see
+   * `negativeTtl`.
+   * @param options See `LoadOptions`. A load has those of the call that began it.
+   * @throws {CacheError} Rejects with what `load` throws; with the signal's reason; with `ERR_TIMEOUT` after `hardTimeout` or
+   * the `lease`; with `ERR_CLOSED`; for the value as `set` does, but where the segment has no room or is unwell the value is
+   * returned and not kept; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for the options.
+   * @example
+   * const user = await cache.getOrSet(`user:${id}`, () => db.users.find(id), { ttl: '5m', stale: '1h' })
+   */
+  async getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: LoadOptions<T>): Promise<T> {
+    this.#live()
+    checkLoad(load, 'getOrSet')
+    return (await this.#getOrLoad(key, load, resolveLoad(options as LoadOptions<never>))) as T
+  }
+
+  /**
+   * A function that does what `fn` does, through `getOrSet`: with the same key, one run of it serves the whole host. `this` and
+   * all arguments are passed on.
+   *
+   * @param options As `getOrSet`, and `key`, a function of the arguments. What it leaves out of them must not matter.
+   * @throws {CacheError} At once for wrong options. What it returns rejects as `getOrSet`.
+   * @example
+   * const getUser = cache.wrap((id: number) => db.users.find(id), { key: (id) => `user:${id}`, ttl: '5m' })
+   * await getUser(42)
+   */
+  wrap<This, A extends unknown[], T extends V | undefined>(
+    fn: (this: This, ...args: A) => T | PromiseLike<T>,
+    options: NoInfer<WrapOptions<A, T>>,
+  ): (this: This, ...args: A) => Promise<T> {
+    checkLoad(fn, 'wrap')
+    const { key } = options ?? {}
+    const resolved = resolveWrap(options as unknown as WrapOptions<never, never>)
+    const getOrLoad = async (keyOf: () => Key, load: Load<V, T>): Promise<T> => {
+      this.#live()
+      return (await this.#getOrLoad(keyOf(), load, resolved)) as T
+    }
+    return function (this: This, ...args: A): Promise<T> {
+      return getOrLoad(
+        () => key(...args),
+        () => Reflect.apply(fn, this, args),
+      )
+    }
+  }
+
+  /**
+   * Runs `fn` once on the whole host under this name, and gives its result to all who ask, also later and after restarts of
+   * every process; until the segment is destroyed, or for `ttl`. No `clear` and no `delete` forgets it. A run that throws, or whose
+   * process dies, does not count: the next caller runs its own `fn`. While its process lives, nobody else runs it, however long it
+   * takes.
+   *
+   * @param name Of what is done, in this namespace; 1 byte to 8 KiB.
+   * @param fn Its result must be something that can be stored, or undefined.
+   * @throws {CacheError} Rejects with what `fn` throws, also if another process ran it; with the signal's reason; with
+   * `ERR_CLOSED`; with `ERR_UNSERIALIZABLE`, `ERR_VALUE_TOO_LARGE`, `ERR_NO_SPACE`, `ERR_BUSY` where the result cannot be
+   * remembered: then it counts as not done.
+   * @example
+   * await cache.once('migrate-to-v7', () => migrate(), { ttl: '1d' })
+   */
+  async once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: OnceOptions): Promise<T> {
+    this.#live()
+    checkLoad(fn, 'once')
+    const resolved = resolveOnce(options)
+    resolved.signal?.throwIfAborted()
+    return (await this.#onceFlights.load(wholeKey(name), () => fn(), resolved)) as T
+  }
+
+  /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
    * - `evict`, `expire`: this process removed an entry of this namespace, for room or for time.
@@ -908,6 +1009,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     nativeHandles.delete(this)
     this.#waits.close(closedError(this.name))
     this.#feeds.close()
+    this.#flights.close(closedError(this.name))
+    this.#onceFlights.close(closedError(this.name))
     closeHandle(handle)
     if (channels.close.hasSubscribers) channels.close.publish(this.#message())
   }
@@ -1081,6 +1184,90 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       size: floats[MetaFloat.Size] as number,
       stale: floats[MetaFloat.Stale] === 1,
     }
+  }
+
+  // ---- loading
+
+  #flightCache(): FlightCache<V> {
+    return {
+      vigils: this.#vigils,
+      codec: this.#options.codec,
+      ttl: this.#ttl,
+      handle: () => this.#live().id,
+      listen: () => this.#listen(),
+      run: (call) => this.#native('read', call),
+      insist: <T>(call: (id: number) => T) => this.#native('write', call) as T,
+      refuse: (error) => this.#refuse('read', error),
+      peek: (key) => this.#read('read', key, GetFlag.Peek),
+      previous: (key) => this.#previous(key),
+      finish: (flight, stored) => this.#finishFlight(flight, stored),
+      report: (key, done, error) => {
+        if (!channels.load.hasSubscribers) return
+        channels.load.publish(this.#message({ key: givenKey(key), done, ...(error !== undefined && { error }) }))
+      },
+    }
+  }
+
+  async #getOrLoad(key: Key, load: Load<V, V | undefined>, options: ResolvedLoad): Promise<V | undefined> {
+    options.signal?.throwIfAborted()
+    if (!options.force) {
+      const found = options.refreshAhead === undefined ? this.get(key) : this.#getAndRefresh(key, load, options)
+      if (found !== undefined) return found
+    }
+    const steady = wholeKey(key)
+    if (!options.force && options.stale !== undefined && options.timeout === Number.POSITIVE_INFINITY) {
+      const previous = this.#previous(steady)
+      if (previous !== undefined && previous.late <= options.stale) {
+        this.#flights.refresh(steady, load as Load<unknown, unknown>, options, 0)
+        return previous.value
+      }
+    }
+    return this.#flights.load(steady, load as Load<unknown, unknown>, options) as Promise<V | undefined>
+  }
+
+  /** A fresh value; one that expires soon is reloaded in the background. */
+  #getAndRefresh(key: Key, load: Load<V, V | undefined>, options: ResolvedLoad): V | undefined {
+    const value = this.#read('read', key, GetFlag.Meta)
+    if (value === undefined || options.refreshAhead === undefined) return value
+    const { floats } = this.#live()
+    const remaining = floats[MetaFloat.Remaining] as number
+    const version = floats[MetaFloat.Version] as number
+    if (isDue(options.refreshAhead, remaining, (floats[MetaFloat.Age] as number) + remaining)) {
+      this.#flights.refresh(wholeKey(key), load as Load<unknown, unknown>, options, version)
+    }
+    return value
+  }
+
+  /** Also a value that is stale. Not counted, and no use of it. */
+  #previous(key: RawKey): Previous<V> | undefined {
+    const value = this.#read('read', key, GetFlag.Meta | GetFlag.Peek | GetFlag.Stale)
+    return value === undefined ? undefined : { value, late: this.#live().floats[MetaFloat.Late] as number }
+  }
+
+  #finishFlight(flight: FlightTicket, stored: Stored): boolean {
+    const { payload, kind, ttl, stale, tags } = stored
+    const handle = this.#live()
+    if (flight.token === 0) {
+      return this.#storeResolved(flight.key, payload, kind, { ttl, stale, tags, isOver: false, flags: 0, version: 0 })
+    }
+    // Begun in a segment that is gone.
+    if (flight.handle !== handle.id) return false
+    const landing = handle.flightFinish(flight.key, payload, kind, ttl, stale, tags, flight.token)
+    if (landing === undefined) return this.#finishAgain(flight, stored)
+    const done = landing === Landing.Kept
+    if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key: givenKey(flight.key), done }))
+    return done
+  }
+
+  #finishAgain(flight: FlightTicket, stored: Stored): boolean {
+    const { ints, maxEntrySize } = this.#live()
+    const status = ints[MetaInt.Status] as number
+    if (status === Status.SuspectText && stored.kind === Kind.String) {
+      return this.#finishFlight(flight, { ...stored, payload: JSON.stringify(stored.payload), kind: Kind.Json })
+    }
+    if (status === Status.Detached) return false
+    const { name, writeTimeout } = this.#options.native
+    throw fromStatus(status, { name, writeTimeout, maxEntrySize })
   }
 
   // ---- writing
@@ -1332,8 +1519,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#near = openNearCache(handle, this.#options.near)
     nativeHandles.set(this, handle)
     closeHandle(lost)
+    this.#vigils.clear()
     this.#waits.restart()
     this.#feeds.restart()
+    this.#flights.restart()
+    this.#onceFlights.restart()
     return this.#live()
   }
 
@@ -1379,6 +1569,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
         return this.#waits.notify(ids)
       case Notice.Fed:
         return this.#feeds.notify(ids)
+      case Notice.Vigils:
+        return this.#vigils.notify(ids)
       case Notice.Repaired:
         return this.#repaired(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Damage:
@@ -1416,11 +1608,13 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
   #detached(handle: Handle): void {
     this.#announce(handle)
-    if (this.#waits.size === 0 && this.#feeds.size === 0) return
+    if (this.#waits.size + this.#feeds.size + this.#flights.waiting + this.#onceFlights.waiting === 0) return
     try {
       this.#reopen(handle, 'look')
     } catch (error) {
       this.#waits.close(error)
+      this.#flights.reject(error)
+      this.#onceFlights.reject(error)
       this.#feeds.fail(error)
     }
   }

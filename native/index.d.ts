@@ -12,14 +12,10 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** Moves the manual clock of a test's segment. */
 export declare function advanceClock(id: number, milliseconds: number): void
 
-/** See `NativeMetric`. */
-export interface BindingMetric {
-  key: string
-  kind: number
-  help: string
-  bounds: Float64Array
-  value: number
-  counts: Float64Array
+/** See `NativeFlight` in `lib/native.ts`. */
+export interface BindingFlight {
+  state: number
+  number: number
 }
 
 /** See `NativeOpened`. */
@@ -93,7 +89,6 @@ export interface BindingStats {
   lockWaits: number
   lockWaitTimes: Array<number>
   tagsOverflowed: number
-  limitsEvicted: number
   processes: number
   namespaces: Array<string>
 }
@@ -128,23 +123,35 @@ export declare function close(id: number): void
 /** Deletes the namespace's entries whose keys start with `prefix`. */
 export declare function deletePrefix(id: number, prefix: Key): number
 
+/** Ends a flight without a word; false if another has it. */
+export declare function flightAbandon(id: number, once: boolean, key: Key, token: number): boolean
+
+/** Begins a vigil for the end of a flight, or of its owner; the notifier is told the id returned. */
+export declare function flightAwait(id: number, once: boolean, key: Key, token: number): number
+
+/** Begins to load, unless there is a value or somebody else loads it. */
+export declare function flightBegin(id: number, once: boolean, key: Key, lease: number, newerThan: number, background: boolean): BindingFlight
+
+/** Ends a flight with a word to those who waited for it; false if another has it. */
+export declare function flightFail(id: number, once: boolean, key: Key, token: number, outcome: Uint8Array, failed: boolean): boolean
+
+/** Whether those who ask now are to wait for this flight. */
+export declare function flightIsOn(id: number, once: boolean, key: Key, token: number): boolean
+
+/** The word with which a flight ended. */
+export declare function flightOutcome(id: number, once: boolean, key: Key, token: number): Uint8Array | null
+
 /** Invalidates the namespace's entries that carry one of the tags. */
 export declare function invalidateTags(id: number, tags: Array<string>, outdate: boolean): void
 
 /** Some keys of the namespace: those from `cursor` on, 0 at first. */
 export declare function keys(id: number, cursor: number, prefix: Key, most: number): BindingPage
 
-/** Agrees on a family, and makes one of its series. */
-export declare function metricDeclare(id: number, name: string, kind: number, bounds: Float64Array, help: string, key: string): void
+/** Remembers what was done once, and ends its flight. */
+export declare function onceFinish(id: number, name: Key, token: number, value: Uint8Array, ttl: number): number
 
-/** Deletes a series, or a family with all of them; false if there was none. */
-export declare function metricDelete(id: number, key: string): boolean
-
-/** One family or series; null if there is none. */
-export declare function metricGet(id: number, key: string): BindingMetric | null
-
-/** All families and series of the namespace. */
-export declare function metricsAll(id: number): Array<BindingMetric>
+/** What was done once. */
+export declare function onceLook(id: number, name: Key): Uint8Array | null
 
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function open(options: BindingOpenOptions): BindingOpened

@@ -773,17 +773,21 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, metricDeclare, metricDelete, metricGet, metricsAll, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, flightAbandon, flightAwait, flightBegin, flightFail, flightIsOn, flightOutcome, invalidateTags, keys, onceFinish, onceLook, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
 export { deletePrefix }
+export { flightAbandon }
+export { flightAwait }
+export { flightBegin }
+export { flightFail }
+export { flightIsOn }
+export { flightOutcome }
 export { invalidateTags }
 export { keys }
-export { metricDeclare }
-export { metricDelete }
-export { metricGet }
-export { metricsAll }
+export { onceFinish }
+export { onceLook }
 export { open }
 export { rawCalls }
 export { segmentsDestroy }

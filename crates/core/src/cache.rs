@@ -766,7 +766,7 @@ impl Core {
         })
     }
 
-    fn check_size(&self, key: &Key<'_>, value: usize) -> Result<(), CacheError> {
+    pub(crate) fn check_size(&self, key: &Key<'_>, value: usize) -> Result<(), CacheError> {
         let needed = key.bytes.len() + value;
         if needed > self.geometry.max_entry {
             return Err(CacheError::ValueTooLarge { needed, limit: self.geometry.max_entry });

@@ -15,7 +15,7 @@
 //! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
 //! spaces    what an entry is for                 records  small records of coordination, changed in one step
 //! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
-//! orphans   what an owner left that is gone, while its process lives on
+//! orphans   what an owner left that is gone, while its process lives on      flights  who loads the value of a key
 //! regions   segments of raw bytes with a lock, beside the cache
 //! ring      changes and messages, by shard       feed     who in this process watches and subscribes
 //! subscriptions  who subscribes to which channel, over all processes
@@ -30,6 +30,7 @@ mod cache;
 mod entry;
 mod error;
 mod feed;
+mod flights;
 mod geometry;
 mod gone;
 mod key;
@@ -64,6 +65,7 @@ pub use cache_machine_shm::{Memory, Region};
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
 pub use feed::{FeedItem, Watch};
+pub use flights::{Boarding, Departure, Landing, Loads, MAX_OUTCOME};
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;

@@ -235,7 +235,13 @@ impl Locked<'_> {
         namespaces::life(self.shard.region, self.root_epoch, namespace)
     }
 
+    /// A value, and one that is fresh.
     pub(crate) fn is_live(&self, head: &Head) -> Result<bool, Damaged> {
+        Ok(head.kind != kind::ABSENT && self.is_current(head)?)
+    }
+
+    /// Neither expired nor of an earlier life nor killed by a tag.
+    pub(crate) fn is_current(&self, head: &Head) -> Result<bool, Damaged> {
         let alive =
             head.life == self.life_of(head.namespace) && (head.deadline == 0 || !head.is_expired(self.now_ms()));
         Ok(alive && (head.flags & TAGGED == 0 || tags::fate(self.shard, head)? == Fate::Fresh))
@@ -519,6 +525,9 @@ impl Locked<'_> {
             Gone::Expired => (Tally::Expirations, Some(Reason::Expired)),
             Gone::Cleared => return,
         };
+        if head.kind == kind::ABSENT {
+            return; // nobody set it
+        }
         if is_record(head.namespace) {
             if gone == Gone::Evicted {
                 self.shard.bump(Count::LimitsEvicted);
@@ -612,12 +621,14 @@ impl Locked<'_> {
 
     /// Deletes the key's entry, if its version is `version` (0: any).
     pub(crate) fn delete(&mut self, key: &Key<'_>, version: u64) -> Result<bool, Fault> {
+        let is_other = |entry: &Existing| entry.live && entry.head.version != version;
+        if version != 0 && self.find(key)?.is_some_and(|entry| is_other(&entry)) {
+            return Ok(false);
+        }
+        self.outdate_flight(key)?;
         let Some(existing) = self.find(key)? else {
             return Ok(false);
         };
-        if existing.live && version != 0 && existing.head.version != version {
-            return Ok(false);
-        }
         self.delete_found(existing)?;
         Ok(existing.live)
     }

@@ -24,6 +24,11 @@ pub enum Awaited {
         /// How many can hold it at once.
         permits: u32,
     },
+    /// The end of the flight of this token, or of its owner.
+    Flight {
+        /// Of the flight.
+        token: u64,
+    },
 }
 
 /// The vigils of one process, by stripe.
@@ -72,7 +77,7 @@ impl Vigils {
         }
         let vigil = Vigil { namespace: key.namespace, key: key.bytes.to_vec(), awaited, listener };
         // After the mark: whoever changes the record from here on rings.
-        let is_over = vigil.is_over(core).unwrap_or(false);
+        let is_over = vigil.is_over(core, true).unwrap_or(false);
         of_stripe.insert(id, vigil);
         table.stripe_of.insert(id, stripe);
         if is_over {
@@ -118,7 +123,7 @@ impl Vigils {
                     // Busy: the next tick tries again. Gone: the handle is told.
                     let _ = vigil.probe(core);
                 }
-                let is_over = vigil.is_over(core).unwrap_or(false);
+                let is_over = vigil.is_over(core, probe).unwrap_or(false);
                 if is_over {
                     stripe_of.remove(id);
                     ready.entry(vigil.listener).or_default().push(*id);
@@ -148,9 +153,10 @@ impl Table {
 }
 
 impl Vigil {
-    fn is_over(&self, core: &Core) -> Result<bool, CacheError> {
+    fn is_over(&self, core: &Core, probe: bool) -> Result<bool, CacheError> {
         match self.awaited {
             Awaited::Turn { ticket, .. } => Ok(core.turn_of(self.namespace, &self.key, ticket)? != Turn::Waiting),
+            Awaited::Flight { token } => core.flight_is_over(self.namespace, &self.key, token, probe),
         }
     }
 
@@ -160,6 +166,8 @@ impl Vigil {
                 let Self { namespace, ref key, .. } = *self;
                 core.advance_queue(&Queue { namespace, key, permits, timeout: PATIENCE })
             }
+            // The one who waits begins a flight of its own, and passes over the dead.
+            Awaited::Flight { .. } => Ok(()),
         }
     }
 }

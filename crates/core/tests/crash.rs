@@ -9,8 +9,8 @@
 mod support;
 
 use cache_machine_core::{
-    Algorithm, Cache, Demand, Eviction, Family, FeedItem, Invalidation, Limit, Listener, MAX_TAGS, Manner, Measured,
-    Measurement, MetricKind, Notice, OpenOptions, Watch, What, Write, destroy, kind,
+    Algorithm, Boarding, Cache, Demand, Departure, Eviction, Family, FeedItem, Invalidation, Landing, Limit, Listener,
+    Loads, MAX_TAGS, Manner, Measured, Measurement, MetricKind, Notice, OpenOptions, Watch, What, Write, destroy, kind,
 };
 use cache_machine_shm::atomic::{
     AtomicU64,
@@ -372,6 +372,68 @@ fn scenarios() -> Vec<Scenario> {
             act: |c| set(c, "target", &[3; 300_000]),
             ..BASE
         },
+        Scenario { name: "begin to load", act: |c| assert!(begin(c, Loads::Values) > 0), ..BASE },
+        Scenario {
+            name: "load, and keep what came",
+            prepare: |c| set_tagged(c, "target", &["red"], 50),
+            act: |c| {
+                let token = begin(c, Loads::Values);
+                let write = Write { tags: &[c.tag("red"), c.tag("blue")], ttl_ms: 70, ..bytes(b"loaded") };
+                let landing = c.finish_flight(Loads::Values, b"target", token, &write).unwrap();
+                assert!(matches!(landing, Landing::Kept(_)));
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "load, and fail twice",
+            act: |c| {
+                for _ in 0..2 {
+                    let token = begin(c, Loads::Values);
+                    assert!(c.fail_flight(Loads::Values, b"target", token, &[7; 300], true).unwrap());
+                }
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "delete what is being loaded",
+            prepare: |c| set(c, "target", b"old"),
+            act: |c| {
+                let token = begin(c, Loads::Values);
+                assert!(c.delete(b"target", 0).unwrap());
+                let landing = c.finish_flight(Loads::Values, b"target", token, &bytes(b"older")).unwrap();
+                assert_eq!(landing, Landing::Refused);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "delete by prefix what is being loaded",
+            prepare: |c| set(c, "target", b"old"),
+            act: |c| {
+                assert!(begin(c, Loads::Values) > 0);
+                assert_eq!(c.delete_prefix(b"tar").unwrap(), 1);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "know that there is nothing",
+            prepare: |c| set(c, "target", b"old"),
+            act: |c| {
+                let token = begin(c, Loads::Values);
+                let write = Write { ttl_ms: 70, ..Write::new(kind::ABSENT, b"") };
+                let landing = c.finish_flight(Loads::Values, b"target", token, &write).unwrap();
+                assert!(matches!(landing, Landing::Kept(_)));
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "do it once",
+            act: |c| {
+                let token = begin(c, Loads::Once);
+                let landing = c.finish_flight(Loads::Once, b"target", token, &bytes(&[1; 500])).unwrap();
+                assert!(matches!(landing, Landing::Kept(_)));
+            },
+            ..BASE
+        },
         Scenario {
             name: "wait, then set",
             act: |c| {
@@ -465,6 +527,20 @@ fn declare(cache: &Cache) {
 
 fn observe(cache: &Cache) {
     assert_eq!(cache.measure(b"metric{}", Measurement::Observe(2.0)).unwrap(), Measured::Done);
+}
+
+/// Begins to load the target, whatever there is.
+fn begin(cache: &Cache, loads: Loads) -> u64 {
+    let departure = Departure { lease_ms: 1000, newer_than: u64::MAX, background: false };
+    match cache.begin_flight(loads, b"target", &departure).unwrap() {
+        Boarding::Begun(token) => token,
+        // Of this process, which panicked: its own to give up. Nobody waits for the dead.
+        Boarding::Joined(token) => {
+            assert!(cache.abandon_flight(loads, b"target", token).unwrap(), "joined a flight of the dead");
+            begin(cache, loads)
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 struct Deaf;
@@ -780,6 +856,10 @@ impl Stage {
                 self.keys.iter().zip(&before).filter(|((key, old, new), _)| key.starts_with(prefix) && old != new);
             let kinds: BTreeSet<bool> = changed.map(|((_, _, new), state)| state == new).collect();
             assert!(kinds.len() < 2, "{what}: some of {prefix} are old, some are new");
+        }
+        for loads in [Loads::Values, Loads::Once] {
+            let token = begin(cache, loads);
+            assert!(cache.abandon_flight(loads, b"target", token).unwrap());
         }
         for i in 0..20 {
             let _ = cache.set(format!("after{i}").as_bytes(), &bytes(&value_of(i))).unwrap();

@@ -9,6 +9,7 @@
 
 mod calls;
 mod env_state;
+mod flights;
 mod limits;
 mod metrics;
 mod options;

@@ -7,10 +7,11 @@
 //! array are used only until the call returns; `meta` and `scratch` are kept alive by references of the environment.
 
 use crate::env_state::{self, Handle};
+use crate::flights::{flight_of, landed};
 use crate::regions;
 use cache_machine_core::{
-    Cache, CacheError, Condition, Depends, Increment, MAX_KEY, MAX_TAGS, Manner, Memory, Meta, NoSink, Sink, SliceSink,
-    Write, kind,
+    Cache, CacheError, Condition, Depends, Increment, Landing, Loads, MAX_KEY, MAX_TAGS, Manner, Memory, Meta, NoSink,
+    Sink, SliceSink, Write, kind,
 };
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
@@ -337,6 +338,7 @@ impl Call<'_> {
         self.put_float(4, meta.remaining_ms(now).map_or(f64::INFINITY, |ms| ms as f64));
         self.put_float(5, meta.size as f64);
         self.put_float(6, f64::from(u8::from(meta.stale)));
+        self.put_float(15, if meta.deadline == 0 { 0.0 } else { now.saturating_sub(meta.deadline) as f64 });
     }
 
     /// A value whose bytes are all in `bytes`: like `value`, with bytes as a Buffer of their own.
@@ -826,6 +828,25 @@ fn set_with(call: &Call<'_>, [key, value, kind, ttl, flags, version, stale, name
     call.with_key(key, |cache, key, binary| set_value(call, cache, (key, binary), value, &arguments))
 }
 
+/// Stores what a flight brought and ends it; the number of the landing.
+fn flight_finish(call: &Call<'_>, [key, value, kind, ttl, stale, names, token]: [Value; 7]) -> Outcome {
+    let kind = call.flags(kind)? as u8;
+    let (ttl_ms, stale_ms) = (milliseconds(call.number(ttl)?), milliseconds(call.number(stale)?));
+    let token = call.number(token)? as u64;
+    let tags = call.tags(names)?;
+    call.with_key(key, |cache, key, binary_key| {
+        call.with_value(value, kind, |value| {
+            let write = Write { binary_key, ttl_ms, stale_ms, tags: &tags, ..Write::new(kind, value) };
+            let landing = cache.finish_flight(Loads::Values, key, token, &write)?;
+            call.bound.handle.no_longer_hold(&flight_of(cache, Loads::Values, key, token));
+            if let Landing::Kept(version) = landing {
+                call.put_float(2, version as f64);
+            }
+            call.double(f64::from(landed(landing)))
+        })
+    })
+}
+
 /// Asks for each of many keys; one that needs more than that is `undefined` with `ASK_ALONE` as its kind.
 fn get_many(call: &Call<'_>, [keys, flags]: [Value; 2]) -> Outcome {
     let manner = manner(call.flags(flags)?);
@@ -979,7 +1000,7 @@ unsafe fn enter<const N: usize>(
     }
 }
 
-const FUNCTIONS: [(&CStr, Callback); 21] = [
+const FUNCTIONS: [(&CStr, Callback); 22] = [
     raw_function!(c"get", get, 2),
     raw_function!(c"getInto", get_into, 3),
     raw_function!(c"getNear", get_near, 1),
@@ -989,6 +1010,7 @@ const FUNCTIONS: [(&CStr, Callback); 21] = [
     raw_function!(c"has", has, 1),
     raw_function!(c"set", set, 6),
     raw_function!(c"setWith", set_with, 8),
+    raw_function!(c"flightFinish", flight_finish, 7),
     raw_function!(c"getMany", get_many, 2),
     raw_function!(c"setMany", set_many, 4),
     raw_function!(c"hasMany", has_many, 1),

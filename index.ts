@@ -3,6 +3,7 @@ export type { Codec } from './lib/codec/codec.ts'
 export type { CacheMessage } from './lib/diagnostics.ts'
 export { CacheError } from './lib/errors.ts'
 export type { CacheErrorCode } from './lib/errors.ts'
+export type { Leadership } from './lib/elections.ts'
 export type { CacheEvents, DamageEvent, DetachedEvent, GoneEvent, RepairedEvent } from './lib/events.ts'
 export type {
   DeleteOptions,
@@ -24,8 +25,10 @@ export type {
   UpdateOptions,
   WaitOptions,
 } from './lib/options.ts'
+export type { Lock, LockOptions, TryLockOptions, TurnOptions } from './lib/locks.ts'
 export { segments } from './lib/segments.ts'
 export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segments.ts'
+export type { Semaphore, SemaphoreCounts } from './lib/semaphores.ts'
 export { SharedCache, open } from './lib/shared-cache.ts'
 export type { LockWaitBucket, Stats } from './lib/stats.ts'
 export type { CacheStore, Item } from './lib/store.ts'

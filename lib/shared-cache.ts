@@ -12,10 +12,14 @@ import { channels } from './diagnostics.ts'
 import type { CacheMessage } from './diagnostics.ts'
 import { CacheError, Status, fromNative, fromStatus, invalid, isDetached } from './errors.ts'
 import type { CacheErrorCode } from './errors.ts'
+import { waitForLeadership } from './elections.ts'
+import type { Leadership } from './elections.ts'
 import { Listeners } from './events.ts'
 import type { CacheEvents } from './events.ts'
 import { closeHandle, openHandle } from './handle.ts'
 import type { Handle } from './handle.ts'
+import { checkWork, takeLock, waitForLock, whileHeld } from './locks.ts'
+import type { Lock, LockOptions, TryLockOptions, TurnOptions } from './locks.ts'
 import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
 import type { NativePage, RawKey } from './native.ts'
 import {
@@ -49,13 +53,17 @@ import type {
   UpdateOptions,
   WaitOptions,
 } from './options.ts'
+import { semaphoreOf } from './semaphores.ts'
+import type { Semaphore } from './semaphores.ts'
 import { NO_STATS, toStats } from './stats.ts'
 import type { Stats } from './stats.ts'
 import type { CacheStore, Item } from './store.ts'
 import { nativeHandles } from './testing.ts'
+import { Turns, segmentLost } from './turns.ts'
 import type { Duration, Milliseconds } from './units.ts'
 import { givenKey, steadyKey, steadyPrefix, wholeKey } from './values.ts'
 import type { Entry, Key } from './values.ts'
+import { Vigils } from './vigils.ts'
 import { Waits } from './waits.ts'
 
 /**
@@ -126,6 +134,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   readonly #ttl: Milliseconds
   readonly #listeners = new Listeners()
   readonly #waits: Waits<Entry<V>>
+  readonly #vigils = new Vigils()
+  readonly #turns: Turns
   /** Undefined once closed. */
   #handle: Handle | undefined
   /** Whether the native side calls back; it does so from the first listener or wait on. */
@@ -150,6 +160,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       look: (key, after) => this.#look(key, after),
       start: (key, after) => this.#native('write', (id) => native.waitStart(id, key, after)) as number,
       cancel: (id) => this.#cancelWait(id),
+    })
+    this.#turns = new Turns({
+      run: <T>(call: (id: number) => T) => this.#native('write', call) as T,
+      listen: () => this.#listen(),
+      vigils: this.#vigils,
     })
     this.#handle = openHandle(this.#options)
     nativeHandles.set(this, this.#handle.id)
@@ -658,6 +673,88 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
+   * The lock of `key`, as soon as it is this caller's turn: one holder over all processes and threads, in this namespace. Turns
+   * come in the order of asking; those who ask in one thread stand in line behind each other, and take turns with other
+   * threads and processes. A key's lock has nothing to do with its entry: `clear`, expiry and eviction leave it alone.
+   *
+   * Nobody can hold it twice, not even the one who has it: who waits for a lock that it holds waits until its `timeout`.
+   *
+   * @param options `ttl`: when it is lost at the latest (default: never, while its process lives); `timeout`: default none;
+   * `signal`; `ref`: keep the process alive while waiting (default false). A lock that is held never does.
+   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the signal's reason; with `ERR_CLOSED` when this object is closed; with
+   * `ERR_NO_SPACE` where too many processes wait; with `ERR_BUSY`; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`.
+   * @example
+   * await using lock = await cache.lock(`invoice:${id}`, { timeout: '5s' })
+   * await invoices.save(invoice, { fence: lock.token })
+   */
+  async lock(key: Key, options?: LockOptions): Promise<Lock> {
+    this.#live()
+    return waitForLock(this.#turns, key, options)
+  }
+
+  /**
+   * The lock of `key` if it is free and nobody waits for it, else undefined. Synchronous.
+   *
+   * @param options `ttl`: when it is lost at the latest. Default: never, while its process lives.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_NO_SPACE`, `ERR_BUSY`.
+   * @example
+   * const lock = cache.tryLock('nightly-report', { ttl: '1h' })
+   * if (lock === undefined) return // somebody else makes it
+   */
+  tryLock(key: Key, options?: TryLockOptions): Lock | undefined {
+    this.#live()
+    return takeLock(this.#turns, key, options)
+  }
+
+  /**
+   * Gets the lock of `key`, runs `work` and releases, whatever happens. Where a `ttl` may run out before `work` is done, let it
+   * look at `lock.signal`: its result is handed on even if the lock was lost.
+   *
+   * @param options As `lock`.
+   * @returns What `work` returns.
+   * @throws {CacheError} Rejects as `lock`, and with what `work` throws.
+   * @example
+   * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
+   */
+  async withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T> {
+    checkWork(work)
+    return whileHeld(this.lock(key, options), work)
+  }
+
+  /**
+   * The semaphore of this name: at most `permits` hold it at once, over all processes and threads, in this namespace. Making
+   * one costs nothing and holds nothing.
+   *
+   * @param permits 1 to 1,000. All should pass the same number: each caller is let in by its own.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const renders = cache.semaphore('renders', 4)
+   * const pdf = await renders.use(() => render(report), { timeout: '1m' })
+   */
+  semaphore(name: Key, permits: number): Semaphore {
+    this.#live()
+    const readPlaces = (space: number, key: RawKey): readonly number[] =>
+      this.#native('read', (id) => native.turnPlaces(id, space, key)) ?? []
+    return semaphoreOf(this.#turns, readPlaces, name, permits)
+  }
+
+  /**
+   * Resolves when this handle leads: the first who asks does at once, the others in turn, when the leader resigns, closes its
+   * cache or dies. A death is noticed within 100 ms at most.
+   *
+   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default false).
+   * @throws {CacheError} Rejects as `lock`.
+   * @example
+   * const leadership = await cache.elect('cron')
+   * const timer = setInterval(runDueJobs, 1000)
+   * leadership.signal.addEventListener('abort', () => clearInterval(timer))
+   */
+  async elect(name: Key, options?: TurnOptions): Promise<Leadership> {
+    this.#live()
+    return waitForLeadership(this.#turns, name, options)
+  }
+
+  /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
    * - `evict`, `expire`: this process removed an entry of this namespace, for room or for time.
@@ -693,8 +790,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
-   * handles, threads and processes are not affected. A second call does nothing.
+   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Locks, permits and leaderships
+   * that were got through it are released. Deletes nothing; other handles, threads and processes are not affected. A second
+   * call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())
@@ -707,6 +805,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#handle = undefined
     nativeHandles.delete(this)
     this.#waits.close(closedError(this.name))
+    this.#turns.reject(closedError(this.name))
+    this.#turns.lose(closedError(this.name))
     closeHandle(handle)
     if (channels.close.hasSubscribers) channels.close.publish(this.#message())
   }
@@ -1058,13 +1158,16 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#handle = handle
     nativeHandles.set(this, handle.id)
     closeHandle(lost)
+    this.#vigils.clear()
     this.#waits.restart()
+    this.#turns.restart()
     return this.#live()
   }
 
   #announce(lost: Handle): void {
     if (this.#announced === lost) return
     this.#announced = lost
+    this.#turns.lose(segmentLost())
     this.#listeners.emit('detached', { name: this.name, path: lost.path })
     if (channels.detached.hasSubscribers) channels.detached.publish(this.#message())
   }
@@ -1096,6 +1199,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     switch (notice) {
       case Notice.Waits:
         return this.#waits.notify(ids)
+      case Notice.Vigils:
+        return this.#vigils.notify(ids)
       case Notice.Repaired:
         return this.#repaired(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Damage:
@@ -1126,11 +1231,12 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
   #detached(handle: Handle): void {
     this.#announce(handle)
-    if (this.#waits.size === 0) return
+    if (this.#waits.size === 0 && this.#turns.waiting === 0) return
     try {
       this.#reopen(handle, 'look')
     } catch (error) {
       this.#waits.close(error)
+      this.#turns.reject(error)
     }
   }
 

@@ -37,7 +37,7 @@ interface Wait<E> {
 }
 
 /** The longest delay that a timer takes; a longer one would fire at once. */
-const MAX_TIMER: Milliseconds = 2 ** 31 - 1
+export const MAX_TIMER: Milliseconds = 2 ** 31 - 1
 
 /** The pending waits of one cache. */
 export class Waits<E> {
@@ -141,7 +141,7 @@ export class Waits<E> {
 }
 
 /** Calls `expire` after the timeout, however long it is. Returns what stops it. */
-function startTimer({ timeout, ref }: WaitLimits, expire: () => void): () => void {
+export function startTimer({ timeout, ref }: WaitLimits, expire: () => void): () => void {
   let timer: NodeJS.Timeout | undefined
   const arm = (left: Milliseconds): void => {
     timer = setTimeout(() => (left > MAX_TIMER ? arm(left - MAX_TIMER) : expire()), Math.min(left, MAX_TIMER))

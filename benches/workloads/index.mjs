@@ -3,6 +3,7 @@
  */
 import { measureFill } from './fill.mjs'
 import { measureHitRatio } from './hit-ratio.mjs'
+import { measureLock } from './lock.mjs'
 import { measureMemory } from './memory.mjs'
 import { measureProcesses } from './processes.mjs'
 import { measureThroughput, scenes } from './throughput.mjs'
@@ -18,6 +19,7 @@ export const workloads = [
   })),
   { id: 'processes', measure: measureProcesses },
   { id: 'wake-up', measure: measureWakeUp },
+  { id: 'lock', measure: measureLock },
   { id: 'memory', measure: measureMemory },
   { id: 'fill', measure: measureFill },
   { id: 'hit-ratio', measure: measureHitRatio },

@@ -4,8 +4,8 @@ import { writeFileSync } from 'node:fs'
 const reportFile = process.env.CACHE_MACHINE_AVA_REPORT
 
 export default {
-  files: ['__test__/**/*.spec.ts'],
-  extensions: { ts: 'module' },
+  files: ['__test__/**/*.spec.ts', 'benches/test/*.spec.mjs'],
+  extensions: { ts: 'module', mjs: true },
   nodeArguments: ['--import', '@oxc-node/core/register'],
   // Processes, not threads: the process is the unit under test.
   workerThreads: false,

@@ -46,7 +46,7 @@ export interface CacheMessage {
   readonly tags?: readonly string[]
   /** Whether a `set` was stored, or a `delete` found something. */
   readonly done?: boolean
-  /** How many entries a `delete` by prefix found, or a repair dropped. */
+  /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
   readonly count?: number
   readonly error?: Error
 }
@@ -111,91 +111,6 @@ export declare class CacheError extends Error {
     },
   )
 }
-/** A span of time in milliseconds. */
-export type Milliseconds = number
-/**
- * A span of time: milliseconds, or a number with its unit.
- *
- * @example
- * 1500    // a second and a half
- * '250ms' // also '30s', '5m', '2h', '1d', '1.5h'
- */
-export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
-/**
- * An amount of memory: bytes, or a number with its unit, in powers of 1024.
- *
- * @example
- * 65536  // the same as
- * '64kb' // also '256mb', '2gb', '1.5gb'
- */
-export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
-/** Options of `tryLock`. */
-export interface TryLockOptions {
-  /**
-   * After this time the lock is lost, whether or not its work is done; `extend` renews it. Counts from the moment at which it
-   * is got, and also while the host sleeps. Default: none; it is held until it is released or its process dies.
-   */
-  ttl?: Duration | undefined
-}
-/** Options of everything that waits for a turn. */
-export interface TurnOptions {
-  /** Reject with `ERR_TIMEOUT` after this time; 0: unless it can be had at once. Default: wait for ever. */
-  timeout?: Duration | undefined
-  /** Reject with the signal's reason when it is aborted. */
-  signal?: AbortSignal | undefined
-  /** Keep the process alive while waiting. Default: false. */
-  ref?: boolean | undefined
-}
-/** Options of `lock`. */
-export interface LockOptions extends TryLockOptions, TurnOptions {}
-/**
- * A lock that was got, or a permit of a semaphore. `using` and `await using` release it at the end of their block.
- *
- * It ends by `release`, with its `ttl`, with the death of its process or worker thread, with `close` of the cache, and when
- * the segment is destroyed. Whoever is only stopped (SIGSTOP, a debugger, a blocked event loop) keeps it until its `ttl`.
- */
-export interface Lock extends Disposable, AsyncDisposable {
-  /** What is locked; of a permit, the semaphore's name. */
-  readonly key: Key
-  /**
-   * The fencing token: larger than that of every holder of this key before, whoever died in between. A store that remembers
-   * the largest token it has seen can refuse a writer that lost the lock and does not know it yet. Starts anew when the
-   * segment is destroyed.
-   */
-  readonly token: number
-  /** When it will be lost unless it is extended, in epoch milliseconds; undefined: never. */
-  readonly expiresAt: number | undefined
-  /** Whether it is held at this moment: looks into the segment, and takes no lock. */
-  readonly held: boolean
-  /**
-   * Aborted, with the `CacheError` that tells why, when the lock is lost: its `ttl` passed, the segment was destroyed, the cache
-   * was closed. Not by `release`. It can only be told when the event loop runs; `held` and `token` need no such luck.
-   */
-  readonly signal: AbortSignal
-  /**
-   * Gives it a new `ttl` from now on, also if it had none.
-   *
-   * @throws {CacheError} `ERR_LOCK_LOST` if it is no longer held; `ERR_INVALID_TTL`; `ERR_BUSY`: it is as it was.
-   */
-  extend(ttl: Duration): void
-  /** Gives it back, to the one who has waited longest. Returns whether it was still held; a second call returns false. */
-  release(): boolean
-}
-/** That this handle of the cache leads. `using` and `await using` resign at the end of their block. */
-export interface Leadership extends Disposable, AsyncDisposable {
-  readonly name: Key
-  /** The fencing token: larger than that of every leader before. Starts anew when the segment is destroyed. */
-  readonly token: number
-  /** Whether it leads at this moment: looks into the segment, and takes no lock. */
-  readonly leads: boolean
-  /**
-   * Aborted, with the `CacheError` that tells why, when the leadership is lost: the segment was destroyed, or the cache was
-   * closed. Not by `resign`.
-   */
-  readonly signal: AbortSignal
-  /** Leaves the lead to the one who has waited longest. Returns whether it still led; a second call returns false. */
-  resign(): boolean
-}
 /** Something in the segment was damaged; reads that touch it are misses. */
 export interface DamageEvent {
   /** The shard that lost entries in a repair; undefined if it was a read that found the damage. */
@@ -233,6 +148,24 @@ export interface CacheEvents {
   repaired: RepairedEvent
   detached: DetachedEvent
 }
+/** A span of time in milliseconds. */
+export type Milliseconds = number
+/**
+ * A span of time: milliseconds, or a number with its unit.
+ *
+ * @example
+ * 1500    // a second and a half
+ * '250ms' // also '30s', '5m', '2h', '1d', '1.5h'
+ */
+export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+/**
+ * An amount of memory: bytes, or a number with its unit, in powers of 1024.
+ *
+ * @example
+ * 65536  // the same as
+ * '64kb' // also '256mb', '2gb', '1.5gb'
+ */
+export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
 /**
  * Who has to go when the memory limit is reached.
  *
@@ -477,48 +410,191 @@ export interface Segments {
 }
 /** See `Segments`. */
 export declare const segments: Segments
-/** How a semaphore is used at the moment, over all processes. */
-export interface SemaphoreCounts {
-  /** Permits that are held. Those of a dead process count until somebody asks for one. */
-  readonly held: number
-  /** Handles of the cache in which somebody waits; many who wait in one thread count as one. */
-  readonly waiting: number
+/** Options of `openRegion`. All processes pass the same. */
+export interface RegionOptions extends SegmentOptions {
+  /** Name of the cache that the region belongs to, by which it is told from others'. The cache need not exist. */
+  cache: string
+  /** Its own name: 1 to 64 of `A-Z a-z 0-9 . _ -`. */
+  name: string
+  /** Number of its bytes, 1 to `'4gb'`. Memory is taken in whole pages, at once, and 324 KiB for the book-keeping. */
+  size: Bytes
+}
+/** Options of a region's `lock` and `withLock`. */
+export interface RegionLockOptions {
+  /**
+   * Longest wait while others hold the lock, before `ERR_BUSY`; a dead holder is not waited for. The wait blocks this
+   * thread, so it is `'1m'` at most. Default: `'100ms'`.
+   */
+  timeout?: Duration | undefined
+}
+/** A region's lock, held. Not released by garbage collection, but by the end of its thread or process. */
+export interface RegionLock extends Disposable {
+  /**
+   * The last holder did not finish: its process or thread ended, its `withLock` function threw, or it called `abandon`. The
+   * bytes may be half-changed: check or rebuild them. True for every next holder until one has released the lock.
+   */
+  readonly recovered: boolean
+  /**
+   * Lets the next one in. A second call does nothing.
+   *
+   * @throws {CacheError} `ERR_LOCK_LOST` if the region was destroyed or truncated meanwhile: what was written is lost.
+   */
+  release(): void
+  /** Lets the next one in and tells it, by `recovered`, that the bytes are not as they should be. */
+  abandon(): void
 }
 /**
- * Lets at most `permits` in at once. A permit is a `Lock`: it ends with its process, has a fencing token, and can have a `ttl`.
- * Turns come in the order of asking, and nobody overtakes one who waits.
+ * Opens a region, or creates it. Synchronous; works in any process and any thread, in any order.
+ *
+ * @param options `cache`, `name` and `size` are required; see `RegionOptions`.
+ * @returns A handle of its own for each call. All handles of a name have the same bytes, and none is shared with other users.
+ * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_SEGMENT_MISMATCH` for a region of another size; `ERR_NO_SPACE` if the
+ * memory cannot be had; `ERR_PERMISSION` if the file is not ours, or if the JavaScript host allows no buffers over memory that
+ * is not its own; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a file that cannot be used; `ERR_BUSY` while it is being
+ * destroyed; `ERR_NATIVE_UNAVAILABLE`.
+ * @example
+ * const region = openRegion({ cache: 'app', name: 'flags', size: 64 })
+ * Atomics.store(new Int32Array(region.buffer), 0, 1)
  */
-export interface Semaphore {
-  readonly name: Key
-  readonly permits: number
+export declare function openRegion(options: RegionOptions): Region
+/**
+ * Named raw bytes that all processes and threads of this user share, zeros at first.
+ *
+ * Views of `buffer` (typed arrays, DataView, Buffer) read and write shared memory itself. `Atomics.load`, `store`, `add`,
+ * `compareExchange` and the others work on its integer arrays, between processes too; `Atomics.wait` does not, since the
+ * buffer is no SharedArrayBuffer. A worker thread opens the region by itself: posting the buffer would copy it.
+ *
+ * @example
+ * using region = openRegion({ cache: 'app', name: 'totals', size: '4kb' })
+ * const totals = new Float64Array(region.buffer)
+ * region.withLock(({ recovered }) => {
+ *   if (recovered) totals.fill(0)
+ *   totals[0] += 12.5
+ *   totals[1] += 1
+ * })
+ */
+export declare class Region implements Disposable {
+  #private
+  /** Name of the cache that it belongs to. */
+  readonly cache: string
+  readonly name: string
+  /** Number of its bytes, which is `buffer.byteLength` until it is closed. */
+  readonly size: number
+  /** Whether this handle made it. Others may have been quicker to write into it all the same. */
+  readonly created: boolean
+  /** The file behind it. */
+  readonly path: string
   /**
-   * A permit, as soon as it is this one's turn.
-   *
-   * @param options As for `lock`.
-   * @throws {CacheError} Rejects as `lock`.
-   * @example
-   * await using permit = await semaphore.acquire({ timeout: '5s' })
+   * The bytes. `close` empties it: its length and that of all its views is 0 from then on. So close nothing that an
+   * asynchronous operation (a file read, a compression) is still working on.
    */
-  acquire(options?: LockOptions): Promise<Lock>
+  readonly buffer: ArrayBuffer
+  /** Use `openRegion`, which does the same. */
+  constructor(options: RegionOptions)
+  /** Whether `close` was called. */
+  get closed(): boolean
   /**
-   * A permit if one is free and nobody waits for it, else undefined.
+   * Whether others still have the same bytes. False for good once the region was destroyed, truncated, or its file replaced:
+   * the bytes are still there, and nobody else's. Costs a few microseconds.
    *
-   * @throws {CacheError} As `tryLock`.
+   * @throws {CacheError} `ERR_CLOSED`.
    * @example
-   * const permit = semaphore.tryAcquire()
+   * if (!region.attached) region = reopen(region)
    */
-  tryAcquire(options?: TryLockOptions): Lock | undefined
+  get attached(): boolean
   /**
-   * Acquires a permit, runs `work` and releases, whatever happens. Resolves with what `work` returns.
+   * Does something under the lock: at most one thread of all processes is inside. Blocks this thread while another is.
    *
-   * @throws {CacheError} Rejects as `acquire`, and with what `work` throws.
+   * @param work Does it all before it returns, at memory speed; everybody else waits meanwhile. A throw is passed on, and the
+   * next holder is told by `recovered`.
+   * @returns What `work` returned.
+   * @throws {CacheError} `ERR_BUSY` if others held the lock for longer than `timeout`, and at once if this thread holds it already;
+   * `ERR_CLOSED` on a closed handle and for a region that was destroyed or truncated; `ERR_LOCK_LOST` if that happened while
+   * `work` ran; `ERR_INVALID_ARGUMENT` for wrong options, and if `work` returned a promise.
    * @example
-   * const pdf = await semaphore.use(() => render(report))
+   * const sum = region.withLock(() => values.reduce((a, b) => a + b))
    */
-  use<T>(work: (permit: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
-  /** How many permits are held and how many wait; takes no lock. */
-  counts(): SemaphoreCounts
+  withLock<T>(work: (lock: Pick<RegionLock, 'recovered'>) => T, options?: RegionLockOptions): T
+  /**
+   * Takes the lock until it is released. Blocks this thread while another has it. Prefer `withLock`, which cannot forget to
+   * release it, and tells an error from a success.
+   *
+   * @throws {CacheError} As `withLock`.
+   * @example
+   * using lock = region.lock({ timeout: '1s' })
+   * if (lock.recovered) rebuild(region.buffer)
+   */
+  lock(options?: RegionLockOptions): RegionLock
+  /**
+   * Takes the lock if that needs no wait; from a dead holder it does not.
+   *
+   * @returns Undefined if another has it, or this thread has it already.
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const lock = region.tryLock()
+   * if (lock === undefined) return
+   */
+  tryLock(): RegionLock | undefined
+  /**
+   * Gives up this handle: its buffer is empty from now on, and a lock that it holds is abandoned. The bytes stay for others and
+   * for the next one who opens the region. A second call does nothing.
+   *
+   * @example
+   * region.close()
+   */
+  close(): void
+  /** The same as `close`, for `using`. */
+  [Symbol.dispose](): void
 }
+/** What can be seen of a region. Sizes are bytes. */
+export interface RegionInfo {
+  /** Name of the cache that it belongs to. */
+  readonly cache: string
+  readonly name: string
+  /** The file behind it. */
+  readonly path: string
+  /** Differs between versions of this package that cannot share a region. */
+  readonly layoutVersion: number
+  /** False: of another layout, or damaged; then `size` and `createdAt` say nothing. */
+  readonly readable: boolean
+  readonly size: number
+  /** In epoch milliseconds. */
+  readonly createdAt: number
+  /** The live processes that have it open. */
+  readonly processes: readonly SegmentProcess[]
+}
+/** List, inspect and destroy regions of the current user; `segments` does the same with caches, and leaves regions out. */
+export interface Regions {
+  /**
+   * All regions of this user, in POSIX shared memory or in `directory`. A folder that is not there or cannot be read has none.
+   *
+   * @example
+   * for (const { cache, name, size } of regions.list()) console.log(cache, name, size)
+   */
+  list(options?: SegmentOptions): RegionInfo[]
+  /**
+   * One region, or undefined if there is none of this name.
+   *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a bad name; `ERR_PERMISSION` if the file is not ours to read;
+   * `ERR_SEGMENT_CORRUPT` if it is too short to be a region.
+   * @example
+   * regions.inspect('app', 'positions')?.size
+   */
+  inspect(cache: string, name: string, options?: SegmentOptions): RegionInfo | undefined
+  /**
+   * Removes a region. Returns false if there is none of this name. With `force` also while processes have it open: they
+   * keep the bytes, which nobody else has from then on, and `lock` throws `ERR_CLOSED`.
+   *
+   * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes have it open, this one included, unless `force`; `ERR_BUSY`
+   * while others are just opening it, or if one holds its lock for more than 2 seconds: then it is lost to all its handles, and
+   * the next `destroy` or `openRegion` finishes; `ERR_PERMISSION` if the file is not ours.
+   * @example
+   * regions.destroy('app', 'positions')
+   */
+  destroy(cache: string, name: string, options?: DestroyOptions): boolean
+}
+/** See `Regions`. */
+export declare const regions: Regions
 /** How many lock waits took how long. */
 export interface LockWaitBucket {
   /** Upper limit, which is not reached; Infinity in the last one. */
@@ -855,10 +931,11 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * Ends all entries of this namespace that carry one of these tags, at once and for every process, however many there are. A
    * value that is set afterwards lives.
    *
-   * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
-   * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
+   * The segment has 2,048 places for tags that were ever invalidated, 8 of them for each; from some 500 tags on one may find
+   * its places taken. Then the oldest invalidation is forgotten, and every tagged entry that is older than it goes as well: too
+   * many, never too few. After many hundred tags in one call these may be all tagged entries.
    *
-   * @param tags One tag or several.
+   * @param tags One tag or any number of them.
    * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`.
    * @example
@@ -868,7 +945,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   invalidateTags(tags: string | readonly string[], options?: InvalidateOptions): void
   /**
    * The keys of this namespace, one after the other, in no order. Nothing is locked in between: an entry that stays where it
-   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries.
+   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries. A walk
+   * looks at the whole index once, so its time goes with the size of the segment, whatever the prefix.
    *
    * @param options `prefix`: only keys that start with it. Default: all.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong prefix.
@@ -935,65 +1013,18 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
   /**
-   * The lock of `key`, as soon as it is this caller's turn: one holder over all processes and threads, in this namespace. Turns
-   * come in the order of asking; those who ask in one thread stand in line behind each other, and take turns with other
-   * threads and processes. A key's lock has nothing to do with its entry: `clear`, expiry and eviction leave it alone.
+   * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
+   * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
+   * is closed, and there when the cache is cleared or destroyed.
    *
-   * Nobody can hold it twice, not even the one who has it: who waits for a lock that it holds waits until its `timeout`.
-   *
-   * @param options `ttl`: when it is lost at the latest (default: never, while its process lives); `timeout`: default none;
-   * `signal`; `ref`: keep the process alive while waiting (default false). A lock that is held never does.
-   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the signal's reason; with `ERR_CLOSED` when this object is closed; with
-   * `ERR_NO_SPACE` where too many processes wait; with `ERR_BUSY`; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`.
+   * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.
+   * @throws {CacheError} `ERR_CLOSED`; as `openRegion`.
    * @example
-   * await using lock = await cache.lock(`invoice:${id}`, { timeout: '5s' })
-   * await invoices.save(invoice, { fence: lock.token })
+   * using region = cache.region('positions', 1000 * 8)
+   * const positions = new Float64Array(region.buffer)
+   * region.withLock(() => (positions[7] = 0.5))
    */
-  lock(key: Key, options?: LockOptions): Promise<Lock>
-  /**
-   * The lock of `key` if it is free and nobody waits for it, else undefined. Synchronous.
-   *
-   * @param options `ttl`: when it is lost at the latest. Default: never, while its process lives.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_NO_SPACE`, `ERR_BUSY`.
-   * @example
-   * const lock = cache.tryLock('nightly-report', { ttl: '1h' })
-   * if (lock === undefined) return // somebody else makes it
-   */
-  tryLock(key: Key, options?: TryLockOptions): Lock | undefined
-  /**
-   * Gets the lock of `key`, runs `work` and releases, whatever happens. Where a `ttl` may run out before `work` is done, let it
-   * look at `lock.signal`: its result is handed on even if the lock was lost.
-   *
-   * @param options As `lock`.
-   * @returns What `work` returns.
-   * @throws {CacheError} Rejects as `lock`, and with what `work` throws.
-   * @example
-   * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
-   */
-  withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
-  /**
-   * The semaphore of this name: at most `permits` hold it at once, over all processes and threads, in this namespace. Making
-   * one costs nothing and holds nothing.
-   *
-   * @param permits 1 to 1,000. All should pass the same number: each caller is let in by its own.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
-   * @example
-   * const renders = cache.semaphore('renders', 4)
-   * const pdf = await renders.use(() => render(report), { timeout: '1m' })
-   */
-  semaphore(name: Key, permits: number): Semaphore
-  /**
-   * Resolves when this handle leads: the first who asks does at once, the others in turn, when the leader resigns, closes its
-   * cache or dies. A death is noticed within 100 ms at most.
-   *
-   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default false).
-   * @throws {CacheError} Rejects as `lock`.
-   * @example
-   * const leadership = await cache.elect('cron')
-   * const timer = setInterval(runDueJobs, 1000)
-   * leadership.signal.addEventListener('abort', () => clearInterval(timer))
-   */
-  elect(name: Key, options?: TurnOptions): Promise<Leadership>
+  region(name: string, bytes: Bytes): Region
   /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
@@ -1016,9 +1047,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Locks, permits and leaderships
-   * that were got through it are released. Deletes nothing; other handles, threads and processes are not affected. A second
-   * call does nothing.
+   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
+   * handles, threads and processes are not affected. A second call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())

@@ -26,6 +26,8 @@ export type {
   WaitOptions,
 } from './lib/options.ts'
 export type { Lock, LockOptions, TryLockOptions, TurnOptions } from './lib/locks.ts'
+export { Region, openRegion, regions } from './lib/region.ts'
+export type { RegionInfo, RegionLock, RegionLockOptions, RegionOptions, Regions } from './lib/region.ts'
 export { segments } from './lib/segments.ts'
 export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segments.ts'
 export type { Semaphore, SemaphoreCounts } from './lib/semaphores.ts'

@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
@@ -11,6 +10,7 @@ import { decodeStructured, encodeStructured } from '../lib/codec/structured.ts'
 import * as units from '../lib/units.ts'
 import { anyObject } from './helpers/arbitrary-values.ts'
 import { difference } from './helpers/same-structure.ts'
+import { TAGS, varint, withTokens } from './helpers/tokens.ts'
 
 /** As it is in the cache: the bytes are stored, and read by somebody else. */
 function roundTrip<T extends object>(value: T): T {
@@ -142,7 +142,7 @@ const VALUES: Record<string, object> = {
   }),
   'an array with a hole and a name': Object.assign([1, , 3], { name: 'x' }), // eslint-disable-line no-sparse-arrays
   'a match': /(?<b>b)(c)?/d.exec('abd') as object,
-  'an object without a prototype': Object.assign(Object.create(null) as object, { x: 1, __proto__: 2 }),
+  'an object without a prototype': Object.assign(Object.create(null) as object, { x: 1, ['__proto__']: 2 }),
   'nested objects without a prototype': Object.assign(Object.create(null) as object, { x: Object.create(null) }),
   'index names': { 5: 'a', 1023: 'b', 4294967294: 'c', 4294967295: 'd', '01': 'e', x: 'f', constructor: 'g' },
   'an object with 3,000 names': Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`name ${i}`, i])),
@@ -473,8 +473,9 @@ test('1,000 levels are stored, one more is refused, as are 100,000', (t) => {
     ['cause', (inner) => new Error('e', { cause: inner })],
   ]
   for (const [what, wrap] of wraps) {
-    const most = roundTrip(nested(1000, wrap))
-    t.deepEqual(bytesOf(most), bytesOf(nested(1000, wrap)), what)
+    // The same value on both sides: an error knows the line that made it.
+    const most = nested(1000, wrap)
+    t.true(bytesOf(roundTrip(most)).equals(bytesOf(most)), what)
     for (const depth of [1001, 100_000]) refuses(t, nested(depth, wrap), '$', /1000 levels/)
   }
   t.is(plainText(nested(1000, (inner) => [inner]))?.length, 2001)
@@ -627,12 +628,17 @@ test('what JSON would lose does not go as JSON', (t) => {
     'one of many that is there twice': [...many, many[50]],
     'a cycle': cycle,
     'a Buffer': { b: Buffer.alloc(1) },
-    'a hidden toJSON': Object.defineProperty({ a: 1 }, 'toJSON', { value: () => 'bent' }),
   }
   for (const [what, value] of Object.entries(lossy)) {
     t.is(plainText(value), undefined, what)
     comesBack(t, value as object, what)
   }
+})
+
+test('a hidden toJSON does not bend a value, and is not part of it', (t) => {
+  const value = Object.defineProperty({ a: 1 }, 'toJSON', { value: () => 'bent' })
+  t.is(plainText(value), undefined)
+  t.is(difference({ a: 1 }, roundTrip(value)), undefined)
 })
 
 test('a toJSON that somebody gave to all objects changes nothing', (t) => {
@@ -670,13 +676,12 @@ const NASTY_NAMES = [
 
 test('__proto__ and its kind are data, both ways', (t) => {
   for (const name of NASTY_NAMES) {
-    const value = { [name]: { polluted: true }, more: undefined }
-    const bare = Object.assign(Object.create(null) as object, value)
-    const list = Object.assign([1], value)
-    const mixed = Object.assign({ 5: 1 }, value)
-    for (const each of [value, bare, list, mixed, Object.assign(new Error('x'), value)]) {
-      Object.defineProperty(each, name, { value: value[name], enumerable: true, writable: true, configurable: true })
-      comesBack(t, each, name)
+    const properties = Object.getOwnPropertyDescriptors({ [name]: { polluted: true }, more: undefined })
+    for (const base of [{}, Object.create(null) as object, [1], { 5: 1 }, new Error('x')]) {
+      // Defined, since assigning `__proto__` would set the prototype.
+      const value = Object.defineProperties(base, properties)
+      t.true(Object.hasOwn(value, name))
+      comesBack(t, value, name)
     }
   }
   t.is(({} as { polluted?: boolean }).polluted, undefined)
@@ -736,7 +741,8 @@ test('every bit flipped, in many values, gives data or is refused', (t) => {
     }
   }
   t.log(outcomes)
-  t.true(outcomes.value > 1000 && outcomes.refused > 10_000)
+  // Most bits are of texts and numbers, where another bit is another value.
+  t.true(outcomes.value > 5000 && outcomes.refused > 5000)
 })
 
 test('every truncation, and a byte more, is refused', (t) => {
@@ -763,25 +769,7 @@ test('random bytes, and random changes of generated values, give data or are ref
   t.true(outcomes.value > 100 && outcomes.refused > 10_000)
 })
 
-/** Bytes with a right header, and text for those who ask. */
-function withTokens(tokens: Uint8Array | number[], text = '', encoding = 0): Buffer {
-  const header = Buffer.of(1, 0, 0, 0, 0)
-  header.writeUInt32LE(tokens.length, 1)
-  const page = Buffer.of(encoding, 0, 0, 0, 0)
-  page.writeUInt32LE(text.length, 1)
-  return Buffer.concat([header, Uint8Array.from(tokens), ...(text === '' ? [] : [page, Buffer.from(text, 'latin1')])])
-}
-
-const ARRAY = 10
-const KEYED = 11
-const OBJECT = 12
-const BARE = 13
-const MAP = 14
-const SET = 15
-const DATE = 16
-const REGEXP = 17
-const ERROR = 18
-const BYTES = 19
+const { ARRAY, KEYED, OBJECT, BARE, MAP, SET, DATE, REGEXP, ERROR, BYTES } = TAGS
 const [ONE, TWO] = [0x81, 0x82]
 const HUGE = [0xff, 0xff, 0xff, 0xff, 0x0f]
 const HUGE32 = [0xff, 0xff, 0xff, 0xff]
@@ -883,93 +871,8 @@ test('a RegExp that would take long to make is refused before it is made', (t) =
   t.throws(() => decodeStructured(bytes), { message: /Unicode properties/ })
 })
 
-function varint(number: number): number[] {
-  return number < 128 ? [number] : [(number & 127) | 128, ...varint(number >>> 7)]
-}
-
-test('what comes out takes at most 64 times the bytes that went in', (t) => {
-  const collect = exposeGc()
-  const count = 20_000
-  // Each is as small as a token of its kind can be, and takes most for its size.
-  const tokens: Record<string, [token: number[], text?: string]> = {
-    'empty object': [[OBJECT, 1]],
-    'object with 3 names': [[OBJECT, 2, ONE, ONE, ONE]],
-    'object with the index 1023': [[OBJECT, 3, ONE]],
-    'empty object without a prototype': [[BARE, OBJECT, 1]],
-    'object without a prototype with the index 1023': [[BARE, OBJECT, 3, ONE]],
-    'empty array': [[ARRAY, 0]],
-    'empty array of a length': [[KEYED, 16, 0]],
-    'empty array of a large length': [[KEYED, ...varint(30_000_000), 0]],
-    'array with one element far out': [[KEYED, ...varint(1001), 1, 4, ...varint(2000), ONE]],
-    'array with a name': [[KEYED, 0, 1, 0x41, ONE], 'x'],
-    'empty Map': [[MAP, 0, 0, 0, 0]],
-    'Map of one': [[MAP, 1, 0, 0, 0, ONE, ONE]],
-    'empty Set': [[SET, 0, 0, 0, 0]],
-    Date: [[DATE, 0, 0, 0, 0, 0, 0, 0, 0]],
-    RegExp: [[REGEXP, 0, 0]],
-    'RegExp with a source': [[REGEXP, 1, 0], 'x'],
-    'empty Error': [[ERROR, 0, 0, 1, 1, 1, 1, OBJECT, 1]],
-    'Error with the name 1023': [[ERROR, 0, 0, 1, 1, 1, 1, OBJECT, 3, ONE]],
-    AggregateError: [[ERROR, 7, 15, 1, 1, 1, 1, OBJECT, 1]],
-    'empty Buffer': [[BYTES, 0, 0, 0, 0, 0]],
-    'Buffer of one byte': [[BYTES, 0, 1, 0, 0, 0, 7]],
-    'empty ArrayBuffer': [[BYTES, 1, 0, 0, 0, 0]],
-    'empty DataView': [[BYTES, 2, 0, 0, 0, 0]],
-    'empty Uint8Array': [[BYTES, 3, 0, 0, 0, 0]],
-    'Uint8Array of one byte': [[BYTES, 3, 1, 0, 0, 0, 7]],
-    bigint: [[7, 1, 2, 3, 4, 5, 6, 7, 8]],
-    'text of 2 units': [[0x42], 'ab'],
-    'text of 13 units': [[0x4d], 'abcdefghijklm'],
-  }
-  const shapes = ['{}', '{"a":0,"b":0,"c":0}', '{"1023":0}']
-  const first = [OBJECT, 0, 2, OBJECT, 0, 19, ONE, ONE, ONE, OBJECT, 0, 10, ONE]
-  for (const [what, [token, text = '']] of Object.entries(tokens)) {
-    const all = Uint8Array.from({ length: count * token.length }, (_, i) => token[i % token.length] as number)
-    const bytes = withTokens([ARRAY, ...varint(count + 3), ...first, ...all], shapes.join('') + text.repeat(count))
-    collect()
-    const before = usedMemory()
-    const value = decodeStructured(bytes)
-    collect()
-    const factor = (usedMemory() - before) / bytes.length
-    t.is((value as unknown[]).length, count + 3)
-    t.true(factor < 64, `${what}: ${factor.toFixed(1)} times`)
-    t.log(`${what}: ${factor.toFixed(1)}`)
-  }
-})
-
-test('containers that promise more than there is take no memory for it', (t) => {
-  // 1,000 containers in one another, each of which would have room for all bytes that follow.
-  const collect = exposeGc()
-  const length = 1_000_000
-  const shape = JSON.stringify(Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`n${i}`, 0])))
-  const bombs: Record<string, [token: number[], text: string]> = {
-    array: [[ARRAY, ...varint(length - 10_000)], ''],
-    names: [[KEYED, ...varint(length), ...varint(length / 2 - 10_000)], ''],
-    Map: [[MAP, 0xf0, 0x49, 2, 0], ''],
-    'objects with 10,000 names': [[OBJECT, 1], shape],
-  }
-  for (const [what, [token, text]] of Object.entries(bombs)) {
-    const start = text === '' ? [] : [OBJECT, 0, ...varint(text.length)]
-    const levels = Array.from({ length: 900 }, () => token).flat()
-    const bytes = withTokens([...start, ...levels, ...new Uint8Array(length)], text)
-    collect()
-    const before = process.resourceUsage().maxRSS
-    t.throws(() => decodeStructured(bytes), { code: 'ERR_SEGMENT_CORRUPT', message: /more values than bytes/ }, what)
-    t.true(process.resourceUsage().maxRSS - before < 64 * 1024, what)
-  }
-})
-
-function exposeGc(): () => void {
-  setFlagsFromString('--expose-gc')
-  return runInNewContext('gc') as () => void
-}
-
-function usedMemory(): number {
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}
-
 test('isDeepStrictEqual agrees', (t) => {
-  // The comparison of these tests is our own, so let somebody else look too.
-  for (const [what, value] of Object.entries(VALUES)) t.true(isDeepStrictEqual(roundTrip(value), value), what)
+  // The comparison of these tests is our own, so let somebody else look too. To it an invalid Date is not even like itself.
+  const values = { ...VALUES, Dates: (VALUES.Dates as Date[]).filter((date) => !Number.isNaN(date.getTime())) }
+  for (const [what, value] of Object.entries(values)) t.true(isDeepStrictEqual(roundTrip(value), value), what)
 })

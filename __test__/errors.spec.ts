@@ -114,6 +114,15 @@ provoke(['ERR_INVALID_ARGUMENT'], 'what can be no key, option or condition', (t)
     () => cache.set('kept1', 1, { tags: [''] }),
     () => cache.set('kept1', 1, { tags: Array.from({ length: 129 }, String) }),
     () => cache.delete('kept1', { version: 0 }),
+    () => cache.delete('kept1', 5 as never),
+    () => cache.getEntry('kept1', true as never),
+    () => cache.incr('a', 1, '5m' as never),
+    () => cache.incrBigInt('a', 1n, null as never),
+    () => cache.update('kept1', () => 1, '5m' as never),
+    () => cache.append('log', 'x', '5m' as never),
+    () => cache.namespace('never', '5m' as never),
+    () => cache.stats('segment' as never),
+    () => cache.invalidateTags('x', 'stale' as never),
     () => cache.invalidateTags(5 as never),
     () => cache.invalidateTags('x', { mode: 'forget' as never }),
     () => cache.deletePrefix(''),
@@ -636,6 +645,13 @@ test('every code there is, is provoked by a test', (t) => {
   }
   t.false(promised.has(notYet), 'the exception is no longer one')
   t.deepEqual(Object.keys(CODES).toSorted(), codeOfStatus.filter((code) => code !== undefined).toSorted())
+})
+
+test('waitFor rejects what is no object of options', async (t) => {
+  const cache = openCache(t)
+  for (const options of [null, '5m', 5]) {
+    await t.throwsAsync(cache.waitFor('a', options as never), { instanceOf: CacheError, code: 'ERR_INVALID_ARGUMENT' })
+  }
 })
 
 test('the numbers of the codes are part of the contract with the native side', (t) => {

@@ -1,21 +1,42 @@
 /**
- * The contract of a `CacheStore`, for our class, for a namespace of it, and for a Map that knows nothing of us.
+ * The contract of a `CacheStore`, for our class with each kind of near cache, for a namespace of it, and for a Map that knows
+ * nothing of us.
  */
 import test from 'ava'
+import type { NearOptions } from '../index.ts'
 import { advance } from '../lib/testing.ts'
 import { MapStore } from './helpers/map-store.ts'
 import { openStopped } from './helpers/segment.ts'
 import { storeSuite } from './store.suite.ts'
+import type { StoreTraits } from './store.suite.ts'
 
-storeSuite(test, 'SharedCache', (t) => {
-  const store = openStopped(t)
-  return { store, advance: (milliseconds) => advance(store, milliseconds) }
-})
+/** The near caches there are; a row for each way in which a `get` may find its value. */
+const NEAR: [what: string, near: false | NearOptions | undefined, traits: StoreTraits][] = [
+  ['as it comes', undefined, { objects: 'copy' }],
+  ['near: false', false, { objects: 'copy' }],
+  ["near: { objects: 'copy' }", { objects: 'copy' }, { objects: 'copy' }],
+]
 
-storeSuite(test, 'a namespace of SharedCache', (t) => {
-  const root = openStopped(t)
-  return { store: root.namespace('store'), advance: (milliseconds) => advance(root, milliseconds) }
-})
+for (const [what, near, traits] of NEAR) {
+  storeSuite(
+    test,
+    `SharedCache, ${what}`,
+    (t) => {
+      const store = openStopped(t, { near })
+      return { store, advance: (milliseconds) => advance(store, milliseconds) }
+    },
+    traits,
+  )
+  storeSuite(
+    test,
+    `a namespace of SharedCache, ${what}`,
+    (t) => {
+      const root = openStopped(t, { near })
+      return { store: root.namespace('store'), advance: (milliseconds) => advance(root, milliseconds) }
+    },
+    traits,
+  )
+}
 
 storeSuite(test, 'a Map', () => {
   const store = new MapStore()

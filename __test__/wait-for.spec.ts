@@ -4,6 +4,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import test from 'ava'
 import { CacheError, segments } from '../index.ts'
+import type { SharedCache } from '../index.ts'
 import { advance } from '../lib/testing.ts'
 import { within } from './helpers/eventually.ts'
 import { fork } from './helpers/fork.ts'
@@ -54,6 +55,13 @@ test('every way of writing an entry ends a wait', async (t) => {
     ['set', () => cache.set('set', 1)],
     ['add', () => cache.add('add', 1)],
     ['incr', () => cache.incr('incr')],
+    ['incrBigInt', () => cache.incrBigInt('incrBigInt')],
+    ['swap', () => cache.swap('swap', 1)],
+    ['update', () => cache.update('update', () => 1)],
+    ['append', () => cache.append('append', 'text')],
+    ['setMany', () => cache.setMany([['setMany', 1]])],
+    ['with options', () => cache.set('with options', 1, { ttl: '1m', stale: '1m', tags: ['a'], if: 'absent' })],
+    ['structured', () => cache.set('structured', new Map([[1, new Date(0)]]))],
     ['large', () => cache.set('large', Buffer.alloc(1_000_000))],
     ['null', () => cache.set('null', null)],
   ]
@@ -62,6 +70,117 @@ test('every way of writing an entry ends a wait', async (t) => {
     write()
     t.truthy(await waiting)
   }
+})
+
+test('every way of replacing an entry ends a wait for a later version', async (t) => {
+  const cache = openCache<unknown>(t)
+  const ways: [before: unknown, write: () => unknown][] = [
+    [1, () => cache.set('a', 2, { if: 'present' })],
+    [1, () => cache.replace('a', 2, { keepTtl: true })],
+    [1, () => cache.swap('a', 2)],
+    [1, () => cache.update('a', () => 2)],
+    [1, () => cache.incr('a')],
+    [1n, () => cache.incrBigInt('a')],
+    ['1', () => cache.append('a', '2')],
+    [1, () => cache.delete('a') && cache.set('a', 2)],
+    [1, () => cache.take('a') === 1 && cache.add('a', 2)],
+    [1, () => [cache.clear(), cache.set('a', 1)]],
+  ]
+  for (const [before, write] of ways) {
+    cache.set('a', before)
+    const after = cache.getEntry('a')?.version ?? 0
+    const waiting = within(String(write), cache.waitFor('a', { after }))
+    await turn()
+    write()
+    t.true((await waiting).version > after, String(write))
+  }
+})
+
+test('what changes no value ends no wait', async (t) => {
+  const cache = openCache(t)
+  cache.set('a', 1, { ttl: '1h', tags: ['red'] })
+  const { version } = await cache.waitFor('a')
+  let ended = false
+  const waiting = within('the later entry', cache.waitFor('a', { after: version })).finally(() => (ended = true))
+  const changes = [
+    () => cache.touch('a', '2h'),
+    () => cache.persist('a'),
+    () => cache.invalidateTags(['blue']),
+    () => cache.set('a', 1, { if: 'absent' }),
+    () => cache.set('A', 1),
+    () => cache.delete('a'),
+    () => cache.clear(),
+  ]
+  for (const change of changes) {
+    change()
+    await noticesArrived(cache)
+    t.false(ended, String(change))
+  }
+  cache.set('a', 2)
+  t.is((await waiting).value, 2)
+})
+
+test('a wait in a namespace is for its own keys, and ends with the cache that it was made from', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const own = cache.namespace('own')
+  const child = fork(t, 'operations', { name, size: SMALL })
+  await child.next()
+  let ended = false
+  const waiting = within('the entry', own.waitFor('a')).finally(() => (ended = true))
+  await child.ask(['set', 'a', 'of the root'])
+  cache.namespace('other').set('a', "another's")
+  t.is((await within('the entry of the root', cache.waitFor('a'))).value, 'of the root')
+  await noticesArrived(own)
+  t.false(ended)
+  const again = openCache(t, { name }).namespace('own')
+  again.set('a', 'its own')
+  t.is((await waiting).value, 'its own')
+
+  const pending = own.waitFor('never')
+  cache.close()
+  await t.throwsAsync(within('the end', pending), { instanceOf: CacheError, code: 'ERR_CLOSED' })
+})
+
+test('a wait is for no stale entry, and none that a tag has ended', async (t) => {
+  const cache = openStopped(t)
+  for (const how of ['expired', 'outdated', 'removed'] as const) {
+    cache.set('a', 'old', { ttl: 1000, stale: '1h', tags: ['red'] })
+    if (how === 'expired') advance(cache, 1000)
+    else cache.invalidateTags(['red'], { mode: how === 'outdated' ? 'stale' : 'remove' })
+    let ended = false
+    const waiting = within('the entry', cache.waitFor('a')).finally(() => (ended = true))
+    await noticesArrived(cache)
+    t.false(ended, how)
+    cache.set('a', 'new')
+    const { value, stale } = await waiting
+    t.deepEqual([value, stale], ['new', false])
+    cache.delete('a')
+  }
+})
+
+test('a wait for a key of bytes goes by its bytes at the call', async (t) => {
+  const cache = openCache(t)
+  const key = Uint8Array.from([1, 2, 255])
+  const waiting = within('the entry', cache.waitFor(key))
+  key[0] = 9
+  cache.set(key, 'of other bytes')
+  await noticesArrived(cache)
+  cache.set(Uint8Array.from([1, 2, 255]), 'of these')
+  t.is((await waiting).value, 'of these')
+})
+
+test('waits count no read', async (t) => {
+  const cache = openCache(t)
+  cache.set('there', 1)
+  const before = cache.stats()
+  await cache.waitFor('there')
+  const waiting = within('the entry', cache.waitFor('missing'))
+  await turn()
+  cache.set('missing', 1)
+  await waiting
+  const { hits, misses } = cache.stats()
+  t.deepEqual({ hits, misses }, { hits: before.hits, misses: before.misses })
 })
 
 test('a thousand waits for a thousand keys, and ten for the same', async (t) => {
@@ -243,3 +362,12 @@ test('a wait goes on over the destruction of the segment', async (t) => {
   await child.ask(['set', 'a', 'in the new segment'])
   t.is((await waiting).value, 'in the new segment')
 })
+
+/** Resolves when a wait that began now is over: notices come in order, so those of earlier changes have arrived. */
+async function noticesArrived(cache: SharedCache): Promise<void> {
+  const marker = within('the marker', cache.waitFor('marker'))
+  await turn()
+  cache.set('marker', 1)
+  await marker
+  cache.delete('marker')
+}

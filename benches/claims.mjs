@@ -23,7 +23,7 @@ function scaling(name, operation, contender, processes, against, atLeast) {
 }
 
 function memory(name, theirs, atMost) {
-  const of = (contender) => ({ workload: 'memory', contender })
+  const of = (contender) => ({ workload: 'memory', operation: 'PSS over an empty app', contender })
   return { name, unit: 'part', ours: of('cache-machine-near-1000'), theirs: of(theirs), atMost }
 }
 
@@ -154,15 +154,12 @@ function worstAgainst(policy) {
   }
 }
 
+/** None at all if a cell is missing: a mean of some would be another claim. */
 function differencesTo(results, policy) {
-  const ours = figuresOf(results, { workload: 'hit-ratio', contender: 'cache-machine-off' })
-  return ours.flatMap(({ scene, operation, median }) => {
-    const [reference] = figuresOf(results, {
-      workload: 'hit-ratio',
-      scene,
-      operation,
-      contender: `reference ${policy}`,
-    })
-    return reference === undefined ? [] : [median - reference.median]
+  const references = figuresOf(results, { workload: 'hit-ratio', contender: `reference ${policy}` })
+  const differences = references.map(({ scene, operation, median }) => {
+    const [ours] = figuresOf(results, { workload: 'hit-ratio', scene, operation, contender: 'cache-machine-off' })
+    return ours && ours.median - median
   })
+  return differences.includes(undefined) ? [] : differences
 }

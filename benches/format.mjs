@@ -52,6 +52,22 @@ function side({ contender, placement, processes, median, unit }) {
   return `${labelOf(contender)}${count}${where}: ${short(median)} ${unit}`
 }
 
+/** A share of the processors' time that others may take before it has to be said. */
+const QUIET = 0.1
+
+/** What a reader must know before he believes a figure. */
+export function cautionsOf({ machine, quick }) {
+  const { busyBefore } = machine
+  return [
+    ...(quick ? ['A quick run: fewer contenders, and too short to claim anything from.'] : []),
+    ...(busyBefore > QUIET
+      ? [
+          `The machine was ${Math.round(busyBefore * 100)} % busy with other things when the run began: take no figure for more than a hint.`,
+        ]
+      : []),
+  ]
+}
+
 /** How a contender is called in reports. */
 export function labelOf(id) {
   return contenders.find((contender) => contender.id === id)?.label ?? id

@@ -13,12 +13,16 @@ const minutes = 60_000
 
 /**
  * Installs the packages of benches/package.json, unless they are. Those that have to be compiled are optional there: without a
- * compiler they are absent.
+ * compiler they are absent; without a network all are.
  */
 export async function ensureContenders({ log }) {
   if (packagesAreInstalled()) return
   log('Installing the contenders (npm ci in benches/)')
-  await run('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error'])
+  try {
+    await run('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error'])
+  } catch (error) {
+    log(`${error.message}\nGoing on with what is there.`)
+  }
 }
 
 /** Installs missing servers by apt-get where that is possible. */
@@ -51,6 +55,9 @@ export function findAbsent() {
       why: 'not installed, and only root can install it by apt-get',
       contenders: contenders.filter(({ server }) => programs[server]?.command === command).map(({ id }) => id),
     })),
+    ...(isInstalled('chart.js')
+      ? []
+      : [{ what: 'charts', why: 'the npm package chart.js is not installed', contenders: [] }]),
     ...(canPlace() ? [] : [{ what: 'one processor', why: 'there is no taskset (util-linux)', contenders: ['one'] }]),
   ]
 }

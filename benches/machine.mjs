@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { contenders } from './contenders/index.mjs'
 import { versionOf } from './install.mjs'
@@ -22,6 +23,20 @@ export function describeMachine() {
     node: process.versions.node,
     v8: process.versions.v8,
   }
+}
+
+/** The share of the processors' time that is taken while this process does nothing, from 0 to 1. */
+export async function measureBusyness(milliseconds = 2000) {
+  const before = processorTimes()
+  await sleep(milliseconds)
+  const after = processorTimes()
+  return 1 - (after.idle - before.idle) / (after.all - before.all)
+}
+
+function processorTimes() {
+  const times = cpus().map(({ times }) => times)
+  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0)
+  return { idle: sum(times.map(({ idle }) => idle)), all: sum(times.flatMap((each) => Object.values(each))) }
 }
 
 /** Of everything that was measured. */

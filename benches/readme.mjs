@@ -7,13 +7,15 @@
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { format, resolveConfig } from 'prettier'
 import { bestOf } from './figures.mjs'
-import { markdownTable, ratio, short, target, verdict } from './format.mjs'
+import { cautionsOf, markdownTable, ratio, short, target, verdict } from './format.mjs'
 
 const BEGIN = '<!-- bench:begin -->'
 const END = '<!-- bench:end -->'
-const root = fileURLToPath(new URL('..', import.meta.url))
+const readmeFile = fileURLToPath(new URL('../README.md', import.meta.url))
+
+/** The results that README.md shows. */
+export const readmeResults = fileURLToPath(new URL('results/README.json', import.meta.url))
 
 /** Of several clients and placements the best one: the full tables have them all. */
 const rows = [
@@ -58,6 +60,7 @@ export function withSection(text, section) {
 
 function throughput(results) {
   const { machine, versions, plan, date } = results
+  const cautions = cautionsOf(results).map((text) => `**${text}**`)
   const body = rows
     .map(([label, contender]) => [
       label,
@@ -70,6 +73,7 @@ function throughput(results) {
     ])
   const virtual = machine.isVirtual ? 'a virtual machine with ' : ''
   return [
+    ...cautions,
     `Calls per second of one process; 1,000 keys by Zipf's law, strings of 100 bytes, objects of 20 fields and 1 KiB. Medians of ${plan.rounds} runs on ${virtual}${machine.processors} processors (${machine.processor}), Node ${machine.node}, ${date.slice(0, 10)}, cache-machine ${versions['cache-machine']}.`,
     markdownTable([['', ...columns.map(([label]) => label)], ...body]),
     'Redis and memcached answer over a Unix socket. Of their clients and of two placements, free on an idle machine or with the server on one processor, this is the best; so it is of both serializations of `process.send` and of the encodings of lmdb, whose reads go through one transaction here and see no other process’s writes.',
@@ -91,22 +95,23 @@ function claims({ claims: verdicts }) {
   ].join('\n\n')
 }
 
-async function main() {
-  const { values } = parseArgs({
-    options: {
-      results: { type: 'string', default: `${root}benches/results/README.json` },
-      readme: { type: 'string', default: `${root}README.md` },
-    },
-  })
-  const results = JSON.parse(readFileSync(values.results, 'utf8'))
-  if (results.quick) throw new Error(`${values.results} is of a quick run, which is too short to claim anything from`)
-  const text = withSection(readFileSync(values.readme, 'utf8'), readmeSection(results))
-  const style = { ...(await resolveConfig(`${root}README.md`)), filepath: values.readme }
-  writeFileSync(values.readme, await format(text, style))
+/** README.md with the section of these results, formatted as it is kept. */
+export async function renderReadme(text, results) {
+  // Not at the top: `npm run bench` loads this file before it has installed anything.
+  const { format, resolveConfig } = await import('prettier')
+  const style = { ...(await resolveConfig(readmeFile)), filepath: readmeFile }
+  return format(withSection(text, readmeSection(results)), style)
+}
+
+export async function updateReadme({ results: from = readmeResults, readme = readmeFile } = {}) {
+  const results = JSON.parse(readFileSync(from, 'utf8'))
+  if (results.quick) throw new Error(`${from} is of a quick run, which is too short to claim anything from`)
+  writeFileSync(readme, await renderReadme(readFileSync(readme, 'utf8'), results))
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  main().catch((error) => {
+  const { values } = parseArgs({ options: { results: { type: 'string' }, readme: { type: 'string' } } })
+  updateReadme(values).catch((error) => {
     console.error(error.message)
     process.exitCode = 1
   })

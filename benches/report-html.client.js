@@ -42,8 +42,8 @@ function lines({ chart, columns, rows, unit, logarithmic }, colour) {
   let ours = 0
   const datasets = rows.map(({ label, isOurs, values, texts }) => {
     const style = isOurs
-      ? { line: colour(`s${ours}`), dash: dashes[ours++ % 4] }
-      : { line: shade(colour, others), dash: dashes[others++ % 4] }
+      ? { line: colour('s0'), dash: dashes[ours++ % 4] }
+      : { line: shade(colour, others), dash: dashes[Math.floor(others++ / 4) % 4] }
     return {
       label,
       data: values,
@@ -61,9 +61,9 @@ function lines({ chart, columns, rows, unit, logarithmic }, colour) {
   return { height: 460, config: { type: 'line', data: { labels: columns, datasets }, options: withTexts(options) } }
 }
 
-/** Those that are not ours share three colours and the greys; the dashes tell them apart. */
+/** Those that are not ours share three colours and the greys, by turns; the dashes tell them apart. */
 function shade(colour, place) {
-  return colour(['s1', 's2', 's3', 'others'][Math.floor(place / 4) % 4])
+  return colour(['s1', 's2', 's3', 'others'][place % 4])
 }
 
 function axis(unit, logarithmic) {
@@ -73,7 +73,7 @@ function axis(unit, logarithmic) {
     type: logarithmic ? 'logarithmic' : 'linear',
     beginAtZero: !logarithmic,
     title: { display: true, text: unit },
-    ticks: { callback },
+    ticks: { callback, maxRotation: 0 },
   }
 }
 
@@ -87,5 +87,10 @@ function withTexts(options) {
   return { ...options, plugins: { tooltip: { callbacks: { label } }, legend: { position: 'top', align: 'start' } } }
 }
 
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw)
-draw()
+if (typeof Chart === 'undefined') {
+  for (const holder of document.querySelectorAll('.chart')) holder.remove()
+  for (const numbers of document.querySelectorAll('details')) numbers.open = true
+} else {
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw)
+  draw()
+}

@@ -3,8 +3,8 @@
  *
  * Each chart is also a table, for those who want the numbers or can't see the picture.
  */
-import { readFileSync } from 'node:fs'
-import { digits, labelOf, ratio, short, sides, target, verdict, withSpread } from './format.mjs'
+import { existsSync, readFileSync } from 'node:fs'
+import { cautionsOf, digits, labelOf, ratio, short, sides, target, verdict, withSpread } from './format.mjs'
 import { tablesOf } from './tables.mjs'
 
 const fileOf = (name) => readFileSync(new URL(name, import.meta.url), 'utf8')
@@ -12,10 +12,13 @@ const fileOf = (name) => readFileSync(new URL(name, import.meta.url), 'utf8')
 /** Policies in the chart of hit ratios; the table has all. */
 const charted = /^(cache-machine|lru-cache|reference (S3-FIFO|Belady))/
 
-/** @returns {string} */
-export function htmlReport(results) {
+/**
+ * @param {object} results
+ * @param {string} [library] the source of Chart.js; where it is not installed, the page has the tables alone
+ * @returns {string}
+ */
+export function htmlReport(results, library = chartLibrary()) {
   const tables = tablesOf(results)
-  const library = fileOf('node_modules/chart.js/dist/chart.umd.min.js')
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -43,11 +46,16 @@ ${asScript(fileOf('report-html.client.js'))}</script>
 `
 }
 
+function chartLibrary() {
+  const file = new URL('node_modules/chart.js/dist/chart.umd.min.js', import.meta.url)
+  return existsSync(file) ? readFileSync(file, 'utf8') : ''
+}
+
 function introduction({ date, machine, versions, plan, quick, seconds }) {
   const virtual = machine.isVirtual ? ', a virtual machine' : ''
-  const caution = quick
-    ? '<p class="caution">A quick run: fewer contenders, and too short to claim anything from.</p>'
-    : ''
+  const caution = cautionsOf({ machine, quick })
+    .map((text) => `<p class="caution">${escape(text)}</p>`)
+    .join('\n')
   return `<p>${escape(`${date.slice(0, 10)}, ${machine.processors} processors (${machine.processor}${virtual}), ${machine.memoryGiB} GiB, ${machine.system}, Linux ${machine.kernel}, Node ${machine.node}. cache-machine ${versions['cache-machine']}.`)}</p>
 <p>${escape(`Each figure is the median of ${plan.rounds} runs of ${plan.window} ms, between which the contenders alternated, with the smallest and the largest; all of it took ${Math.round(seconds / 60)} minutes. Round trips were run with client and server free on an idle machine, and on one processor, where none has to be woken; claims are against the better of the two.`)}</p>
 ${caution}`

@@ -1,7 +1,7 @@
 /**
  * The results as text.
  */
-import { ratio, sides, target, textTable, verdict, withSpread } from './format.mjs'
+import { cautionsOf, ratio, sides, target, textTable, verdict, withSpread } from './format.mjs'
 import { tablesOf } from './tables.mjs'
 
 /** @returns {string} */
@@ -12,6 +12,7 @@ export function terminalReport(results) {
     listText('Not here, and so not measured', results.absent, ({ what, why }) => `${what}: ${why}`),
     listText('Failed', results.problems, ({ contender, where, error }) => `${contender} in ${where}: ${error}`),
     claimsText(results),
+    cautionsOf(results).join('\n'),
   ]
   return `\n${parts.filter(Boolean).join('\n\n')}\n`
 }
@@ -35,17 +36,20 @@ function listText(title, items, lineOf) {
   return items.length === 0 ? '' : `${title}\n${items.map((item) => `  ${lineOf(item)}`).join('\n')}`
 }
 
-function claimsText({ claims, quick }) {
-  const rows = claims.map((claim) => [
+function claimsText({ claims }) {
+  const measured = claims.filter((claim) => claim.measured !== undefined)
+  if (measured.length === 0) return ''
+  const rows = measured.map((claim) => [
     claim.name,
     target(claim.target, claim.unit),
     ratio(claim.measured, claim.unit),
     verdict(claim),
   ])
   const details = claims.filter(({ ours }) => ours !== undefined).map((claim) => `  ${claim.name}\n    ${sides(claim)}`)
-  const caution = quick ? '\n\nA quick run: too short to claim anything from.' : ''
+  const missing = claims.length - measured.length
+  const rest = missing === 0 ? '' : `\n\n${missing} claims speak of what was not measured in this run.`
   return [
     textTable([['Claim (ratio of medians)', 'target', 'measured', 'reached'], ...rows]),
-    `\nWhat was compared\n${details.join('\n')}${caution}`,
+    `\nWhat was compared\n${details.join('\n')}${rest}`,
   ].join('\n')
 }

@@ -5,6 +5,7 @@
  *   npm run bench -- --quick              what the claims speak of, in under 2 minutes; too short to claim from
  *   npm run bench -- --only wake-up,memory    these workloads only; `throughput` is all of the tables of single processes
  *   npm run bench -- --contenders lmdb,cache-machine-off    these contenders only
+ *   npm run bench -- --readme             everything, and writes the table of README.md from it
  *   npm run bench -- --json file --html file  where the results go; default: benches/results/latest.*
  *   npm run bench -- --traces folder      for the hit ratios; default: ../shared/traces
  *   npm run bench -- --as-is              installs and builds nothing
@@ -21,7 +22,8 @@ import { judge } from './claims.mjs'
 import { contenderOf, contenders } from './contenders/index.mjs'
 import { ensureContenders, ensureServers, findAbsent } from './install.mjs'
 import { removeLeftovers } from './leftovers.mjs'
-import { describeMachine, describeVersions } from './machine.mjs'
+import { describeMachine, describeVersions, measureBusyness } from './machine.mjs'
+import { readmeResults, updateReadme } from './readme.mjs'
 import { htmlReport } from './report-html.mjs'
 import { terminalReport } from './report-terminal.mjs'
 import { programs } from './servers/index.mjs'
@@ -66,6 +68,7 @@ function readOptions() {
   const { values } = parseArgs({
     options: {
       quick: { type: 'boolean', default: false },
+      readme: { type: 'boolean', default: false },
       only: { type: 'string' },
       contenders: { type: 'string' },
       json: { type: 'string', default: `${here}results/latest.json` },
@@ -75,6 +78,9 @@ function readOptions() {
     },
   })
   const only = values.contenders?.split(',').map((id) => contenderOf(id.trim()).id)
+  if (values.readme && (values.quick || values.only !== undefined || only !== undefined)) {
+    throw new Error('--readme is for a whole run: without --quick, --only and --contenders')
+  }
   return { ...values, contenders: only, workloads: selectWorkloads(values.only, values) }
 }
 
@@ -88,6 +94,7 @@ async function main(options) {
   }
   await removeLeftovers()
 
+  const busyBefore = await measureBusyness()
   const plan = { ...plans[options.quick ? 'quick' : 'full'], quick: options.quick, traces: options.traces }
   const suite = await Suite.create({ plan, absent: findAbsent(), only: options.contenders, log })
   const onSignal = (signal) => abandon(suite, signal)
@@ -100,36 +107,52 @@ async function main(options) {
     for (const signal of signals) process.off(signal, onSignal)
   }
 
-  const results = resultsOf(suite, Math.round((performance.now() - start) / 1000))
-  write(options.json, `${JSON.stringify(results, null, 1)}\n`)
+  const seconds = Math.round((performance.now() - start) / 1000)
+  const results = resultsOf(suite, { seconds, busyBefore })
+  write(options.json, jsonOf(results))
   write(options.html, htmlReport(results))
   console.log(terminalReport(results))
+  if (options.readme) {
+    write(readmeResults, jsonOf(results))
+    await updateReadme()
+  }
   console.log(`${options.json}\n${options.html}\n${results.seconds} s`)
   return suite.problems.length === 0 ? 0 : 1
 }
 
-function resultsOf(suite, seconds) {
+function resultsOf(suite, { seconds, busyBefore }) {
   const { figures, absent, problems, plan } = suite
   // Where the traces are is nobody's business.
   const { traces: _traces, ...settingsOfPlan } = plan
-  const measured = new Set(figures.map(({ contender }) => contender))
+  const ids = new Set(figures.map(({ contender }) => contender))
+  const measured = contenders.filter(({ id }) => ids.has(id))
+  const servers = Object.entries(programs).filter(([name]) => measured.some(({ server }) => server === name))
   const results = {
     version: 1,
     date: new Date().toISOString(),
     seconds,
     quick: plan.quick,
-    machine: describeMachine(),
+    machine: { ...describeMachine(), busyBefore: Number(busyBefore.toFixed(3)) },
     versions: describeVersions(),
     plan: settingsOfPlan,
     settings: [
-      ...contenders.filter(({ id }) => measured.has(id)).map(({ label, settings }) => ({ label, settings })),
-      ...Object.values(programs).map(({ command, settings }) => ({ label: command, settings })),
+      ...measured.map(({ label, settings }) => ({ label, settings })),
+      ...servers.map(([, { command, settings }]) => ({ label: command, settings })),
     ],
     absent,
     problems,
     figures,
   }
   return { ...results, claims: judge(results) }
+}
+
+/** A line for each figure: so a change is a readable one. */
+function jsonOf({ figures, ...results }) {
+  const lines = figures.map((figure) => JSON.stringify(figure))
+  return JSON.stringify({ ...results, figures: [] }, null, 1).replace(
+    '"figures": []',
+    () => `"figures": [\n  ${lines.join(',\n  ')}\n ]`,
+  )
 }
 
 function write(file, text) {

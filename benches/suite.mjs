@@ -87,7 +87,10 @@ export class Suite {
 
   /** @param {Omit<Figure, 'median' | 'min' | 'max'>} figure */
   record({ samples, ...figure }) {
-    if (samples.length > 0) this.figures.push({ processes: 1, placement: 'free', ...figure, ...summary(samples) })
+    if (samples.length === 0) return
+    // Six digits are three more than there is in it, and keep the file short.
+    const rounded = samples.map((sample) => Number(sample.toPrecision(6)))
+    this.figures.push({ processes: 1, placement: 'free', ...figure, ...summary(rounded) })
   }
 
   /** Starts a crew and prepares it; undefined, and named, if it fails. */

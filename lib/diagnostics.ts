@@ -2,7 +2,10 @@
  * Diagnostics channels: what tracing tools subscribe to. Without a subscriber a channel costs one look at it, and the
  * hottest path, a hit, has none.
  *
- * The thing to get wrong: building a message before asking whether anybody wants it.
+ * `evict` and `expire`, `repaired`, `damage` found by a repair, and a `detached` that nobody's call noticed are told by the
+ * native side, which must be asked: by a cache that is opened while somebody is subscribed, or that has a listener, and for
+ * `evict` and `expire` also by the next `set`. The thing to get wrong: building a message before asking whether anybody wants
+ * it.
  */
 import { channel } from 'node:diagnostics_channel'
 import type { Channel } from 'node:diagnostics_channel'
@@ -19,7 +22,7 @@ export interface CacheMessage {
   readonly tags?: readonly string[]
   /** Whether a `set` was stored, or a `delete` found something. */
   readonly done?: boolean
-  /** How many entries a `delete` by prefix found, or a repair dropped. */
+  /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
   readonly count?: number
   readonly error?: Error
 }
@@ -39,3 +42,14 @@ export const channels = {
   repaired: channel('cache-machine:repaired'),
   detached: channel('cache-machine:detached'),
 } as const satisfies Record<string, Channel>
+
+/** Whether anybody wants to know of entries that went. */
+export function hearsOfGone(): boolean {
+  return channels.evict.hasSubscribers || channels.expire.hasSubscribers
+}
+
+/** Whether anybody wants to know what only the native side can tell. */
+export function hearsOfNotices(): boolean {
+  const { damage, repaired, detached } = channels
+  return hearsOfGone() || damage.hasSubscribers || repaired.hasSubscribers || detached.hasSubscribers
+}

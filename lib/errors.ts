@@ -16,6 +16,8 @@ export const Status = {
   SuspectKey: 101,
   /** The same of a text that is to be stored. */
   SuspectText: 102,
+  /** The lock of a region: this thread holds it already. */
+  HeldHere: 103,
 } as const
 
 /**

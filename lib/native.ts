@@ -279,6 +279,44 @@ export interface NativeSegmentInfo {
   processes: NativeProcess[]
 }
 
+export interface NativeRegionOptions {
+  cache: string
+  name: string
+  directory?: string
+  /** Bytes, a whole number from 1 on. */
+  size: number
+}
+
+export interface NativeRegion {
+  id: number
+  created: boolean
+  path: string
+}
+
+/**
+ * The lock of one region. A result below 0 is, negated, the number of an error code (`errors.ts`, `codeOfStatus`), or
+ * `Status.Detached`, or `Status.HeldHere`.
+ */
+export interface NativeRegionCalls {
+  /** 1: the last holder did not finish, else 0. Waits `timeout` milliseconds at most. */
+  lock(timeout: number): number
+  /** 0. Does nothing where this handle does not hold the lock. `finished` 0: the next holder will be told. */
+  unlock(finished: 0 | 1): number
+}
+
+export interface NativeRegionInfo {
+  cache: string
+  name: string
+  path: string
+  layoutVersion: number
+  /** False: another layout or damaged; then `size` and `age` are 0. */
+  readable: boolean
+  size: number
+  /** Milliseconds since creation. */
+  age: number
+  processes: NativeProcess[]
+}
+
 /** What a notifier is told. */
 export const Notice = {
   /** `ids`: waits whose key now has an entry newer than asked for. They are over; nothing to cancel. */
@@ -358,6 +396,17 @@ export interface Native {
   segmentsList(directory?: string): NativeSegmentInfo[]
   segmentsInspect(name: string, directory?: string): NativeSegmentInfo | null
   segmentsDestroy(name: string, directory: string | undefined, force: boolean): boolean
+  /** The calls on a region throw `ERR_DETACHED` once it was destroyed or truncated. */
+  regionOpen(options: NativeRegionOptions): NativeRegion
+  /** To be called once; null where the host forbids such buffers. `regionClose` takes the memory away. */
+  regionBuffer(id: number): ArrayBuffer | null
+  /** To be called once. */
+  regionCalls(id: number): NativeRegionCalls
+  regionAttached(id: number): boolean
+  regionClose(id: number): void
+  regionsList(directory?: string): NativeRegionInfo[]
+  regionsInspect(cache: string, name: string, directory?: string): NativeRegionInfo | null
+  regionsDestroy(cache: string, name: string, directory: string | undefined, force: boolean): boolean
 }
 
 /** The addon. Where it cannot be loaded, importing this works all the same, and the first call throws. */

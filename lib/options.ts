@@ -266,9 +266,9 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless `name` can name a segment. */
-export function checkName(name: unknown): string {
+export function checkName(name: unknown, what = 'name'): string {
   if (typeof name === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(name)) return name
-  throw invalid('name must be 1 to 64 of A-Z a-z 0-9 . _ -', name)
+  throw invalid(`${what} must be 1 to 64 of A-Z a-z 0-9 . _ -`, name)
 }
 
 /** The folder as an absolute path, since a process may change its own. */
@@ -353,16 +353,30 @@ function flagOf(condition: NonNullable<SetOptions['if']>): number {
 
 /** Tags of an entry. Throws `ERR_INVALID_ARGUMENT`. */
 export function resolveTags(tags: unknown): readonly string[] {
+  const list = checkTags(tags)
+  if (list.length > MAX_TAGS) throw invalid(`an entry has at most ${MAX_TAGS} tags`, list.length)
+  return list
+}
+
+/** Any number of tags. Throws `ERR_INVALID_ARGUMENT`. */
+export function checkTags(tags: unknown): readonly string[] {
   if (!Array.isArray(tags)) throw invalid('tags must be an array of strings', tags)
-  if (tags.length > MAX_TAGS) throw invalid(`an entry has at most ${MAX_TAGS} tags`, tags.length)
-  for (const tag of tags) checkTag(tag)
-  return tags
+  return Array.from(tags, checkTag)
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless `tag` is a non-empty string without lone surrogates. */
 export function checkTag(tag: unknown): string {
   if (typeof tag === 'string' && tag !== '' && tag.isWellFormed()) return tag
   throw invalid('a tag must be a string of at least one character, without lone surrogates', tag)
+}
+
+/**
+ * Throws `ERR_INVALID_ARGUMENT` unless options are an object, or left out: a lifetime where none belongs would be ignored
+ * without a word.
+ */
+export function checkOptions(options: unknown, method: string): void {
+  if (options === undefined || (typeof options === 'object' && options !== null)) return
+  throw invalid(`the options of ${method} must be an object`, options)
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless `scope` is one, or undefined. */
@@ -411,7 +425,8 @@ export function checkNumber(number: unknown, what: string): number {
   throw invalid(`${what} must be a number`, number)
 }
 
-function resolveBytes(bytes: unknown, what: string): number {
+/** A whole number of bytes, at least 1. Throws `ERR_INVALID_ARGUMENT`. */
+export function resolveBytes(bytes: unknown, what: string): number {
   const number = parseBytes(bytes)
   if (number > 0 && Number.isSafeInteger(number)) return number
   throw invalid(`${what} must be bytes or a size such as '64mb'`, bytes)

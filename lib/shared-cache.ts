@@ -8,7 +8,7 @@
  * closure in a hot method makes every call of it allocate, so the slow ways are methods of their own.
  */
 import { encode, encoded, fromBytes, fromText, isBytes } from './codec/codec.ts'
-import { channels } from './diagnostics.ts'
+import { channels, hearsOfGone, hearsOfNotices } from './diagnostics.ts'
 import type { CacheMessage } from './diagnostics.ts'
 import { CacheError, Status, fromNative, fromStatus, invalid, isDetached } from './errors.ts'
 import type { CacheErrorCode } from './errors.ts'
@@ -24,14 +24,15 @@ import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, Set
 import type { NativePage, RawKey } from './native.ts'
 import {
   checkNumber,
+  checkOptions,
   checkScope,
   checkTag,
+  checkTags,
   checkVersion,
   inNamespace,
   resolveMode,
   resolveOptions,
   resolveSet,
-  resolveTags,
   resolveTimeout,
   resolveTtl,
 } from './options.ts'
@@ -53,6 +54,8 @@ import type {
   UpdateOptions,
   WaitOptions,
 } from './options.ts'
+import { openRegion } from './region.ts'
+import type { Region } from './region.ts'
 import { semaphoreOf } from './semaphores.ts'
 import type { Semaphore } from './semaphores.ts'
 import { NO_STATS, toStats } from './stats.ts'
@@ -60,7 +63,7 @@ import type { Stats } from './stats.ts'
 import type { CacheStore, Item } from './store.ts'
 import { nativeHandles } from './testing.ts'
 import { Turns, segmentLost } from './turns.ts'
-import type { Duration, Milliseconds } from './units.ts'
+import type { Bytes, Duration, Milliseconds } from './units.ts'
 import { givenKey, steadyKey, steadyPrefix, wholeKey } from './values.ts'
 import type { Entry, Key } from './values.ts'
 import { Vigils } from './vigils.ts'
@@ -140,6 +143,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   #handle: Handle | undefined
   /** Whether the native side calls back; it does so from the first listener or wait on. */
   #notified = false
+  /** Whether it tells of entries that were evicted or expired. */
+  #watchesGone = false
   /** Namespaces made from this cache, which end with it. */
   readonly #children = new Set<SharedCache<unknown>>()
   #parent: SharedCache<unknown> | undefined
@@ -167,9 +172,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       vigils: this.#vigils,
     })
     this.#handle = openHandle(this.#options)
-    nativeHandles.set(this, this.#handle.id)
+    nativeHandles.set(this, this.#handle)
     if (channels.open.hasSubscribers) channels.open.publish(this.#message())
-    if (channels.evict.hasSubscribers || channels.expire.hasSubscribers) this.#listen()
+    if (hearsOfNotices()) this.#listen()
   }
 
   /** Whether `close` was called. */
@@ -225,6 +230,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * if (entry) cache.set('config', changed(entry.value), { if: { version: entry.version } })
    */
   getEntry(key: Key, options?: GetEntryOptions): Entry<V> | undefined {
+    checkOptions(options, 'getEntry')
     return this.#entry('read', key, options?.allowStale ? GetFlag.Meta | GetFlag.Stale : GetFlag.Meta)
   }
 
@@ -301,6 +307,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    */
   update(key: Key, change: (value: V | undefined) => V, options: UpdateOptions = NO_OPTIONS): V {
     if (typeof change !== 'function') throw invalid('update takes a function', change)
+    checkOptions(options, 'update')
     let result: V | undefined
     this.#changeKept(key, options, (value) => (result = change(value)))
     return result as V
@@ -320,6 +327,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (typeof addition !== 'string' && !(addition instanceof Uint8Array)) {
       throw invalid('append takes a string or a Uint8Array', addition)
     }
+    checkOptions(options, 'append')
     let length = 0
     this.#changeKept(key, options, (value) => {
       const whole = joined(value, addition)
@@ -339,6 +347,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * cache.delete('user:1')
    */
   delete(key: Key, options?: DeleteOptions): boolean {
+    checkOptions(options, 'delete')
     const version = options?.version === undefined ? 0 : checkVersion(options.version, 'version', 1)
     const done = this.#live().delete(key, version) ?? this.#again('write', 'delete', key, version) ?? false
     if (channels.delete.hasSubscribers) channels.delete.publish(this.#message({ key, done }))
@@ -423,6 +432,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * const id = cache.incrBigInt('last-id')
    */
   incrBigInt(key: Key, by = 1n, options: IncrBigIntOptions = {}): bigint {
+    checkOptions(options, 'incrBigInt')
     const { init = 0n, ttl, min, max } = options
     for (const [name, number] of Object.entries({ by, init, min, max })) {
       if (typeof number !== 'bigint' && number !== undefined) throw invalid(`${name} must be a bigint`, number)
@@ -541,10 +551,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * Ends all entries of this namespace that carry one of these tags, at once and for every process, however many there are. A
    * value that is set afterwards lives.
    *
-   * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
-   * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
+   * The segment has 2,048 places for tags that were ever invalidated, 8 of them for each; from some 500 tags on one may find
+   * its places taken. Then the oldest invalidation is forgotten, and every tagged entry that is older than it goes as well: too
+   * many, never too few. After many hundred tags in one call these may be all tagged entries.
    *
-   * @param tags One tag or several.
+   * @param tags One tag or any number of them.
    * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`.
    * @example
@@ -552,7 +563,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * cache.invalidateTags('news')
    */
   invalidateTags(tags: string | readonly string[], options: InvalidateOptions = {}): void {
-    const list = typeof tags === 'string' ? [checkTag(tags)] : resolveTags(tags)
+    const list = typeof tags === 'string' ? [checkTag(tags)] : checkTags(tags)
+    checkOptions(options, 'invalidateTags')
     const outdate = resolveMode(options.mode)
     this.#native('write', (id) => native.invalidateTags(id, list, outdate))
     if (channels.invalidate.hasSubscribers) channels.invalidate.publish(this.#message({ tags: list }))
@@ -560,7 +572,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
 
   /**
    * The keys of this namespace, one after the other, in no order. Nothing is locked in between: an entry that stays where it
-   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries.
+   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries. A walk
+   * looks at the whole index once, so its time goes with the size of the segment, whatever the prefix.
    *
    * @param options `prefix`: only keys that start with it. Default: all.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong prefix.
@@ -568,7 +581,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * for (const key of cache.keys({ prefix: 'user:' })) console.log(key)
    */
   keys(options: ScanOptions = {}): IterableIterator<Key> {
-    if (typeof options !== 'object' || options === null) throw invalid('keys takes { prefix }', options)
+    checkOptions(options, 'keys')
     const { prefix = '' } = options
     return this.#scan(this.#live(), steadyPrefix(prefix))
   }
@@ -611,6 +624,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (typeof name !== 'string' || name === '' || !name.isWellFormed()) {
       throw invalid('the name of a namespace must be a string of at least one character', name)
     }
+    checkOptions(options, 'namespace')
     const full = this.namespaceName === '' ? name : `${this.namespaceName}:${name}`
     const { ttl = this.#given.ttl, codec = this.#given.codec, strict = this.#given.strict } = options
     // The folder as it was found: a relative path may lead elsewhere by now.
@@ -644,6 +658,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * console.log(`hit ratio ${hits / (hits + misses)}`)
    */
   stats(options: StatsOptions = {}): Stats {
+    checkOptions(options, 'stats')
     checkScope(options.scope)
     const scope = options.scope ?? (this.namespaceName === '' ? 'segment' : 'namespace')
     const counts = this.#native('read', (id) => native.stats(id)) ?? NO_STATS
@@ -662,6 +677,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    */
   async waitFor(key: Key, options: WaitOptions = {}): Promise<Entry<V>> {
     this.#live()
+    checkOptions(options, 'waitFor')
     const { after = 0, timeout, signal, ref = false } = options
     checkVersion(after, 'after', 0)
     if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
@@ -752,6 +768,24 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   async elect(name: Key, options?: TurnOptions): Promise<Leadership> {
     this.#live()
     return waitForLeadership(this.#turns, name, options)
+  }
+
+  /**
+   * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
+   * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
+   * is closed, and there when the cache is cleared or destroyed.
+   *
+   * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.
+   * @throws {CacheError} `ERR_CLOSED`; as `openRegion`.
+   * @example
+   * using region = cache.region('positions', 1000 * 8)
+   * const positions = new Float64Array(region.buffer)
+   * region.withLock(() => (positions[7] = 0.5))
+   */
+  region(name: string, bytes: Bytes): Region {
+    this.#live()
+    const { directory } = this.#options.native
+    return openRegion({ cache: this.name, name, size: bytes, directory })
   }
 
   /**
@@ -880,8 +914,13 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   #fromBytes(mode: Mode, bytes: Uint8Array, kind: number, owned: boolean): V | undefined {
+    // A codec of the user's may use a cache, and `meta` still has to tell of this entry afterwards.
+    const floats = kind > Kind.Codec ? this.#handle?.floats : undefined
+    const meta = floats?.slice()
     try {
-      return fromBytes(bytes, kind, this.#options.codec, owned) as V
+      const value = fromBytes(bytes, kind, this.#options.codec, owned) as V
+      if (meta !== undefined) floats?.set(meta)
+      return value
     } catch (cause) {
       const mismatch = cause instanceof CacheError && cause.code === 'ERR_CODEC_MISMATCH'
       return this.#refuse(mode, mismatch ? cause : kind > Kind.Codec ? undecoded(cause) : damagedValue(cause))
@@ -929,6 +968,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   // ---- writing
 
   #store(key: RawKey, payload: unknown, kind: number, ttl: Milliseconds, flags: number, version: number): boolean {
+    if (hearsOfGone()) this.#watchGone()
     const done =
       this.#live().set(key, payload, kind, ttl, flags, version) ??
       this.#storeAgain(key, payload, kind, ttl, flags, version)
@@ -957,6 +997,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       return false
     }
     if (stale === 0 && tags.length === 0) return this.#store(key, payload, kind, ttl, flags, version)
+    if (hearsOfGone()) this.#watchGone()
     const done =
       this.#live().setWith(key, payload, kind, ttl, flags, version, stale, tags) ??
       this.#storeWithAgain(key, payload, kind, set)
@@ -1026,6 +1067,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   #storeMany(chunk: readonly Prepared[]): boolean[] {
+    if (hearsOfGone()) this.#watchGone()
     const quick = chunk.every(({ set }) => !set.isOver && set.stale === 0 && set.tags.length === 0 && set.flags === 0)
     const stored = quick
       ? this.#live().setMany(
@@ -1035,9 +1077,14 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
           Float64Array.from(chunk, (item) => item.set.ttl),
         )
       : undefined
+    // Of a key that comes twice the last value stays: where one is tried again, those behind it are, too.
+    const again = new Set<string>()
     return chunk.map((item, i) => {
       const done = stored?.[i]
-      if (done === undefined) return this.#storeResolved(item.key, item.payload, item.kind, item.set)
+      if (stored !== undefined && done === undefined) again.add(textOf(item.key))
+      if (done === undefined || (again.size > 0 && again.has(textOf(item.key)))) {
+        return this.#storeResolved(item.key, item.payload, item.kind, item.set)
+      }
       if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key: item.key, done }))
       return done
     })
@@ -1073,7 +1120,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     return sum ?? (this.#again('write', 'incr', key, by, init, ttl, min, max) as number)
   }
 
-  #addWith(key: RawKey, by: number, { init = 0, ttl, min = -Infinity, max = Infinity }: IncrOptions): number {
+  #addWith(key: RawKey, by: number, options: IncrOptions): number {
+    checkOptions(options, 'incr')
+    const { init = 0, ttl, min = -Infinity, max = Infinity } = options
     if (!Number.isFinite(init)) throw invalid('init must be a finite number', init)
     if (checkNumber(min, 'min') > checkNumber(max, 'max')) throw invalid('min must not be above max', min)
     return this.#add(key, by, init, ttl === undefined ? 0 : resolveTtl(ttl), min, max)
@@ -1156,7 +1205,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     }
     this.#failure = undefined
     this.#handle = handle
-    nativeHandles.set(this, handle.id)
+    nativeHandles.set(this, handle)
     closeHandle(lost)
     this.#vigils.clear()
     this.#waits.restart()
@@ -1188,11 +1237,17 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#watchGone(id)
   }
 
-  /** Asks for notices of evicted and expired entries while anybody wants them. */
-  #watchGone(id = this.#handle?.id): void {
-    if (id === undefined || !this.#notified) return
-    const wanted = this.#listeners.has('evict', 'expire')
-    native.wantGone(id, wanted || channels.evict.hasSubscribers || channels.expire.hasSubscribers)
+  /** Asks for notices of evicted and expired entries while anybody wants them; `id` is a handle that asks for the first time. */
+  #watchGone(id?: number): void {
+    const handle = id ?? this.#handle?.id
+    const wanted = this.#listeners.has('evict', 'expire') || hearsOfGone()
+    if (handle === undefined || (id === undefined && wanted === this.#watchesGone)) return
+    if (!this.#notified) {
+      if (wanted) this.#listen()
+      return
+    }
+    this.#watchesGone = wanted
+    native.wantGone(handle, wanted)
   }
 
   #notice(handle: Handle, notice: number, ids: readonly number[], keys: readonly Key[]): void {
@@ -1204,7 +1259,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       case Notice.Repaired:
         return this.#repaired(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Damage:
-        return this.#listeners.emit('damage', { shard: ids[0] ?? 0, dropped: ids[1] ?? 0, error: undefined })
+        return this.#damaged(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Detached:
         return this.#detached(handle)
       case Notice.Gone:
@@ -1217,6 +1272,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (channels.repaired.hasSubscribers) channels.repaired.publish(this.#message({ count: dropped }))
   }
 
+  #damaged(shard: number, dropped: number): void {
+    this.#listeners.emit('damage', { shard, dropped, error: undefined })
+    if (channels.damage.hasSubscribers) channels.damage.publish(this.#message({ count: dropped }))
+  }
+
   #gone([lost = 0, ...reasons]: readonly number[], keys: readonly Key[]): void {
     keys.forEach((key, i) => {
       const event = reasons[i] === 1 ? 'expire' : 'evict'
@@ -1224,8 +1284,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       this.#listeners.emit(event, { key: given, lost: 0 })
       if (channels[event].hasSubscribers) channels[event].publish(this.#message({ key: given }))
     })
+    if (lost === 0) return
     // Thousands under one lock: that is for room.
-    if (lost > 0) this.#listeners.emit('evict', { key: undefined, lost })
+    this.#listeners.emit('evict', { key: undefined, lost })
+    if (channels.evict.hasSubscribers) channels.evict.publish(this.#message({ count: lost }))
   }
 
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
@@ -1284,11 +1346,15 @@ function inChunks<T, R>(items: Iterable<T>, run: (chunk: readonly T[]) => R[]): 
   return results
 }
 
-/** As an array. Throws for what is no iterable, and for a text: its letters are nobody's keys. */
+/** As an array without holes. Throws for what is no iterable, and for a text: its letters are nobody's keys. */
 function listed<T>(items: Iterable<T>): readonly T[] {
-  if (Array.isArray(items)) return items as readonly T[]
-  if (typeof items === 'object' && items !== null && Symbol.iterator in items) return Array.from(items)
+  if (typeof items === 'object' && items !== null && Symbol.iterator in items) return [...items]
   throw invalid('a call for many takes an array or another iterable', items)
+}
+
+/** A text that tells keys apart. */
+function textOf(key: RawKey): string {
+  return Buffer.from(key as string).toString('latin1')
 }
 
 /** Whether its UTF-8 has U+FFFD, its own or that of a lone surrogate. */

@@ -4,13 +4,14 @@
  * The thing to get wrong: the manual clock belongs to the segment, not to the handle. Whoever creates the segment decides
  * on it, and one `advance` moves it for every process.
  */
+import type { Handle } from './handle.ts'
 import { native } from './native.ts'
 
 /** An open option, `true`: the segment's clock stands still until `advance`. */
 export const manualClock: unique symbol = Symbol('cache-machine.manualClock')
 
-/** The native handle of each open cache; a cache that opened its segment again has a new one. */
-export const nativeHandles: WeakMap<object, number> = new WeakMap()
+/** The handle of each open cache; a cache that opened its segment again has a new one. */
+export const nativeHandles: WeakMap<object, Handle> = new WeakMap()
 
 /** Moves the segment's clock. Throws if it is not a manual one. */
 export function advance(cache: object, milliseconds: number): void {
@@ -23,7 +24,7 @@ export function problems(cache: object): string[] {
 }
 
 function handleOf(cache: object): number {
-  const id = nativeHandles.get(cache)
-  if (id === undefined) throw new TypeError('not an open cache')
-  return id
+  const handle = nativeHandles.get(cache)
+  if (handle === undefined) throw new TypeError('not an open cache')
+  return handle.id
 }

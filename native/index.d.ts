@@ -51,6 +51,33 @@ export interface BindingProcess {
   age: number
 }
 
+/** See `NativeRegion`. */
+export interface BindingRegion {
+  id: number
+  created: boolean
+  path: string
+}
+
+/** See `NativeRegionInfo`. */
+export interface BindingRegionInfo {
+  cache: string
+  name: string
+  path: string
+  layoutVersion: number
+  readable: boolean
+  size: number
+  age: number
+  processes: Array<BindingProcess>
+}
+
+/** See `NativeRegionOptions` in `lib/native.ts`. */
+export interface BindingRegionOptions {
+  cache: string
+  name: string
+  directory?: string
+  size: number
+}
+
 /** See `NativeSegmentInfo`. */
 export interface BindingSegmentInfo {
   name: string
@@ -128,6 +155,30 @@ export declare function open(options: BindingOpenOptions): BindingOpened
 
 /** An object of functions bound to one handle: `RawCalls` of `lib/native.ts`. */
 export declare function rawCalls(id: number): object
+
+/** False once the region was destroyed, truncated or replaced. */
+export declare function regionAttached(id: number): boolean
+
+/** The region's bytes; null where the host forbids buffers over memory that is not its own. To be called once. */
+export declare function regionBuffer(id: number): ArrayBuffer | null
+
+/** The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`. */
+export declare function regionCalls(id: number): object
+
+/** Closes a handle: its lock is given up, its buffer is empty from here on. Closing twice is fine. */
+export declare function regionClose(id: number): void
+
+/** Creates or attaches; the id stands for the handle in all other calls. */
+export declare function regionOpen(options: BindingRegionOptions): BindingRegion
+
+/** Destroys a region; false if there is none. */
+export declare function regionsDestroy(cache: string, name: string, directory: string | undefined | null, force: boolean): boolean
+
+/** One region, from outside. */
+export declare function regionsInspect(cache: string, name: string, directory?: string | undefined | null): BindingRegionInfo | null
+
+/** This user's regions of a place. */
+export declare function regionsList(directory?: string | undefined | null): Array<BindingRegionInfo>
 
 /** Destroys a segment; false if there is none. */
 export declare function segmentsDestroy(name: string, directory: string | undefined | null, force: boolean): boolean

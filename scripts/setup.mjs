@@ -121,10 +121,10 @@ export async function run(command, args) {
  * @param {{ env?: Record<string, string>, timeout?: number }} [options] `timeout` in milliseconds.
  * @returns {Promise<{ code: number | string, output: string }>} `code`: the exit code, a signal's name, `ENOENT` or `timeout`.
  */
-export function capture(command, args, { env, timeout } = {}) {
+export function capture(command, args, { env, timeout, cwd = root } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
-      cwd: root,
+      cwd,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,

@@ -132,7 +132,16 @@ async function checkDrift() {
   const generatedNow = readGenerated()
   const outcomes = generatedFiles.map((file) => compareGenerated(file, generatedBefore[file], generatedNow[file]))
   if (inCi) outcomes.push(await check('git diff', 'git', ['diff', '--exit-code', '--', ...generatedFiles]))
-  return outcomes.reduce(add)
+  return [...outcomes, ...(await checkPages())].reduce(add)
+}
+
+/** The generated parts of the documentation, which nothing here writes. */
+async function checkPages() {
+  const { makePages } = await import('./docs.mjs')
+  const pages = await makePages()
+  return pages.map(({ path, before, now }) => {
+    return before === now ? success : failure(`${path} is out of date; \`npm run docs\` makes it anew: commit it`)
+  })
 }
 
 function compareGenerated(file, before, now) {
@@ -145,7 +154,8 @@ function runCargoTests() {
 }
 
 function runKillTests() {
-  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'crash', '--test', 'processes'])
+  const tests = ['crash', 'processes', 'linearizable', 'regions'].flatMap((test) => ['--test', test])
+  return cargoTest(['-p', 'cache-machine-core', '--features', 'kill-steps', ...tests])
 }
 
 function runLoomTests() {
@@ -194,8 +204,10 @@ function checkSpecsRan({ files }) {
 }
 
 function specFiles() {
-  const names = readdirSync(join(root, '__test__'), { recursive: true })
-  return names.filter((name) => name.endsWith('.spec.ts')).map((name) => join(root, '__test__', name))
+  return ['__test__', 'benches/test'].flatMap((folder) => {
+    const names = readdirSync(join(root, folder), { recursive: true })
+    return names.filter((name) => /\.spec\.(?:ts|mjs)$/.test(name)).map((name) => join(root, folder, name))
+  })
 }
 
 function runStory() {

@@ -1,17 +1,23 @@
 /**
  * Caches that hold a number of objects of one size, as traces and the literature count.
  *
- * cache-machine counts bytes: the segment gets as many pages, and the entries as many bytes, as give the wanted number. So it
- * does not depend on the layout of a segment.
+ * cache-machine counts bytes: it gets entries and a segment of such sizes that the wanted number fits, and not one more. That
+ * is looked at in a segment of its own, not computed, so it does not depend on the layout.
  */
 
-const SMALLEST = 2 * 2 ** 20
+const SMALLEST_SEGMENT = 2 * 2 ** 20
+const LARGEST_SEGMENT = 64 * 2 ** 20
 const PAGE = 4096
 const UNIT = 64
-/** As long as the longest key of a trace. */
-const LONGEST_KEY = 'k999999'
+const SMALLEST_ENTRY = 8 * UNIT
+/** All keys have its length. */
+const SOME_KEY = keyOf(0)
 
-/** @returns {Promise<{ capacity: number, get: (key: string) => unknown, set: (key: string) => unknown, close: () => void }>} */
+export function keyOf(number) {
+  return String(number).padStart(8, '0')
+}
+
+/** @returns {Promise<{ get: (key: string) => unknown, set: (key: string) => unknown, close: () => void }>} */
 export function openByCount(contender, objects, name) {
   return contender === 'lru-cache' ? openLruCache(objects) : openCacheMachine(objects, name)
 }
@@ -19,48 +25,78 @@ export function openByCount(contender, objects, name) {
 async function openLruCache(objects) {
   const { LRUCache } = await import('lru-cache')
   const cache = new LRUCache({ max: objects })
-  return { capacity: objects, get: (key) => cache.get(key), set: (key) => cache.set(key, true), close: () => undefined }
+  return { get: (key) => cache.get(key), set: (key) => cache.set(key, true), close: () => undefined }
 }
 
 async function openCacheMachine(objects, name) {
-  const { open, segments } = await import('../../dist/index.js')
-  const opened = (size) => open({ name, size, near: false })
-  const capacityOf = (size) => {
-    const cache = opened(size)
-    const { capacityBytes } = cache.stats()
-    cache.close()
-    segments.destroy(name)
-    return capacityBytes
-  }
-
-  const entrySize = Math.max(2, Math.ceil(capacityOf(SMALLEST) / objects / UNIT)) * UNIT
-  let size = SMALLEST
-  for (let tries = 0; tries < 20; tries++) {
-    const missing = objects * entrySize - capacityOf(size)
-    if (missing <= 0) break
-    size += Math.ceil(missing / PAGE) * PAGE
-  }
-
-  const cache = opened(size)
-  const value = longestValue(cache, entrySize)
+  const library = await import('../../dist/index.js')
+  const { size, value } = planOf(library, objects, name)
+  const cache = openOneShard(library, name, size)
   return {
-    capacity: Math.floor(cache.stats().capacityBytes / entrySize),
     get: (key) => cache.get(key),
     set: (key) => cache.set(key, value),
     close: () => {
       cache.close()
-      segments.destroy(name)
+      library.segments.destroy(name)
     },
   }
 }
 
-/** Every entry takes `entrySize` bytes, whether its key is long or short. */
-function longestValue(cache, entrySize) {
-  for (let length = entrySize; length > 0; length -= 4) {
-    cache.set(LONGEST_KEY, 'x'.repeat(length))
-    if (cache.getEntry(LONGEST_KEY)?.size > entrySize) continue
-    cache.clear()
-    return 'x'.repeat(length)
+/** There is a shard for every 16 MiB, but where entries of a fifth of the segment must fit. */
+function openOneShard({ open }, name, size) {
+  const isLarge = size > 16 * 2 ** 20
+  return open({ name, size, near: false, ...(isLarge && { maxEntrySize: Math.floor(size / 5) }) })
+}
+
+/** By number of objects: the size of the segment, and the value that makes an entry as large as it must be. */
+const plans = new Map()
+
+function planOf(library, objects, name) {
+  if (!plans.has(objects)) plans.set(objects, findPlan(library, objects, name))
+  return plans.get(objects)
+}
+
+function findPlan(library, objects, name) {
+  const within = (size, look) => {
+    const cache = openOneShard(library, name, size)
+    try {
+      return look(cache)
+    } finally {
+      cache.close()
+      library.segments.destroy(name)
+    }
   }
-  throw new Error(`no value makes an entry of ${entrySize} bytes`)
+  const room = within(SMALLEST_SEGMENT, (cache) => cache.stats().capacityBytes)
+  let size = SMALLEST_SEGMENT
+  for (let entry = firstEntry(room, objects); size < LARGEST_SEGMENT; entry += UNIT) {
+    const value = within(SMALLEST_SEGMENT, (cache) => longestValue(cache, entry))
+    size = Math.max(SMALLEST_SEGMENT, Math.floor((objects * entry) / PAGE) * PAGE)
+    for (; size < LARGEST_SEGMENT; size += PAGE) {
+      const capacity = within(size, (cache) => cache.stats().capacityBytes)
+      if (capacity < objects * entry) continue
+      const held = within(size, (cache) => countHeld(cache, objects, value))
+      if (held === objects) return { size, value }
+      if (held > objects) break
+    }
+  }
+  throw new Error(`no segment holds ${objects} entries, and not one more`)
+}
+
+/** The smallest segment may have room for larger ones. */
+function firstEntry(room, objects) {
+  return Math.max(SMALLEST_ENTRY, Math.floor(room / (objects + 1) / UNIT) * UNIT)
+}
+
+/** The longest string that makes an entry of `entry` bytes. */
+function longestValue(cache, entry) {
+  for (let length = entry; length > 0; length--) {
+    cache.set(SOME_KEY, 'x'.repeat(length))
+    if (cache.getEntry(SOME_KEY)?.size <= entry) return 'x'.repeat(length)
+  }
+  throw new Error(`no value makes an entry of ${entry} bytes`)
+}
+
+function countHeld(cache, objects, value) {
+  for (let number = 0; number < objects * 2; number++) cache.set(keyOf(number), value)
+  return cache.size
 }

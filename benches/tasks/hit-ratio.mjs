@@ -4,12 +4,12 @@
 import { Buffer } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import { openByCount } from './by-count.mjs'
+import { keyOf, openByCount } from './by-count.mjs'
 
 /**
- * @param {{ contender: string, file: string, objects: number, name: string }} args A cache of about `objects` objects, in one shard; `name` is its
+ * @param {{ contender: string, file: string, objects: number, name: string }} args A cache of `objects` objects, in one shard; `name` is its
  *   segment.
- * @returns {Promise<{ percent: number, capacity: number }>} of requests that hit, and how many objects there was room for
+ * @returns {Promise<number>} per cent of the requests that hit
  */
 export async function replay(memory, { contender, file, objects, name }) {
   const requests = readTrace(memory, file)
@@ -17,11 +17,11 @@ export async function replay(memory, { contender, file, objects, name }) {
   try {
     let hits = 0
     for (const id of requests) {
-      const key = `k${id}`
+      const key = keyOf(id)
       if (cache.get(key) === undefined) cache.set(key)
       else hits++
     }
-    return { percent: (hits / requests.length) * 100, capacity: cache.capacity }
+    return (hits / requests.length) * 100
   } finally {
     cache.close()
   }

@@ -41,6 +41,13 @@ export async function readAll({ store, contender }, { kind, keys }) {
   return sum
 }
 
+/** Makes every value, and keeps none. */
+export function makeAll(_memory, { kind, keys }) {
+  let sum = 0
+  for (let i = 0; i < keys; i++) sum += kinds[kind].use(kinds[kind].make(i))
+  return sum
+}
+
 /** What is garbage must not count as memory. */
 export function collect() {
   for (let i = 0; i < 3; i++) globalThis.gc()

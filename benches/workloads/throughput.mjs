@@ -26,8 +26,7 @@ export const scenes = [
 
 /** For `--quick`: what the claims speak of. */
 const quickOperations = ['get', 'set']
-const quickContenders =
-  /^(cache-machine-(off|copy|frozen)|lru-cache|lmdb|lmdb-tuned|ioredis|node-redis|process-send-(json|advanced))$/
+const quickContenders = /^(cache-machine-(off|copy|frozen)|lru-cache|lmdb|lmdb-tuned|ioredis|process-send-json)$/
 
 /** @param {Scene} scene */
 export function titleOf({ kind, keys }) {

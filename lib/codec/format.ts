@@ -11,7 +11,7 @@
  * as they begin, and `Reference` names one by that number: so cycles and shared objects come back. Integers of the
  * format are varints of at most 32 bits, or little-endian `u32` where it says so.
  *
- * The thing to get wrong: the size of a token is a promise. What an object takes in memory is at most about 64 times what its
+ * The thing to get wrong: the size of a token is a promise. What an object takes in memory is at most about 70 times what its
  * tokens take here, or a few megabytes of hostile bytes fill the heap; see `docs/values.md`. That is why the heavy ones, a
  * Map, a Set, bytes, an Error, have fields wider than they need.
  */

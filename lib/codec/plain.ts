@@ -67,7 +67,9 @@ function isPlainArray(array: readonly unknown[], depth: number, seen: Seen): boo
 
 /** Whether JSON.stringify tells all that there is, and not something else. */
 function isTold(object: object): boolean {
-  return (object as { toJSON?: unknown }).toJSON === undefined && Object.getOwnPropertySymbols(object).length === 0
+  return (
+    typeof (object as { toJSON?: unknown }).toJSON !== 'function' && Object.getOwnPropertySymbols(object).length === 0
+  )
 }
 
 /** The objects that were there. */

@@ -105,7 +105,10 @@ export function instantiate({ template }: Shape): Record<string, unknown> {
 /** The same without a prototype. */
 export function instantiateBare({ template }: Shape): Record<string, unknown> {
   if (template !== undefined) return { __proto__: null, ...template }
-  return scattered(Object.create(null) as Record<string, unknown>)
+  // Not `Object.create(null)`, which also gets a table for names.
+  const bare = scattered<Record<string, unknown>>({})
+  Object.setPrototypeOf(bare, null)
+  return bare
 }
 
 /**

@@ -194,7 +194,7 @@ impl Cache {
     /// # Errors
     /// `InvalidArgument` for a name that cannot be, `NoSpace` when there are 1,024, `Busy`, `Detached`.
     pub fn in_namespace(&self, name: &str) -> Result<Self, CacheError> {
-        let namespace = self.namespace_number(name, self.write_timeout)?;
+        let namespace = self.count_busy(self.namespace_number(name, self.write_timeout))?;
         Ok(Self { namespace, ..self.clone() })
     }
 
@@ -215,10 +215,6 @@ impl Cache {
     /// Number of its namespace; 0 for the root.
     pub fn namespace(&self) -> u16 {
         self.namespace
-    }
-
-    pub(crate) fn write_timeout(&self) -> Duration {
-        self.write_timeout
     }
 
     fn key<'k>(&self, bytes: &'k [u8]) -> Result<Key<'k>, CacheError> {
@@ -260,7 +256,7 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`.
     pub fn invalidate_tags(&self, tags: &[u64], how: Invalidation) -> Result<(), CacheError> {
-        self.invalidate(tags, how, self.write_timeout)
+        self.count_busy(self.invalidate(tags, how, self.write_timeout))
     }
 
     /// Removes everything at once: entries of an earlier life are dead. On the root its namespaces too, else only its own.
@@ -390,7 +386,20 @@ impl Cache {
         key: &Key<'_>,
         change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
     ) -> Result<R, CacheError> {
-        let result = self.try_change((key.shard, key.namespace), self.write_timeout, change);
+        self.change_in(key.shard, change)
+    }
+
+    /// Runs a change of this namespace in a shard; counted if it ends as busy.
+    pub(crate) fn change_in<R>(
+        &self,
+        shard: usize,
+        change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
+    ) -> Result<R, CacheError> {
+        self.count_busy(self.try_change((shard, self.namespace), self.write_timeout, change))
+    }
+
+    /// A write's result, counted if it is busy.
+    fn count_busy<R>(&self, result: Result<R, CacheError>) -> Result<R, CacheError> {
         if let Err(CacheError::Busy(_)) = result {
             self.segment.member().count(Counter::Busy, 1);
         }
@@ -411,7 +420,7 @@ impl Cache {
     }
 }
 
-fn check_name(name: &str) -> Result<(), CacheError> {
+pub(crate) fn check_name(name: &str) -> Result<(), CacheError> {
     let fine = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
     if (1..=64).contains(&name.len()) && name.bytes().all(fine) {
         return Ok(());
@@ -738,7 +747,11 @@ impl Core {
         let word = self.segment.region().u32(at);
         let mut since = None;
         let mut patience = || since.get_or_insert_with(Instant::now).elapsed() >= timeout;
-        if lock::lock(word, self.segment.member(), &mut patience).is_err() {
+        let acquired = lock::lock(word, self.segment.member(), &mut patience);
+        if let Some(since) = since {
+            self.note_lock_wait(since.elapsed());
+        }
+        if acquired.is_err() {
             return Err(CacheError::Busy(format!("{what} is held by a live process that is stopped")));
         }
         Ok(HeaderLock { word, core: self })

@@ -33,6 +33,9 @@ pub enum CacheError {
     /// The file or a limit is not ours to use.
     #[error("{0}")]
     Permission(String),
+    /// Found with other properties than asked for.
+    #[error("{0}")]
+    Mismatch(String),
     /// Made by another layout version.
     #[error("the segment has layout {found}, this version reads {expected}")]
     Version {
@@ -66,6 +69,7 @@ impl CacheError {
             Self::Overflow => 6,
             Self::NoSpace(_) => 8,
             Self::Permission(_) => 9,
+            Self::Mismatch(_) => 10,
             Self::Version { .. } => 11,
             Self::Corrupt(_) => 12,
             Self::InUse(_) => 13,
@@ -84,6 +88,7 @@ impl CacheError {
             Self::Overflow => "ERR_OVERFLOW",
             Self::NoSpace(_) => "ERR_NO_SPACE",
             Self::Permission(_) => "ERR_PERMISSION",
+            Self::Mismatch(_) => "ERR_SEGMENT_MISMATCH",
             Self::Version { .. } => "ERR_SEGMENT_VERSION",
             Self::Corrupt(_) => "ERR_SEGMENT_CORRUPT",
             Self::InUse(_) => "ERR_SEGMENT_IN_USE",

@@ -16,10 +16,13 @@
 //! spaces    what an entry is for                 records  small records of coordination, changed in one step
 //! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
 //! orphans   what an owner left that is gone, while its process lives on
+//! regions   segments of raw bytes with a lock, beside the cache
 //! ```
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bench-doors")]
+mod bench_doors;
 mod cache;
 mod entry;
 mod error;
@@ -34,6 +37,7 @@ mod policy;
 mod read;
 mod records;
 mod recover;
+mod regions;
 mod scan;
 mod segments;
 mod service;
@@ -46,7 +50,8 @@ mod vigils;
 mod waits;
 
 pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tallies};
-pub use cache_machine_shm::Region;
+pub use cache_machine_shm::lock::Acquired;
+pub use cache_machine_shm::{Memory, Region};
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
@@ -56,6 +61,7 @@ pub use locked::{Condition, Increment, Write};
 pub use namespaces::MAX_NAME;
 pub use orphans::Orphan;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
+pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
 pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};

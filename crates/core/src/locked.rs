@@ -542,7 +542,7 @@ impl Locked<'_> {
     }
 
     /// Removes an entry for room. What is dead already is not evicted: it goes for what killed it.
-    fn evict(&mut self, at: Position, unit: u32) -> Result<(), Damaged> {
+    pub(crate) fn evict(&mut self, at: Position, unit: u32) -> Result<(), Damaged> {
         let head = self.shard.head(unit)?;
         let now = if head.deadline == 0 { 0 } else { self.core.now_ms() };
         let gone = self.why_dead(&head, now)?.unwrap_or(Gone::Evicted);

@@ -3,6 +3,8 @@
 //! S3-FIFO (Yang et al., SOSP '23): new entries enter a small queue with a tenth of the space. Whoever was read more than
 //! once there moves to the main queue; the others leave and are remembered as ghosts, and a ghost that comes back enters
 //! the main queue. The main queue spares whoever was read since it was last asked, once per read, three times at most.
+//! While a shard fills for the first time, or again from half empty, nobody has to go, and nobody has to prove himself: what the
+//! small queue has no room for enters the main queue. (libCacheSim, by the same authors, does so, and the paper's ratios are its.)
 //!
 //! Pinned records are in a queue of their own, where nobody looks for victims.
 //!
@@ -22,8 +24,9 @@ use cache_machine_shm::steps::step;
 /// S3-FIFO: the small queue's share of the space, and how often an entry must have been read there to stay.
 const SMALL_SHARE: usize = 10;
 const READS_TO_STAY: u8 = 2;
-/// Ghost stamps count in steps, so that a window of the space's size is a few thousand of them.
-const GHOST_STEPS: usize = 4096;
+/// A ghost stamp has 16 bits and counts in steps, so many of them for the size of the space: fine enough for the window, and
+/// so coarse that a stamp comes again only after the space was evicted 128 times over.
+const GHOST_STEPS: usize = 512;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Queue {
@@ -63,13 +66,26 @@ impl Queue {
 }
 
 impl ShardView<'_> {
-    /// Where a new entry enters.
+    /// Where a new entry enters. One that comes back is a ghost no more.
     pub(crate) fn entry_queue(&self, namespace: u16, placing: Placing) -> Queue {
-        match self.geometry.eviction {
-            _ if is_pinned(namespace) => Queue::Pinned,
-            Eviction::S3Fifo if !self.is_ghost(placing) => Queue::Small,
-            _ => Queue::Main,
+        if is_pinned(namespace) {
+            return Queue::Pinned;
         }
+        let is_known = self.geometry.eviction != Eviction::S3Fifo || self.take_ghost(placing);
+        if is_known || self.small_is_full() && self.is_filling() { Queue::Main } else { Queue::Small }
+    }
+
+    fn small_is_full(&self) -> bool {
+        self.get(Field::SmallUnits) as usize > self.geometry.units / SMALL_SHARE
+    }
+
+    /// Whether no room had to be made since the shard was new or half empty.
+    fn is_filling(&self) -> bool {
+        let used = self.get(Field::SmallUnits).saturating_add(self.get(Field::MainUnits)) as usize;
+        if self.get(Field::HasEvicted) != 0 && used < self.geometry.units / 2 {
+            self.put(Field::HasEvicted, 0);
+        }
+        self.get(Field::HasEvicted) == 0
     }
 
     /// Enters `unit` as the newest of a queue.
@@ -137,13 +153,15 @@ impl ShardView<'_> {
         // Each step evicts, moves to the main queue, or uses up one of at most three spares: bounded.
         let most = self.geometry.lines() * 7 * 5 + 16;
         let mut only = None;
+        if self.get(Field::HasEvicted) == 0 {
+            self.put(Field::HasEvicted, 1);
+        }
         for _ in 0..most {
-            let small_is_full = self.get(Field::SmallUnits) as usize > self.geometry.units / SMALL_SHARE;
             let queue = match (self.get(Field::SmallOldest), self.get(Field::MainOldest)) {
                 (0, 0) => return Ok(None),
                 (_, 0) => Queue::Small,
                 (0, _) => Queue::Main,
-                _ => only.unwrap_or(if small_is_full { Queue::Small } else { Queue::Main }),
+                _ => only.unwrap_or(if self.small_is_full() { Queue::Small } else { Queue::Main }),
             };
             let unit = self.get(queue.oldest());
             let node = self.node(unit)?;
@@ -212,23 +230,37 @@ impl ShardView<'_> {
         now.wrapping_sub(ghost) & 0xFFFF
     }
 
-    fn is_ghost(&self, placing: Placing) -> bool {
-        let (set, print) = self.ghost_set(placing);
-        let window = (self.geometry.units as u32 / self.ghost_step()) * 9 / 10;
-        self.ghosts(set).any(|slot| {
-            let ghost = slot.load(Ordering::Relaxed);
-            ghost >> 16 == print && ghost != 0 && self.ghost_age(ghost) <= window
-        })
+    /// Steps after which a ghost is forgotten. The paper's queue of ghosts holds nine tenths of the space; but whoever comes
+    /// back makes room in it, and here time goes on for him too.
+    fn ghost_window(&self) -> u32 {
+        (self.geometry.units as u32 / self.ghost_step()) * 95 / 100
     }
 
-    /// Remembers an evicted key, in place of the oldest of its set.
+    /// Whether the key was evicted from the small queue not long ago; forgotten by that.
+    fn take_ghost(&self, placing: Placing) -> bool {
+        let (set, print) = self.ghost_set(placing);
+        let window = self.ghost_window();
+        let mut slots = self.ghosts(set);
+        let found = slots.find(|slot| {
+            let ghost = slot.load(Ordering::Relaxed);
+            ghost >> 16 == print && ghost != 0 && self.ghost_age(ghost) <= window
+        });
+        let Some(slot) = found else {
+            return false;
+        };
+        slot.store(0, Ordering::Relaxed);
+        step("queue.ghost");
+        true
+    }
+
+    /// Remembers an evicted key, in place of its own older ghost or of the oldest of its set.
     fn add_ghost(&self, placing: Placing, units: usize) {
         self.add(Field::GhostClock, units as u32);
         let (set, print) = self.ghost_set(placing);
         let stamp = (self.get(Field::GhostClock) / self.ghost_step()) & 0xFFFF;
         let age = |slot: &&AtomicU32| match slot.load(Ordering::Relaxed) {
-            0 => u32::MAX,
-            ghost if ghost >> 16 == print => u32::MAX - 1,
+            ghost if ghost >> 16 == print && ghost != 0 => u32::MAX,
+            0 => u32::MAX - 1,
             ghost => self.ghost_age(ghost),
         };
         if let Some(slot) = self.ghosts(set).max_by_key(age) {

@@ -81,9 +81,7 @@ impl Cache {
             let mut line = 0;
             while line < self.geometry().lines() {
                 let end = (line + LINES_PER_HOLD).min(self.geometry().lines());
-                self.try_change((index, self.namespace()), self.write_timeout(), |locked| {
-                    locked.delete_prefix(line..end, prefix, &mut deleted)
-                })?;
+                self.change_in(index, |locked| locked.delete_prefix(line..end, prefix, &mut deleted))?;
                 line = end;
             }
         }

@@ -3,6 +3,7 @@
 use crate::cache::{Stats, stats_of};
 use crate::error::CacheError;
 use crate::geometry::{Eviction, Geometry, LAYOUT_VERSION};
+use crate::regions;
 use crate::shard::{Field, ShardView};
 use cache_machine_shm::lock;
 use cache_machine_shm::{BootClock, Header, Place, Segment, SegmentFile, ShmError, list_segments};
@@ -46,6 +47,10 @@ pub(crate) fn place_of(directory: Option<&Path>) -> Place {
 }
 
 pub(crate) fn segment_file(name: &str, directory: Option<&Path>) -> Result<SegmentFile, CacheError> {
+    file_in(directory, name, LAYOUT_VERSION)
+}
+
+pub(crate) fn file_in(directory: Option<&Path>, name: &str, layout: u32) -> Result<SegmentFile, CacheError> {
     // One directory, one path: the registry of attachments goes by it.
     let resolved = directory.map(|path| {
         path.canonicalize().map_err(|e| match e.kind() {
@@ -56,14 +61,15 @@ pub(crate) fn segment_file(name: &str, directory: Option<&Path>) -> Result<Segme
         })
     });
     let resolved = resolved.transpose()?;
-    Ok(SegmentFile::new(place_of(resolved.as_deref()), name, LAYOUT_VERSION))
+    Ok(SegmentFile::new(place_of(resolved.as_deref()), name, layout))
 }
 
-/// This user's segments of a place, of any layout, in the order of their names.
+/// This user's segments of a place, of any layout, in the order of their names; regions are listed by themselves.
 pub fn list(directory: Option<&Path>) -> Vec<SegmentInfo> {
     let place = place_of(directory);
     let mut found: Vec<_> = list_segments(&place)
         .into_iter()
+        .filter(|(_, name)| !regions::is_region(name))
         .filter_map(|(layout, name)| look(&SegmentFile::new(place.clone(), &name, layout), layout).ok())
         .collect();
     found.sort_by(|a, b| (&a.name, a.layout).cmp(&(&b.name, b.layout)));

@@ -47,6 +47,8 @@ pub(crate) enum Field {
     PinnedNewest = 220,
     PinnedOldest = 224,
     PinnedUnits = 228,
+    /// 1 once room had to be made since the shard was new or half empty.
+    HasEvicted = 232,
 }
 
 /// 64-bit words of the control block.

@@ -1099,6 +1099,8 @@ fn notes_of_two_segments() {
         }));
         let mut panics = 0;
         for at in 0.. {
+            // No room is left, so each of these evicts.
+            fill(&a, 'a');
             arm(at, Fault::Panic);
             let outcome = catch_unwind(AssertUnwindSafe(|| set(&a, &format!("a-{at}"), &[1; 3000])));
             let steps: u64 = passed().values().sum();

@@ -7,7 +7,8 @@ mod support;
 use cache_machine_core::{Cache, CacheError, Invalidation, Listener, Manner, Notice, OpenOptions, Write, destroy};
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::fork::{Child, Ended, fork, shared_words};
-use cache_machine_shm::steps::{Fault, arm, disarm};
+use cache_machine_shm::steps::{Fault, arm, disarm, passed};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -31,6 +32,8 @@ fn main() {
             name: "invalidations_hold_and_hit_nothing_newer_while_invalidators_are_killed",
             run: killed_invalidators,
         },
+        Test { name: "clearing_and_invalidating_are_the_same_few_stores_for_a_million_entries", run: constant_costs },
+        Test { name: "a_walk_stores_nothing_takes_no_lock_and_looks_at_each_line_once", run: walk_costs },
         Test { name: "counters_of_four_processes_add_up", run: counters },
         Test { name: "a_waiter_is_told_also_where_the_writer_dies_before_it_rings", run: dead_ringers },
         Test { name: "a_holder_in_another_pid_namespace_is_waited_for_and_repaired", run: namespaces },
@@ -412,6 +415,86 @@ fn walks() {
         assert_valid(&cache);
     });
     println!("  {WALKS} walks during {} writes", writes.load(Ordering::SeqCst));
+}
+
+/// The steps that `act` passes, with how often: each store of a change has one after it.
+fn steps_of(act: impl FnOnce()) -> BTreeMap<&'static str, u64> {
+    arm(u64::MAX - 1, Fault::Kill);
+    act();
+    disarm();
+    passed()
+}
+
+/// So many entries in a namespace, all of them tagged.
+fn fill_tagged(own: &Cache, entries: u64) {
+    let tags = [own.tag("red"), own.tag("blue")];
+    for i in 0..entries {
+        assert!(own.set(&i.to_le_bytes(), &Write { tags: &tags, ..bytes(b"") }).expect("set").is_some());
+    }
+    assert_eq!((own.len(), own.stats().total.evictions), (entries, 0));
+}
+
+/// That the next read of every process sees each of them is `handshakes`.
+fn constant_costs() {
+    for entries in [1_000u64, 1_000_000] {
+        let scene = scene("costs", 512 << 20);
+        in_child("costs", || {
+            let root = open(&scene.options);
+            let own = root.in_namespace("own").expect("namespace");
+            let tags = [own.tag("red"), own.tag("blue")];
+            let last = (entries - 1).to_le_bytes();
+            let clears: [(&str, &dyn Fn()); 2] = [
+                ("clear of the namespace", &|| own.clear().expect("clear")),
+                ("clear of the root", &|| root.clear().expect("clear")),
+            ];
+            for (what, clear) in clears {
+                fill_tagged(&own, entries);
+                assert_eq!(steps_of(clear), BTreeMap::from([("clear.published", 1)]), "{what}, {entries} entries");
+                assert_eq!((own.len(), own.has(&last).expect("has")), (0, false));
+            }
+            for (how, is_first) in [(Invalidation::Outdate, true), (Invalidation::Remove, false)] {
+                fill_tagged(&own, entries);
+                let mut expected = BTreeMap::from([("tag.begun", 1), ("tag.recorded", 2), ("tag.done", 1)]);
+                expected.extend([("lock.taken", 1), ("lock.released", 1)]);
+                if is_first {
+                    // The tags get their places.
+                    expected.extend([("tag.emptied", 2), ("tag.zeroed", 2), ("tag.named", 2)]);
+                }
+                let steps = steps_of(|| own.invalidate_tags(&tags, how).expect("invalidate"));
+                assert_eq!(steps, expected, "{how:?}, {entries} entries");
+                assert!(!own.has(&last).expect("has"));
+                own.clear().expect("clear");
+            }
+        });
+    }
+}
+
+/// A page is a number and some keys: whoever stops between two pages holds nothing.
+fn walk_costs() {
+    for megabytes in [2u64, 8, 32] {
+        let scene = scene("walk-costs", (megabytes as usize) << 20);
+        in_child("walk", || {
+            let own = open(&scene.options).in_namespace("own").expect("namespace");
+            fill_tagged(&own, 2000 * megabytes);
+            let (mut keys, mut pages, mut at, mut last) = (0, 0, Some(0), 0);
+            while let Some(from) = at {
+                let steps = steps_of(|| {
+                    let page = own.keys(from, b"", 256).expect("keys");
+                    keys += page.keys.len() as u64;
+                    at = page.next;
+                });
+                assert_eq!(steps, BTreeMap::new(), "no store, so no lock");
+                assert!(at.is_none_or(|next| next > from), "no line is looked at twice");
+                last = from;
+                pages += 1;
+            }
+            assert_eq!(keys, own.len());
+            // A line has 7 words; there is a word for each 128 bytes, and not twice as many.
+            let lines = (megabytes << 20) / 128 / 7;
+            assert!(last < 2 * lines, "line {last} of {megabytes} MiB");
+            assert!(pages <= keys / 256 + 2 * lines / 4096 + 2, "{pages} pages for {keys} keys");
+        });
+    }
 }
 
 /// What docs/models/tags.pml promises, of real processes: setters and readers go on while two invalidators are killed at

@@ -26,6 +26,12 @@ impl AsRef<str> for Code {
     }
 }
 
+impl Code {
+    pub(crate) const fn closed() -> Self {
+        Self("ERR_CLOSED")
+    }
+}
+
 impl From<Status> for Code {
     fn from(_: Status) -> Self {
         Self("ERR_INVALID_ARGUMENT")

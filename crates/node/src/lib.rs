@@ -13,3 +13,4 @@ mod options;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;
 mod turns;
+mod regions;

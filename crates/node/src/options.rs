@@ -143,6 +143,12 @@ pub struct BindingProcess {
     pub age: f64,
 }
 
+impl From<(u16, u32, u64)> for BindingProcess {
+    fn from((slot, pid, age): (u16, u32, u64)) -> Self {
+        Self { slot: slot.into(), pid, age: age as f64 }
+    }
+}
+
 /// See `NativeSegmentInfo`.
 #[napi(object)]
 pub struct BindingSegmentInfo {
@@ -166,11 +172,6 @@ impl From<SegmentInfo> for BindingSegmentInfo {
     fn from(info: SegmentInfo) -> Self {
         let stats = info.contents.as_ref().map(|contents| contents.stats).unwrap_or_default();
         let contents = info.contents.as_ref();
-        let processes = info.processes.into_iter().map(|(slot, pid, age)| BindingProcess {
-            slot: slot.into(),
-            pid,
-            age: age as f64,
-        });
         Self {
             name: info.name,
             path: info.path.display().to_string(),
@@ -185,7 +186,7 @@ impl From<SegmentInfo> for BindingSegmentInfo {
             entries: stats.total.entries as f64,
             used_bytes: stats.used_bytes as f64,
             capacity_bytes: stats.capacity_bytes as f64,
-            processes: processes.collect(),
+            processes: info.processes.into_iter().map(Into::into).collect(),
         }
     }
 }

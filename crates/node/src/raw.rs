@@ -7,9 +7,10 @@
 //! array are used only until the call returns; `meta` and `scratch` are kept alive by references of the environment.
 
 use crate::env_state::{self, Handle};
+use crate::regions;
 use cache_machine_core::{
-    Cache, CacheError, Condition, Depends, Increment, MAX_KEY, MAX_TAGS, Manner, Meta, NoSink, Sink, SliceSink, Write,
-    kind,
+    Cache, CacheError, Condition, Depends, Increment, MAX_KEY, MAX_TAGS, Manner, Memory, Meta, NoSink, Sink, SliceSink,
+    Write, kind,
 };
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
@@ -21,6 +22,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::rc::Rc;
+use std::sync::Arc;
 
 const META_BYTES: usize = 128;
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -551,6 +553,41 @@ fn view(call: &Call<'_>, []: [Value; 0]) -> Outcome {
     Ok(buffer)
 }
 
+/// An ArrayBuffer over `len` bytes from `offset` of a memory, with what detaches it. `None` where the host forbids such
+/// buffers. The bytes stay mapped until the buffer's memory is freed: programs can move it to a buffer of their own
+/// (`transfer`), out of our sight, and may then use it for ever.
+pub(crate) fn buffer_over(env: Env, memory: Arc<Memory>, offset: usize, len: usize) -> Option<(Object<'static>, View)> {
+    let env = env.raw();
+    let start = memory.at(offset, len)?;
+    let keeper = Box::into_raw(Box::new(memory));
+    let (mut buffer, mut reference) = (null_mut(), null_mut());
+    // SAFETY: `len` bytes from `start` are mapped as long as the memory in `keeper` lives, which the finalizer drops when
+    // nothing refers to the bytes any more. Only JavaScript reads and writes them; any bytes are fine for it.
+    let status = unsafe {
+        let (data, finalizer) = (start.as_ptr().cast(), Some(drop_memory as unsafe extern "C" fn(_, _, _)));
+        sys::napi_create_external_arraybuffer(env, data, len, finalizer, keeper.cast(), &mut buffer)
+    };
+    if status == sys::Status::napi_no_external_buffers_allowed {
+        // SAFETY: made above, and refused before anything kept it. Other failures may have taken it: it is leaked then.
+        drop(unsafe { Box::from_raw(keeper) });
+    }
+    if status != sys::Status::napi_ok {
+        return None;
+    }
+    // SAFETY: `env` and `buffer` are those of this call.
+    let status = unsafe { sys::napi_create_reference(env, buffer, 1, &mut reference) };
+    // Without a reference nobody gets to see the buffer, and it is collected.
+    (status == sys::Status::napi_ok).then(|| (Object::from_raw(env, buffer), View { env, reference }))
+}
+
+unsafe extern "C" fn drop_memory(_env: sys::napi_env, _data: *mut c_void, keeper: *mut c_void) {
+    let dropped = catch_unwind(|| {
+        // SAFETY: made by `buffer_over`, and finalized once.
+        drop(unsafe { Box::from_raw(keeper.cast::<Arc<Memory>>()) });
+    });
+    drop(dropped);
+}
+
 /// An ArrayBuffer over the segment, to be detached before the segment is let go of.
 pub(crate) struct View {
     env: sys::napi_env,
@@ -858,6 +895,59 @@ pub fn raw_calls(env: Env, id: u32) -> Result<Object<'static>> {
     Ok(Object::from_raw(env, object))
 }
 
+/// The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`.
+#[napi]
+pub fn region_calls(env: Env, id: u32) -> Result<Object<'static>> {
+    let handle = regions::find(id).map_err(|_| napi::Error::from_reason("the region is closed"))?;
+    let env = env.raw();
+    // Leaked on purpose, as a `Bound` is.
+    let bound = Box::into_raw(Box::new(handle));
+    let mut object = null_mut();
+    // SAFETY: `env` is that of this call.
+    unsafe { sys::napi_create_object(env, &mut object) };
+    set_function(env, object, c"lock", region_lock, bound.cast());
+    set_function(env, object, c"unlock", region_unlock, bound.cast());
+    Ok(Object::from_raw(env, object))
+}
+
+unsafe extern "C" fn region_lock(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    // SAFETY: `env` and `info` are those of the call that Node makes.
+    unsafe { enter_region(env, info, |region, timeout| region.lock(timeout)) }
+}
+
+unsafe extern "C" fn region_unlock(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    // SAFETY: as above.
+    unsafe { enter_region(env, info, |region, finished| region.unlock(finished != 0.0)) }
+}
+
+/// # Safety
+/// To be called by a Node-API function with its own arguments, whose data is a leaked `Rc<regions::Handle>`.
+unsafe fn enter_region(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    function: impl FnOnce(&regions::Handle, f64) -> i32,
+) -> Value {
+    let (mut argument, mut count, mut data) = (null_mut(), 1, null_mut());
+    // SAFETY: one value is asked for; `data` is valid for the write.
+    let status = unsafe { sys::napi_get_cb_info(env, info, &mut count, &mut argument, null_mut(), &mut data) };
+    if status != sys::Status::napi_ok || data.is_null() {
+        return null_mut();
+    }
+    // SAFETY: never freed, and used on its own thread only.
+    let handle = unsafe { &*data.cast::<Rc<regions::Handle>>() };
+    let mut number = 0.0;
+    // SAFETY: `env` and `argument` are those of this call; `number` is valid for the write.
+    let status = unsafe { sys::napi_get_value_double(env, argument, &mut number) };
+    let outcome = match status {
+        sys::Status::napi_ok => catch_unwind(AssertUnwindSafe(|| function(handle, number))).unwrap_or(-CORRUPT),
+        _ => -INVALID_ARGUMENT,
+    };
+    let mut result = null_mut();
+    // SAFETY: `env` is that of this call; `result` is valid for the write.
+    unsafe { sys::napi_create_int32(env, outcome, &mut result) };
+    result
+}
+
 fn set_function(env: sys::napi_env, object: Value, name: &CStr, callback: Callback, data: *mut c_void) {
     let mut function = null_mut();
     // SAFETY: `env` is the current one; -1 lets Node take the name's length; `data` outlives the function.
@@ -879,6 +969,7 @@ fn array_buffer(env: sys::napi_env, len: usize) -> (*mut u8, sys::napi_ref) {
 unsafe extern "C" fn on_environment_end(_: *mut c_void) {
     let _ = catch_unwind(|| {
         env_state::close_all();
+        regions::close_all();
         SHARED.with_borrow_mut(|shared| {
             if let Some(shared) = shared.take() {
                 for reference in [shared.meta_ref, shared.scratch_ref] {

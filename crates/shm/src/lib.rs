@@ -45,6 +45,6 @@ pub use process_table::{Counter, Listeners, Member, PROCESS_SLOTS, ProcessTable,
 pub use region::Region;
 #[cfg(not(cache_machine_loom))]
 pub use segment::{
-    Found, HEADER_BYTES, Header, Identity, Place, Segment, SegmentFile, State, ThroughLocks, list_segments,
+    Found, HEADER_BYTES, Header, Identity, Memory, Place, Segment, SegmentFile, State, ThroughLocks, list_segments,
     remove_unused,
 };

@@ -326,9 +326,9 @@ impl SegmentFile {
             Place::Posix => Mapping::open_posix(&self.path, len)?,
             Place::Directory(_) => Mapping::map(&file, len)?,
         };
-        let region = Arc::new(mapping.region());
-        // Before the first look: the file may be truncated at any time.
-        let guard = sigbus::Guard::new(region.base(), len);
+        // Guarded before the first look: the file may be truncated at any time.
+        let memory = Arc::new(Memory::new(mapping));
+        let region = Arc::new(memory.mapping.region());
         if region.u64(Header::NONCE).load(Ordering::Relaxed) != nonce {
             return Err(ShmError::Busy("the segment was replaced while it was mapped".into()));
         }
@@ -338,7 +338,7 @@ impl SegmentFile {
         }
         let file = Arc::new(file);
         let member = Member::join(region.clone(), identity.table, lease, file.clone(), BootClock::new().now_ms())?;
-        Ok(Segment { member, region, guard, file, path: self.path.clone(), mapping })
+        Ok(Segment { member, region, file, path: self.path.clone(), memory })
     }
 
     /// Destroys the segment: `through_locks` must pass once through every lock, so that no writer is left inside.
@@ -532,10 +532,9 @@ pub struct Segment {
     // Dropped in this order: the slot is given up while the memory is still mapped.
     member: Member,
     region: Arc<Region>,
-    guard: sigbus::Guard,
     file: Arc<File>,
     path: PathBuf,
-    mapping: Mapping,
+    memory: Arc<Memory>,
 }
 
 impl Segment {
@@ -575,19 +574,25 @@ impl Segment {
     /// # Errors
     /// `Permission` where the limit forbids it, `NoSpace`.
     pub fn lock_memory(&self) -> Result<(), ShmError> {
-        os::reserve(&self.file, 0, self.mapping.len)?;
-        os::lock_memory(self.mapping.base, self.mapping.len)
+        let Mapping { base, len, .. } = self.memory.mapping;
+        os::reserve(&self.file, 0, len)?;
+        os::lock_memory(base, len)
     }
 
     /// The file was truncated under us, and the bytes are no longer shared.
     #[inline]
     pub fn is_lost(&self) -> bool {
-        self.guard.is_lost()
+        self.memory.guard.is_lost()
+    }
+
+    /// Its mapped bytes, for those who hand their address on and cannot say for how long.
+    pub fn memory(&self) -> Arc<Memory> {
+        self.memory.clone()
     }
 
     /// Whether the name still means this segment, and the file is as long as it was.
     pub fn is_still_named(&self) -> bool {
-        names(&self.path, &self.file) && self.file.metadata().is_ok_and(|m| m.len() == self.mapping.len as u64)
+        names(&self.path, &self.file) && self.file.metadata().is_ok_and(|m| m.len() == self.memory.mapping.len as u64)
     }
 
     /// Tries to become the one process that sweeps; true if it already is.
@@ -598,6 +603,29 @@ impl Segment {
     fn open_gate(&self) -> Result<(), ShmError> {
         os::try_hold(&self.file, Hold::None, GATE).map_err(|e| ShmError::from_io("leave the gate", e))?;
         Ok(())
+    }
+}
+
+/// The mapped bytes of a segment, guarded against truncation. They stay mapped while anybody has this, also when the
+/// segment itself was let go of.
+#[derive(Debug)]
+pub struct Memory {
+    // Dropped in this order: unguarded while it is still mapped.
+    guard: sigbus::Guard,
+    mapping: Mapping,
+}
+
+impl Memory {
+    fn new(mapping: Mapping) -> Self {
+        Self { guard: sigbus::Guard::new(mapping.base, mapping.len), mapping }
+    }
+
+    /// Where `len` bytes from `offset` start in this process; `None` unless all of them are inside. Whoever uses the address
+    /// keeps the memory, and expects the bytes to change at any time.
+    pub fn at(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.mapping.len);
+        // SAFETY: in bounds, so the pointer arithmetic stays inside the mapping.
+        fits.then(|| unsafe { self.mapping.base.add(offset) })
     }
 }
 

@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
+/// Ranges of one block.
 const RANGES: usize = 256;
 
 struct Guarded {
@@ -20,52 +21,103 @@ struct Guarded {
     taken: AtomicBool,
 }
 
-static GUARDED: [Guarded; RANGES] = [const {
-    Guarded {
-        base: AtomicUsize::new(0),
-        len: AtomicUsize::new(0),
-        lost: AtomicBool::new(false),
-        taken: AtomicBool::new(false),
+/// Ranges, and where there are more: a list that only grows, since the handler may be anywhere in it.
+struct Block {
+    ranges: [Guarded; RANGES],
+    next: AtomicPtr<Block>,
+}
+
+impl Block {
+    const fn new() -> Self {
+        let free = [const {
+            Guarded {
+                base: AtomicUsize::new(0),
+                len: AtomicUsize::new(0),
+                lost: AtomicBool::new(false),
+                taken: AtomicBool::new(false),
+            }
+        }; RANGES];
+        Self { ranges: free, next: AtomicPtr::new(std::ptr::null_mut()) }
     }
-}; RANGES];
+
+    fn next(&self) -> Option<&'static Block> {
+        // Acquire: pairs with the AcqRel in `grow`.
+        let next = self.next.load(Ordering::Acquire);
+        // SAFETY: null, or a block that was leaked.
+        unsafe { next.as_ref() }
+    }
+
+    #[cold]
+    fn grow(&self) -> &'static Block {
+        let new = Box::into_raw(Box::new(Self::new()));
+        // AcqRel: whoever sees the block sees its ranges free.
+        match self.next.compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: made above, and never freed from here on.
+            Ok(_) => unsafe { &*new },
+            Err(other) => {
+                // SAFETY: made above, and seen by nobody.
+                drop(unsafe { Box::from_raw(new) });
+                // SAFETY: another thread was quicker; its block is never freed.
+                unsafe { &*other }
+            }
+        }
+    }
+}
+
+static FIRST: Block = Block::new();
+
+fn blocks() -> impl Iterator<Item = &'static Block> {
+    std::iter::successors(Some(&FIRST), |block| block.next())
+}
+
+fn take_free() -> &'static Guarded {
+    let mut block = &FIRST;
+    loop {
+        // AcqRel: pairs with the Release in `drop`; one owner per range.
+        if let Some(guarded) = block.ranges.iter().find(|g| !g.taken.swap(true, Ordering::AcqRel)) {
+            return guarded;
+        }
+        block = block.next().unwrap_or_else(|| block.grow());
+    }
+}
+
 static INSTALL: Once = Once::new();
 static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
 
 /// A guarded range; unguarded on drop.
-#[derive(Debug)]
 pub(crate) struct Guard {
-    slot: Option<usize>,
+    range: &'static Guarded,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("lost", &self.is_lost()).finish()
+    }
 }
 
 impl Guard {
-    /// Guards a mapping of ours. With more than 256 segments in one process, the rest go unguarded.
+    /// Guards a mapping of ours.
     pub(crate) fn new(base: NonNull<u8>, len: usize) -> Self {
         INSTALL.call_once(install);
-        // AcqRel: pairs with the Release in `drop`; one owner per slot.
-        let slot = GUARDED.iter().position(|g| !g.taken.swap(true, Ordering::AcqRel));
-        if let Some(slot) = slot {
-            let guarded = &GUARDED[slot];
-            guarded.lost.store(false, Ordering::Relaxed);
-            guarded.len.store(len, Ordering::Relaxed);
-            // Release: pairs with the Acquire in the handler, which then sees this length.
-            guarded.base.store(base.as_ptr() as usize, Ordering::Release);
-        }
-        Self { slot }
+        let range = take_free();
+        range.lost.store(false, Ordering::Relaxed);
+        range.len.store(len, Ordering::Relaxed);
+        // Release: pairs with the Acquire in the handler, which then sees this length.
+        range.base.store(base.as_ptr() as usize, Ordering::Release);
+        Self { range }
     }
 
     /// Whether the range was replaced by zeros.
     pub(crate) fn is_lost(&self) -> bool {
-        self.slot.is_some_and(|slot| GUARDED[slot].lost.load(Ordering::Relaxed))
+        self.range.lost.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            GUARDED[slot].base.store(0, Ordering::Relaxed);
-            // Release: pairs with the swap in `new`.
-            GUARDED[slot].taken.store(false, Ordering::Release);
-        }
+        self.range.base.store(0, Ordering::Relaxed);
+        // Release: pairs with the swap in `take_free`.
+        self.range.taken.store(false, Ordering::Release);
     }
 }
 
@@ -90,7 +142,7 @@ extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context
     // SAFETY: SIGBUS carries the address of the fault; one that was sent carries other numbers there.
     let address = unsafe { info_ref.si_addr() } as usize;
     let is_fault = info_ref.si_code > 0;
-    for guarded in if is_fault { &GUARDED[..] } else { &[] } {
+    for guarded in blocks().take_while(|_| is_fault).flat_map(|block| &block.ranges) {
         // Acquire: pairs with the Release in `Guard::new`.
         let base = guarded.base.load(Ordering::Acquire);
         // Acquire: keeps the second look at the base below. Another base means another guard's length.

@@ -13,11 +13,11 @@ pub fn step(name: &'static str) {
 }
 
 #[cfg(feature = "kill-steps")]
-pub use armed::{Fault, arm, disarm, passed, print, trace};
+pub use armed::{Fault, arm, disarm, passed, print, trace, unsettle};
 
 #[cfg(feature = "kill-steps")]
 mod armed {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     use std::sync::{Mutex, OnceLock};
@@ -42,6 +42,27 @@ mod armed {
     thread_local! {
         // Only the thread that armed is counted: the background thread of a segment would make the count random.
         static WATCHED: RefCell<bool> = const { RefCell::new(false) };
+        /// Where the thread gives up the processor; 0: nowhere.
+        static UNSETTLED: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// From now on this thread gives up the processor at one step in eight, so that others come in between; 0 ends it.
+    pub fn unsettle(seed: u64) {
+        UNSETTLED.set(seed);
+    }
+
+    fn give_way() {
+        let mut random = UNSETTLED.get();
+        if random == 0 {
+            return;
+        }
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        UNSETTLED.set(random);
+        if random >> 61 == 0 {
+            std::thread::yield_now();
+        }
     }
 
     /// Forgets what was passed, and arms the step number `at` (from 0) of this thread.
@@ -79,6 +100,7 @@ mod armed {
         if !WATCHED.with(|w| *w.borrow()) {
             return;
         }
+        give_way();
         *NAMES.lock().unwrap_or_else(|e| e.into_inner()).entry(name).or_insert(0) += 1;
         let number = COUNT.fetch_add(1, Relaxed);
         if let Some(ledger) = LEDGER.get() {

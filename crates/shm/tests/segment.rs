@@ -576,6 +576,25 @@ fn a_sigbus_that_is_sent_still_ends_the_process() {
     assert!(!segment.is_lost());
 }
 
+#[test]
+fn a_memory_outlives_its_segment_and_every_one_of_a_thousand_is_guarded() {
+    let scratch = Scratch::new("memories");
+    let file = scratch.made();
+    let memories: Vec<_> = (0..1000).map(|_| attach(&file).unwrap().memory()).collect();
+    assert!(memories[0].at(LEN - 8, 9).is_none() && memories[0].at(usize::MAX, 2).is_none());
+    // SAFETY: 8 bytes inside the mapping, which `memories` keeps, aligned.
+    let last = |n: usize| unsafe { memories[n].at(LEN - 8, 8).unwrap().cast::<AtomicU64>().as_ref() };
+    last(0).store(7, Ordering::Relaxed);
+    assert_eq!(last(999).load(Ordering::Relaxed), 7);
+    assert!(file.inspect(|_, _, attached| attached == 0).unwrap(), "the segments were let go of");
+    writable(file.path()).set_len(0).unwrap();
+    for n in [0, 255, 256, 257, 700, 999] {
+        assert_eq!(last(n).load(Ordering::Relaxed), 0);
+        last(n).store(n as u64, Ordering::Relaxed);
+        assert_eq!(last(n).load(Ordering::Relaxed), n as u64);
+    }
+}
+
 /// The segment's first words were looked at before the guard against truncation was up.
 #[test]
 fn truncating_while_others_open_create_and_destroy_raises_no_signal() {

@@ -4,6 +4,10 @@
 
 #[cfg(feature = "kill-steps")]
 pub(crate) mod forked;
+#[cfg(feature = "kill-steps")]
+pub(crate) mod linearize;
+pub(crate) mod s3_fifo;
+pub(crate) mod traces;
 
 use cache_machine_core::{Cache, Eviction, Increment, Manner, OpenOptions, Write, destroy, kind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +35,13 @@ impl Scene {
                 manual_clock: true,
             },
         }
+    }
+
+    /// Another segment with the same options.
+    pub(crate) fn like(other: &Self) -> Self {
+        let mut scene = Self::new("like");
+        scene.options = OpenOptions { name: scene.options.name.clone(), ..other.options.clone() };
+        scene
     }
 
     pub(crate) fn open(&self) -> Cache {

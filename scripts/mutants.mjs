@@ -1,0 +1,273 @@
+/**
+ * `npm run mutants`: takes the defences out, one at a time, and shows that a test notices each.
+ *
+ *   npm run mutants                      all: some 20 minutes on two cores
+ *   npm run mutants -- --only fence      those whose name has this
+ *
+ * Each mutant is a change of a line or two in a copy of the sources, and the tests that must fail then. A mutant that cannot be
+ * applied any more, or whose tests pass or do not even compile, is a failure. The last line is the sum.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { capture, root } from './setup.mjs'
+
+const minutes = 60_000
+
+/** Suites by name: arguments of `cargo test`, and what else it needs. */
+const suites = {
+  crash: { args: ['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'crash'] },
+  processes: { args: ['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'processes'] },
+  linearizable: { args: ['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'linearizable'] },
+  interface: { args: ['-p', 'cache-machine-core', '--test', 'interface'] },
+  hostile: { args: ['-p', 'cache-machine-core', '--test', 'hostile'] },
+  turns: { args: ['-p', 'cache-machine-core', '--test', 'turns'] },
+  segment: { args: ['-p', 'cache-machine-shm', '--test', 'segment'] },
+  loom: {
+    args: ['-p', 'cache-machine-shm', '--release', '--test', 'model'],
+    env: { RUSTFLAGS: '--cfg cache_machine_loom' },
+    target: 'loom',
+  },
+}
+
+/** @type {{ name: string, file: string, from: string, to: string, caught: (keyof typeof suites)[] }[]} */
+const mutants = [
+  {
+    name: 'no rebuild after a death',
+    file: 'crates/core/src/cache.rs',
+    from: 'if acquired == Acquired::Suspect || self.damaged[index].swap(false, Ordering::Relaxed) {',
+    to: 'let _ = acquired;\n        if self.damaged[index].swap(false, Ordering::Relaxed) {',
+    caught: ['crash'],
+  },
+  {
+    name: 'a rebuild that frees nothing',
+    file: 'crates/core/src/recover.rs',
+    from: '        self.shard.clear_bitmap();\n',
+    to: '',
+    caught: ['crash'],
+  },
+  {
+    name: 'a rebuild that leaves the overflow counts as they were',
+    file: 'crates/core/src/recover.rs',
+    from: 'if self.shard.overflowed(line).load(Ordering::Relaxed) != *count {',
+    to: 'if false && *count == 0 {',
+    caught: ['crash'],
+  },
+  {
+    name: 'no generation in an index word',
+    file: 'crates/shm/src/publish.rs',
+    from: 'generation.wrapping_add(1)',
+    to: 'generation',
+    caught: ['loom', 'linearizable'],
+  },
+  {
+    name: 'no look at the word after the copy',
+    file: 'crates/shm/src/publish.rs',
+    from: 'if word.load(Ordering::Relaxed) == before { Ok(()) } else { Err(Changed) }',
+    to: 'let _ = (word, before);\n    Ok(())',
+    caught: ['loom', 'processes'],
+  },
+  {
+    name: 'no fence before units are used again',
+    file: 'crates/shm/src/publish.rs',
+    from: '    fence(Ordering::Release);\n',
+    to: '',
+    caught: ['loom'],
+  },
+  {
+    name: 'no fence before the second look',
+    file: 'crates/shm/src/publish.rs',
+    from: '    fence(Ordering::Acquire);\n',
+    to: '',
+    caught: ['loom'],
+  },
+  {
+    name: 'a publish that releases nothing',
+    file: 'crates/shm/src/publish.rs',
+    from: 'word.store(new, Ordering::Release);',
+    to: 'word.store(new, Ordering::Relaxed);',
+    caught: ['loom'],
+  },
+  {
+    name: 'a process probes the lease of its own slot',
+    file: 'crates/shm/src/process_table.rs',
+    from: 'if usize::from(owner.slot) >= PROCESS_SLOTS || owner.slot == self.owner.slot {',
+    to: 'if usize::from(owner.slot) >= PROCESS_SLOTS {',
+    caught: ['segment', 'processes', 'turns'],
+  },
+  {
+    name: 'a thread takes the lock of another of its process',
+    file: 'crates/shm/src/lock.rs',
+    from: 'return owner.generation != me.generation;',
+    to: 'return true;',
+    caught: ['loom', 'segment', 'processes'],
+  },
+  {
+    name: 'a stopped owner is robbed',
+    file: 'crates/shm/src/lock.rs',
+    from: '            return Err(Busy);\n',
+    to: '            if take(word, seen | WAITERS, me.word() | WAITERS) {\n                return Ok(Acquired::Suspect);\n            }\n',
+    caught: ['processes'],
+  },
+  {
+    name: 'a dead owner is taken for a living one',
+    file: 'crates/shm/src/process_table.rs',
+    from: '!os::is_held(&self.probe, LEASES + i64::from(owner.slot), 1).unwrap_or(true)',
+    to: 'false',
+    caught: ['crash'],
+  },
+  {
+    name: 'an owner of an earlier generation counts as alive',
+    file: 'crates/shm/src/process_table.rs',
+    from: '        if recorded != owner.generation {\n            return true;\n        }\n',
+    to: '        let _ = recorded;\n',
+    caught: ['processes'],
+  },
+  {
+    name: 'who releases a lock wakes nobody',
+    file: 'crates/shm/src/lock.rs',
+    from: '        parties.wake_one(word);\n',
+    to: '',
+    caught: ['loom'],
+  },
+  {
+    name: 'a writer rings nobody',
+    file: 'crates/shm/src/bell.rs',
+    from: "    fence(Ordering::SeqCst);\n}\n\n/// The writer's side, after `after_publish`",
+    to: "}\n\n/// The writer's side, after `after_publish`",
+    caught: ['loom'],
+  },
+  {
+    name: 'a key that went past a full line is counted after it is published',
+    file: 'crates/core/src/locked.rs',
+    from: '            self.count_overflow(line);\n',
+    to: '            let _ = line;\n',
+    caught: ['crash', 'interface'],
+  },
+  {
+    name: 'clear is forgotten by writers',
+    file: 'crates/core/src/namespaces.rs',
+    from: 'epoch.fetch_add(1, Ordering::SeqCst);',
+    to: 'epoch.fetch_add(0, Ordering::SeqCst);',
+    caught: ['interface', 'linearizable'],
+  },
+  {
+    name: 'an invalidation that records nothing',
+    file: 'crates/core/src/tags.rs',
+    from: '            self.place_of(*tag).note(how, now);\n',
+    to: '            let _ = (tag, how);\n',
+    caught: ['interface', 'linearizable'],
+  },
+  {
+    name: 'a tag that is pushed out leaves no floor',
+    file: 'crates/core/src/tags.rs',
+    from: '            floor.store(oldest.latest(), Ordering::Release);\n',
+    to: '',
+    caught: ['interface', 'crash'],
+  },
+  {
+    name: 'a near copy may be kept while somebody invalidates',
+    file: 'crates/core/src/tags.rs',
+    from: 'word.store(now, Ordering::Release);\n        step("tag.begun");',
+    to: 'step("tag.begun");',
+    caught: ['interface', 'processes', 'crash'],
+  },
+  {
+    name: 'a length from the segment is believed',
+    file: 'crates/core/src/shard.rs',
+    from: 'if run.unit == 0 || run.count == 0 || end > reserved {',
+    to: 'if run.unit == 0 || run.count == 0 || (end > reserved && end < u64::from(u32::MAX)) {',
+    caught: ['hostile'],
+  },
+  {
+    name: 'the dead keep their place in a queue',
+    file: 'crates/core/src/turns.rs',
+    from: 'dead.contains(&h.owner) || h.is_over(now)',
+    to: 'h.is_over(now)',
+    caught: ['turns', 'processes', 'crash'],
+  },
+  {
+    name: 'a destroyed segment takes writes',
+    file: 'crates/core/src/cache.rs',
+    from: '        if self.segment.header().state() != State::Ready {\n            drop(locked);',
+    to: '        if false {\n            drop(locked);',
+    caught: ['processes', 'interface'],
+  },
+]
+
+const { values: options } = parseArgs({ options: { only: { type: 'string' } } })
+process.exitCode = await main()
+
+async function main() {
+  const chosen = mutants.filter(({ name }) => options.only === undefined || name.includes(options.only))
+  const folder = mkdtempSync(join(tmpdir(), 'cache-machine-mutants-'))
+  const counts = { caught: 0, alive: 0 }
+  try {
+    copySources(folder)
+    for (const mutant of chosen) {
+      const start = performance.now()
+      const verdict = await judge(mutant, folder)
+      counts[verdict.isCaught ? 'caught' : 'alive']++
+      const seconds = ((performance.now() - start) / 1000).toFixed(0)
+      console.log(`${verdict.isCaught ? 'caught' : 'ALIVE '}  ${mutant.name}: ${verdict.by} (${seconds} s)`)
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+  console.log(`${counts.caught} passed, ${counts.alive} failed`)
+  return counts.alive === 0 && counts.caught > 0 ? 0 : 1
+}
+
+/** The Rust part, as it is in the working tree. */
+function copySources(folder) {
+  const tracked = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root })
+  const wanted = /^(crates\/|Cargo\.|rustfmt)/
+  for (const file of `${tracked}`.split('\0').filter((name) => wanted.test(name))) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    cpSync(join(root, file), join(folder, file))
+  }
+}
+
+async function judge({ file, from, to, caught }, folder) {
+  const path = join(folder, file)
+  const sound = readFileSync(path, 'utf8')
+  if (sound.split(from).length !== 2) return { isCaught: false, by: `${file} has no such place any more, or several` }
+  writeFileSync(
+    path,
+    sound.replace(from, () => to),
+  )
+  try {
+    for (const suite of caught) {
+      const verdict = await runSuite(suite, folder)
+      if (verdict !== 'passed') return { isCaught: verdict === 'failed', by: `${suite} ${verdict}` }
+    }
+    return { isCaught: false, by: `${caught.join(', ')} passed` }
+  } finally {
+    writeFileSync(path, sound)
+  }
+}
+
+/** With a `/dev/shm` of its own, where we may: a test that is broken on purpose leaves segments behind. */
+function isolated(command) {
+  if (process.getuid() !== 0) return [command[0], command.slice(1)]
+  return ['unshare', ['--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh', ...command]]
+}
+
+/** Passed, failed, or did not compile. A test that hangs is ended, and has noticed, too. */
+async function runSuite(name, folder) {
+  const { args, env = {}, target = 'debug' } = suites[name]
+  const common = {
+    cwd: folder,
+    // What was compiled for one mutant serves the next, and the next run.
+    env: { ...env, CARGO_TARGET_DIR: join(root, 'target/mutants', target), RUST_BACKTRACE: '0' },
+  }
+  const built = await capture('cargo', ['test', '--no-run', '--quiet', ...args], { ...common, timeout: 10 * minutes })
+  if (built.code !== 0) return 'did not compile'
+  const { code } = await capture(...isolated(['cargo', 'test', '--quiet', ...args]), {
+    ...common,
+    timeout: 4 * minutes,
+  })
+  return code === 0 ? 'passed' : 'failed'
+}

@@ -111,6 +111,91 @@ export declare class CacheError extends Error {
     },
   )
 }
+/** A span of time in milliseconds. */
+export type Milliseconds = number
+/**
+ * A span of time: milliseconds, or a number with its unit.
+ *
+ * @example
+ * 1500    // a second and a half
+ * '250ms' // also '30s', '5m', '2h', '1d', '1.5h'
+ */
+export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+/**
+ * An amount of memory: bytes, or a number with its unit, in powers of 1024.
+ *
+ * @example
+ * 65536  // the same as
+ * '64kb' // also '256mb', '2gb', '1.5gb'
+ */
+export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
+/** Options of `tryLock`. */
+export interface TryLockOptions {
+  /**
+   * After this time the lock is lost, whether or not its work is done; `extend` renews it. Counts from the moment at which it
+   * is got, and also while the host sleeps. Default: none; it is held until it is released or its process dies.
+   */
+  ttl?: Duration | undefined
+}
+/** Options of everything that waits for a turn. */
+export interface TurnOptions {
+  /** Reject with `ERR_TIMEOUT` after this time; 0: unless it can be had at once. Default: wait for ever. */
+  timeout?: Duration | undefined
+  /** Reject with the signal's reason when it is aborted. */
+  signal?: AbortSignal | undefined
+  /** Keep the process alive while waiting. Default: false. */
+  ref?: boolean | undefined
+}
+/** Options of `lock`. */
+export interface LockOptions extends TryLockOptions, TurnOptions {}
+/**
+ * A lock that was got, or a permit of a semaphore. `using` and `await using` release it at the end of their block.
+ *
+ * It ends by `release`, with its `ttl`, with the death of its process or worker thread, with `close` of the cache, and when
+ * the segment is destroyed. Whoever is only stopped (SIGSTOP, a debugger, a blocked event loop) keeps it until its `ttl`.
+ */
+export interface Lock extends Disposable, AsyncDisposable {
+  /** What is locked; of a permit, the semaphore's name. */
+  readonly key: Key
+  /**
+   * The fencing token: larger than that of every holder of this key before, whoever died in between. A store that remembers
+   * the largest token it has seen can refuse a writer that lost the lock and does not know it yet. Starts anew when the
+   * segment is destroyed.
+   */
+  readonly token: number
+  /** When it will be lost unless it is extended, in epoch milliseconds; undefined: never. */
+  readonly expiresAt: number | undefined
+  /** Whether it is held at this moment: looks into the segment, and takes no lock. */
+  readonly held: boolean
+  /**
+   * Aborted, with the `CacheError` that tells why, when the lock is lost: its `ttl` passed, the segment was destroyed, the cache
+   * was closed. Not by `release`. It can only be told when the event loop runs; `held` and `token` need no such luck.
+   */
+  readonly signal: AbortSignal
+  /**
+   * Gives it a new `ttl` from now on, also if it had none.
+   *
+   * @throws {CacheError} `ERR_LOCK_LOST` if it is no longer held; `ERR_INVALID_TTL`; `ERR_BUSY`: it is as it was.
+   */
+  extend(ttl: Duration): void
+  /** Gives it back, to the one who has waited longest. Returns whether it was still held; a second call returns false. */
+  release(): boolean
+}
+/** That this handle of the cache leads. `using` and `await using` resign at the end of their block. */
+export interface Leadership extends Disposable, AsyncDisposable {
+  readonly name: Key
+  /** The fencing token: larger than that of every leader before. Starts anew when the segment is destroyed. */
+  readonly token: number
+  /** Whether it leads at this moment: looks into the segment, and takes no lock. */
+  readonly leads: boolean
+  /**
+   * Aborted, with the `CacheError` that tells why, when the leadership is lost: the segment was destroyed, or the cache was
+   * closed. Not by `resign`.
+   */
+  readonly signal: AbortSignal
+  /** Leaves the lead to the one who has waited longest. Returns whether it still led; a second call returns false. */
+  resign(): boolean
+}
 /** Something in the segment was damaged; reads that touch it are misses. */
 export interface DamageEvent {
   /** The shard that lost entries in a repair; undefined if it was a read that found the damage. */
@@ -148,24 +233,6 @@ export interface CacheEvents {
   repaired: RepairedEvent
   detached: DetachedEvent
 }
-/** A span of time in milliseconds. */
-export type Milliseconds = number
-/**
- * A span of time: milliseconds, or a number with its unit.
- *
- * @example
- * 1500    // a second and a half
- * '250ms' // also '30s', '5m', '2h', '1d', '1.5h'
- */
-export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
-/**
- * An amount of memory: bytes, or a number with its unit, in powers of 1024.
- *
- * @example
- * 65536  // the same as
- * '64kb' // also '256mb', '2gb', '1.5gb'
- */
-export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
 /**
  * Who has to go when the memory limit is reached.
  *
@@ -595,6 +662,48 @@ export interface Regions {
 }
 /** See `Regions`. */
 export declare const regions: Regions
+/** How a semaphore is used at the moment, over all processes. */
+export interface SemaphoreCounts {
+  /** Permits that are held. Those of a dead process count until somebody asks for one. */
+  readonly held: number
+  /** Handles of the cache in which somebody waits; many who wait in one thread count as one. */
+  readonly waiting: number
+}
+/**
+ * Lets at most `permits` in at once. A permit is a `Lock`: it ends with its process, has a fencing token, and can have a `ttl`.
+ * Turns come in the order of asking, and nobody overtakes one who waits.
+ */
+export interface Semaphore {
+  readonly name: Key
+  readonly permits: number
+  /**
+   * A permit, as soon as it is this one's turn.
+   *
+   * @param options As for `lock`.
+   * @throws {CacheError} Rejects as `lock`.
+   * @example
+   * await using permit = await semaphore.acquire({ timeout: '5s' })
+   */
+  acquire(options?: LockOptions): Promise<Lock>
+  /**
+   * A permit if one is free and nobody waits for it, else undefined.
+   *
+   * @throws {CacheError} As `tryLock`.
+   * @example
+   * const permit = semaphore.tryAcquire()
+   */
+  tryAcquire(options?: TryLockOptions): Lock | undefined
+  /**
+   * Acquires a permit, runs `work` and releases, whatever happens. Resolves with what `work` returns.
+   *
+   * @throws {CacheError} Rejects as `acquire`, and with what `work` throws.
+   * @example
+   * const pdf = await semaphore.use(() => render(report))
+   */
+  use<T>(work: (permit: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
+  /** How many permits are held and how many wait; takes no lock. */
+  counts(): SemaphoreCounts
+}
 /** How many lock waits took how long. */
 export interface LockWaitBucket {
   /** Upper limit, which is not reached; Infinity in the last one. */
@@ -704,7 +813,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   /** Whether `close` was called. */
   get closed(): boolean
   /**
-   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call.
+   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
+   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -1013,6 +1123,66 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
   /**
+   * The lock of `key`, as soon as it is this caller's turn: one holder over all processes and threads, in this namespace. Turns
+   * come in the order of asking; those who ask in one thread stand in line behind each other, and take turns with other
+   * threads and processes. A key's lock has nothing to do with its entry: `clear`, expiry and eviction leave it alone.
+   *
+   * Nobody can hold it twice, not even the one who has it: who waits for a lock that it holds waits until its `timeout`.
+   *
+   * @param options `ttl`: when it is lost at the latest (default: never, while its process lives); `timeout`: default none;
+   * `signal`; `ref`: keep the process alive while waiting (default false). A lock that is held never does.
+   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the signal's reason; with `ERR_CLOSED` when this object is closed; with
+   * `ERR_NO_SPACE` where too many processes wait; with `ERR_BUSY`; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`.
+   * @example
+   * await using lock = await cache.lock(`invoice:${id}`, { timeout: '5s' })
+   * await invoices.save(invoice, { fence: lock.token })
+   */
+  lock(key: Key, options?: LockOptions): Promise<Lock>
+  /**
+   * The lock of `key` if it is free and nobody waits for it, else undefined. Synchronous.
+   *
+   * @param options `ttl`: when it is lost at the latest. Default: never, while its process lives.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_NO_SPACE`, `ERR_BUSY`.
+   * @example
+   * const lock = cache.tryLock('nightly-report', { ttl: '1h' })
+   * if (lock === undefined) return // somebody else makes it
+   */
+  tryLock(key: Key, options?: TryLockOptions): Lock | undefined
+  /**
+   * Gets the lock of `key`, runs `work` and releases, whatever happens. Where a `ttl` may run out before `work` is done, let it
+   * look at `lock.signal`: its result is handed on even if the lock was lost.
+   *
+   * @param options As `lock`.
+   * @returns What `work` returns.
+   * @throws {CacheError} Rejects as `lock`, and with what `work` throws.
+   * @example
+   * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
+   */
+  withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
+  /**
+   * The semaphore of this name: at most `permits` hold it at once, over all processes and threads, in this namespace. Making
+   * one costs nothing and holds nothing.
+   *
+   * @param permits 1 to 1,000. All should pass the same number: each caller is let in by its own.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const renders = cache.semaphore('renders', 4)
+   * const pdf = await renders.use(() => render(report), { timeout: '1m' })
+   */
+  semaphore(name: Key, permits: number): Semaphore
+  /**
+   * Resolves when this handle leads: the first who asks does at once, the others in turn, when the leader resigns, closes its
+   * cache or dies. A death is noticed within 100 ms at most.
+   *
+   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default false).
+   * @throws {CacheError} Rejects as `lock`.
+   * @example
+   * const leadership = await cache.elect('cron')
+   * const timer = setInterval(runDueJobs, 1000)
+   * leadership.signal.addEventListener('abort', () => clearInterval(timer))
+   */
+  elect(name: Key, options?: TurnOptions): Promise<Leadership>
+  /**
    * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
    * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
    * is closed, and there when the cache is cleared or destroyed.
@@ -1047,8 +1217,9 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
-   * handles, threads and processes are not affected. A second call does nothing.
+   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Locks, permits and leaderships
+   * that were got through it are released. Deletes nothing; other handles, threads and processes are not affected. A second
+   * call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())

@@ -15,6 +15,8 @@ const NEAR: [what: string, near: false | NearOptions | undefined, traits: StoreT
   ['as it comes', undefined, { objects: 'copy' }],
   ['near: false', false, { objects: 'copy' }],
   ["near: { objects: 'copy' }", { objects: 'copy' }, { objects: 'copy' }],
+  ["near: { objects: 'frozen' }", { objects: 'frozen' }, { objects: 'frozen' }],
+  ['near: { maxEntries: 2 }', { maxEntries: 2 }, { objects: 'copy' }],
 ]
 
 for (const [what, near, traits] of NEAR) {

@@ -8,12 +8,14 @@ import { CacheError, fromNative } from './errors.ts'
 import { native } from './native.ts'
 import type { NativeOpened, RawCalls } from './native.ts'
 import type { ResolvedOptions } from './options.ts'
+import { rawCalls } from './testing.ts'
 
 /** The raw calls beside the views of their memory; a plain object, so that a call costs one property load. */
 export interface Handle extends Omit<RawCalls, 'meta' | 'scratch'> {
   readonly id: number
   readonly path: string
   readonly maxEntrySize: number
+  readonly rootEpochOffset: number
   readonly epochOffset: number
   readonly tagClockOffset: number
   /** By `MetaInt`. */
@@ -34,7 +36,7 @@ export function openHandle(options: ResolvedOptions): Handle {
   const opened = call(() => native.open(options.native))
   try {
     checkMatch(opened, options)
-    return toHandle(opened, native.rawCalls(opened.id))
+    return toHandle(opened, rawCalls.change(native.rawCalls(opened.id)))
   } catch (error) {
     native.close(opened.id)
     throw fromNative(error)
@@ -60,12 +62,13 @@ export function call<T>(run: () => T): T {
 }
 
 function toHandle(opened: NativeOpened, raw: RawCalls): Handle {
-  const { id, path, maxEntrySize, epochOffset, tagClockOffset } = opened
+  const { id, path, maxEntrySize, rootEpochOffset, epochOffset, tagClockOffset } = opened
   const { meta, scratch, ...calls } = raw
   return {
     id,
     path,
     maxEntrySize,
+    rootEpochOffset,
     epochOffset,
     tagClockOffset,
     ints: new Int32Array(meta),

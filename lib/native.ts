@@ -94,6 +94,8 @@ export const MetaFloat = {
   Deadline: 7,
   /** `getNear`: offset of the entry's index word in `view`; 0: the value must not be kept. */
   Word: 8,
+  /** `now`: milliseconds since boot. */
+  Now: 12,
 } as const
 
 /** Positions in `Int32Array(meta)` that `getNear` fills: what a copy of the value depends on. */
@@ -126,18 +128,21 @@ export interface RawCalls {
   getInto(key: RawKey, target: Uint8Array, flags: number): number | undefined
   /** `get`, and what a copy of the value depends on: `NearInt`, `MetaFloat.Deadline`, `MetaFloat.Word`, `MetaInt.Length`. */
   getNear(key: RawKey): unknown
-  /** Milliseconds since boot, which deadlines are compared with. */
-  now(): number | undefined
-  /** Counts hits of copies. */
-  countHits(hits: number): boolean | undefined
+  /** Puts the milliseconds since boot, which deadlines are compared with, into `MetaFloat.Now`. */
+  now(): undefined
+  /** Counts hits of copies; undefined if the segment is gone, and there must be no more of them. */
+  countHits(hits: number): true | undefined
   /**
-   * The segment in front of its space, as memory: to be read by `Atomics` only, and written nowhere but in touched bytes. To
-   * be called once; undefined where the host forbids such buffers. `close` takes the memory away.
+   * The segment in front of its space, as memory: to be written nowhere but in touched bytes. The same for all handles of a
+   * thread on one segment; the `close` of the last one takes the memory away. Undefined where the host forbids such buffers.
    */
   view(): ArrayBuffer | undefined
   has(key: RawKey): boolean | undefined
-  /** `ttl` in milliseconds, 0 for none. False: the condition did not hold, or `eviction: 'none'` and no room. */
-  set(key: RawKey, value: unknown, kind: number, ttl: number, flags: number, version: number): boolean | undefined
+  /**
+   * `ttl` in milliseconds, 0 for none. False: the condition did not hold, or `eviction: 'none'` and no room. Without what is 0
+   * at the end it is quicker; `flags` come with a `version`.
+   */
+  set(key: RawKey, value: unknown, kind: number, ttl?: number, flags?: number, version?: number): boolean | undefined
   /** `set` with a time as stale in milliseconds, 0 for none, and the names of tags, 128 at most. */
   setWith(
     key: RawKey,
@@ -201,7 +206,9 @@ export interface NativeOpened {
   maxEntrySize: number
   eviction: string
   shards: number
-  /** Offset in `view` of the epoch of the handle's namespace. */
+  /** Offset in `view` of the root's epoch. */
+  rootEpochOffset: number
+  /** The same of the epoch of the handle's namespace; of the root, its own. */
   epochOffset: number
   /** Offset in `view` of the tag clock. */
   tagClockOffset: number

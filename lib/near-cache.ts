@@ -2,9 +2,9 @@
  * Copies of values in this thread, each valid only while the words in shared memory that it depends on are unchanged: its
  * index word, the epochs, the tag clock for a tagged one. So a hit is as new as a read of the segment, without the call.
  *
- * Who is kept: a key comes in with its second read (the first leaves a mark in a small table), and goes when the hand of a
- * clock finds that nobody has read it; see docs/decisions/0005. Only immutable values and plain objects are kept; of an
- * object `copy` gives a fresh copy each time, `frozen` always the same one.
+ * Who is kept: everyone while there is room, then a key with its second read (the first leaves a mark in a small table); who
+ * goes: whom nobody has read since the hand of a clock came by. See docs/decisions/0005-near-cache.md. Only immutable values
+ * and plain objects are kept; of an object `copy` gives a fresh copy each time, `frozen` always the same one.
  *
  * The thing to get wrong: what a copy is compared with. It keeps the words as they were loaded *before* the entry was read;
  * words that are loaded afterwards would make an outdated copy look valid.
@@ -14,26 +14,32 @@ import type { Copier } from './codec/copy.ts'
 import type { Handle } from './handle.ts'
 import { Kind, MetaFloat, MetaInt, NearInt } from './native.ts'
 import type { ResolvedNear } from './options.ts'
+import type { Milliseconds } from './units.ts'
 
-/** A kept value. */
+/** A kept value. Its first fields are those of a hit, which so has fewer cache lines to fetch. */
 interface Copy {
-  readonly key: string
+  /** Undefined when it is known to be outdated: what is left waits for its next value, or for the hand. */
   value: unknown
   /** Makes fresh copies; undefined for what may be handed out itself. */
   copy: Copier | undefined
-  /** Index of the generation of its index word in `#words`. */
+  /** Place of its index word's upper half in `#words`. */
   word: number
   generation: number
-  /** Offset of its touched byte. */
-  touched: number
-  /** Boot milliseconds, 0: never. */
-  deadline: number
-  tagged: boolean
-  tagClock: number
-  /** Bytes of the value as stored. */
-  size: number
+  /** What else it depends on; undefined for most. */
+  terms: Terms | undefined
   /** Reads since the hand last came by, 3 at most. */
   reads: number
+  /** Bytes of the value as stored. */
+  size: number
+  readonly key: string
+}
+
+/** What only some copies depend on. */
+interface Terms {
+  /** Boot milliseconds, 0: never. */
+  readonly deadline: Milliseconds
+  /** Undefined: no tags. */
+  readonly tagClock: number | undefined
 }
 
 /** What the policy of the segment asks for: see `MOST_TOUCHES` in `crates/core/src/read.rs`. */
@@ -42,12 +48,32 @@ const MOST_READS = 3
 /** Hits that are counted here before they are counted in the segment. */
 const COUNT_AT_ONCE = 1024
 /** After so long at most they are. */
-const COUNT_AFTER = 1000
-/** Bytes of a line of the index: 7 words, 7 touched bytes, 1 count. */
-const LINE = 64
+const COUNT_AFTER: Milliseconds = 1000
+/** A line of the index in 32-bit words: 7 index words, 7 touched bytes, 1 count. */
+const LINE = 16
+/** Byte of a line where the touched bytes start. */
 const TOUCHED = 56
+/** A value may take this part of the room at most, or it would drive out all others. */
+const LARGEST_PART = 1 / 8
 
-/** The near cache of one handle. */
+/** Near caches of this thread with hits that are not counted yet. */
+const uncounted = new Set<NearCache>()
+/** Whether `exit` counts them. */
+let countsAtExit = false
+
+/** Makes the statistics of the segment exact as far as this thread is concerned. */
+export function countNearHits(): void {
+  for (const near of uncounted) near.count()
+}
+
+/** The near cache of a handle. Undefined: not wanted, or the host does not let JavaScript see the segment. */
+export function openNearCache(handle: Handle, options: ResolvedNear | undefined): NearCache | undefined {
+  if (options === undefined) return undefined
+  const view = handle.view()
+  return view === undefined ? undefined : new NearCache(handle, view, options)
+}
+
+/** The copies of one handle, which must be open: the view of one that is closed has no elements any more. */
 export class NearCache {
   readonly #handle: Handle
   /** The segment in front of its space. */
@@ -57,16 +83,20 @@ export class NearCache {
   readonly #copies = new Map<unknown, Copy>()
   /** The copies once more, in the order of the clock. */
   readonly #ring: Copy[] = []
-  /** Words of keys that were read once, by a hash. */
-  readonly #seen: Int32Array
-  readonly #epoch: number
+  /** Index words of keys that were read once, by a hash; made when the first copy has to go. */
+  #seen: Int32Array | undefined
+  /** Places of the root's epoch and of that of the handle's namespace; the root's own is the same. */
+  readonly #rootEpoch: number
+  readonly #ownEpoch: number
   readonly #tagClock: number
   /** The epochs of all copies. */
   #root = 0
   #own = 0
   #hand = 0
   #size = 0
-  #hits = 0
+  /** Hits from the last count to the next one, and how many of them are still to come. */
+  #granted = 1
+  #left = 1
   #timer: NodeJS.Timeout | undefined
 
   constructor(handle: Handle, view: ArrayBuffer, options: ResolvedNear) {
@@ -74,122 +104,156 @@ export class NearCache {
     this.#words = new Int32Array(view)
     this.#bytes = new Uint8Array(view)
     this.#options = options
-    this.#seen = new Int32Array(2 ** Math.ceil(Math.log2(options.maxEntries)))
-    this.#epoch = handle.epochOffset >> 2
-    this.#tagClock = handle.tagClockOffset >> 2
+    this.#rootEpoch = handle.rootEpochOffset / 4
+    this.#ownEpoch = handle.epochOffset / 4
+    this.#tagClock = handle.tagClockOffset / 4
   }
 
-  /** The value of a key if there is a valid copy of it; undefined: look into the segment. */
+  /** The value of a key if there is a valid copy of it; undefined: look into the segment. Allocates nothing but a copy. */
   get(key: unknown): unknown {
     const copy = this.#copies.get(key)
-    if (copy === undefined || !this.#isValid(copy)) return undefined
-    const touches = this.#bytes[copy.touched] as number
-    if (touches < MOST_TOUCHES) this.#bytes[copy.touched] = touches + 1
+    if (copy === undefined) return undefined
+    const words = this.#words
+    const { word } = copy
+    // The one Atomics.load comes first: it is an acquire, and a call, so that no plain load behind it can be an earlier
+    // hit's. The order of the others is of no matter: whatever is unchanged when it is loaded was so a moment before.
+    const isValid =
+      Atomics.load(words, word) === copy.generation &&
+      words[this.#rootEpoch] === this.#root &&
+      words[this.#ownEpoch] === this.#own &&
+      (copy.terms === undefined || this.#hold(copy.terms))
+    if (!isValid) return this.#outdate(copy)
+    const touched = (word & -LINE) * 4 + TOUCHED + ((word & (LINE - 1)) >> 1)
+    const touches = this.#bytes[touched] as number
+    if (touches < MOST_TOUCHES) this.#bytes[touched] = touches + 1
     if (copy.reads < MOST_READS) copy.reads++
-    this.#hits++
-    if (this.#hits === 1 || this.#hits === COUNT_AT_ONCE) this.#count()
+    if (--this.#left === 0 && !this.#mayGoOn()) return undefined
     return copy.copy === undefined ? copy.value : copy.copy(copy.value)
   }
 
-  #isValid(copy: Copy): boolean {
-    const words = this.#words
-    return (
-      Atomics.load(words, copy.word) === copy.generation &&
-      Atomics.load(words, ROOT_EPOCH) === this.#root &&
-      Atomics.load(words, this.#epoch) === this.#own &&
-      (copy.deadline === 0 || (this.#handle.now() as number) < copy.deadline) &&
-      (!copy.tagged || Atomics.load(words, this.#tagClock) === copy.tagClock)
-    )
+  /**
+   * Keeps the value that `getNear` has just read, if it can be kept and its time has come; no other call of the handle may
+   * come in between. Returns what the caller is to get.
+   */
+  offer(key: unknown, value: unknown, kind: number): unknown {
+    const shown = this.shown(value, kind)
+    const { ints, floats } = this.#handle
+    const wordOffset = floats[MetaFloat.Word] as number
+    const size = ints[MetaInt.Length] as number
+    const isLarge = size > this.#options.maxSize * LARGEST_PART
+    if (wordOffset === 0 || typeof key !== 'string' || isLarge) return shown
+    this.#follow(ints[NearInt.Root] as number, ints[NearInt.Own] as number)
+    // Its generation is in the upper half.
+    const word = wordOffset / 4 + 1
+    const before = this.#copies.get(key)
+    if (before === undefined && this.#seen !== undefined && !wasSeen(this.#seen, word)) return shown
+    const needsCopy = shown === value && typeof value === 'object' && value !== null && !this.#options.frozen
+    const copy = needsCopy ? copier(value) : undefined
+    if (needsCopy && copy === undefined) return shown
+    const kept = before ?? this.#add(key)
+    // The caller may change what it gets.
+    kept.value = copy === undefined ? shown : copy(value)
+    kept.copy = copy
+    kept.word = word
+    kept.generation = ints[NearInt.Generation] as number
+    kept.terms = this.#termsOf(floats[MetaFloat.Deadline] as number)
+    this.#size += size - kept.size
+    kept.size = size
+    this.#shrink()
+    return shown
+  }
+
+  /** The value as `get` hands it out when it comes from the segment. */
+  shown(value: unknown, kind: number): unknown {
+    return kind === Kind.Json && this.#options.frozen ? freeze(value) : value
+  }
+
+  /** Counts the hits that were not counted yet. To be called before the handle is closed, and before statistics are read. */
+  count(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    uncounted.delete(this)
+    this.#countUpTo(1)
   }
 
   /**
-   * Keeps a value that `getNear` has just read and that was decoded since, if its key was read before and it can be kept.
-   * Returns what the caller is to get: the value itself, or the frozen one.
+   * At the first hit after a pause, and at every so many: counts, which also tells whether the segment is still the one of
+   * its name. No word in it tells that.
    */
-  offer(key: unknown, value: unknown, kind: number): unknown {
-    const { ints, floats } = this.#handle
-    const word = floats[MetaFloat.Word] as number
-    const frozen = kind === Kind.Json && this.#options.frozen
-    const kept = frozen ? freeze(value) : value
-    if (word === 0 || typeof key !== 'string' || kind > Kind.Json || isBytes(kind)) return kept
-    const before = this.#copies.get(key)
-    if (before === undefined && !this.#wasSeen(word)) return kept
-    let copy: Copier | undefined
-    if (kind === Kind.Json && !frozen) {
-      copy = copier(value)
-      if (copy === undefined) return kept
-    }
-    const size = ints[MetaInt.Length] as number
-    if (size > this.#options.maxSize / 8) return kept
-    this.#follow(ints[NearInt.Root] as number, ints[NearInt.Own] as number)
-    const fresh: Copy = {
-      key,
-      // The caller may change what it gets.
-      value: copy === undefined ? kept : copy(value),
-      copy,
-      word: (word + 4) >> 2,
-      generation: ints[NearInt.Generation] as number,
-      touched: Math.floor(word / LINE) * LINE + TOUCHED + ((word % LINE) >> 3),
-      deadline: floats[MetaFloat.Deadline] as number,
-      tagged: ints[NearInt.Tagged] === 1,
-      tagClock: ints[NearInt.TagClock] as number,
-      size,
-      reads: 0,
-    }
-    if (this.#copies.has(key)) this.#replace(this.#copies.get(key) as Copy, fresh)
-    else this.#add(fresh)
-    return kept
-  }
-
-  /** Counts what was not counted yet. To be called before the handle is closed, and before statistics are read. */
-  flush(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    if (this.#hits > 0) this.#handle.countHits(this.#hits)
-    this.#hits = 0
-  }
-
-  #count(): void {
-    if (this.#hits > 1) return this.flush()
-    this.#timer = setTimeout(() => this.flush(), COUNT_AFTER)
+  #mayGoOn(): boolean {
+    const isAttached = this.#countUpTo(COUNT_AT_ONCE)
+    if (this.#timer !== undefined) return isAttached
+    this.#timer = setTimeout(() => this.count(), COUNT_AFTER)
     this.#timer.unref()
+    uncounted.add(this)
+    if (!countsAtExit) process.on('exit', countNearHits)
+    countsAtExit = true
+    return isAttached
   }
 
-  #wasSeen(word: number): boolean {
-    const at = (Math.imul(word, 0x9e3779b1) >>> 8) & (this.#seen.length - 1)
-    if (this.#seen[at] === word) return true
-    this.#seen[at] = word
-    return this.#ring.length < this.#options.maxEntries >> 1 // nobody has to go yet
+  /** Counts, and will again after `next` hits. False: the segment is gone. */
+  #countUpTo(next: number): boolean {
+    const hits = this.#granted - this.#left
+    this.#granted = next
+    this.#left = next
+    return this.#handle.countHits(hits) === true
+  }
+
+  #termsOf(deadline: Milliseconds): Terms | undefined {
+    const { ints } = this.#handle
+    const tagClock = ints[NearInt.Tagged] === 1 ? (ints[NearInt.TagClock] as number) : undefined
+    return deadline === 0 && tagClock === undefined ? undefined : { deadline, tagClock }
+  }
+
+  /** Whether tags and deadline of a copy allow it. */
+  #hold({ deadline, tagClock }: Terms): boolean {
+    if (tagClock !== undefined && this.#words[this.#tagClock] !== tagClock) return false
+    if (deadline === 0) return true
+    this.#handle.now()
+    return (this.#handle.floats[MetaFloat.Now] as number) < deadline
+  }
+
+  /** No generation, epoch, clock or time comes back: it will never be valid again. */
+  #outdate(copy: Copy): undefined {
+    this.#size -= copy.size
+    copy.value = undefined
+    copy.copy = undefined
+    copy.size = 0
   }
 
   /** All copies are of one life; those of an earlier one go together. */
-  #follow(root: number, own: number): void {
+  #follow(root: number, namespace: number): void {
+    const own = this.#ownEpoch === this.#rootEpoch ? root : namespace
     if (root === this.#root && own === this.#own) return
     this.#copies.clear()
     this.#ring.length = 0
     this.#hand = 0
     this.#size = 0
+    this.#seen = undefined
     this.#root = root
     this.#own = own
   }
 
-  #replace(old: Copy, fresh: Copy): void {
-    this.#size += fresh.size - old.size
-    const { key: _, reads: __, ...changes } = fresh
-    Object.assign(old, changes)
-    this.#shrink()
-  }
-
-  #add(fresh: Copy): void {
-    if (this.#ring.length >= this.#options.maxEntries) this.#ring[this.#victim()] = fresh
-    else this.#ring.push(fresh)
-    this.#copies.set(fresh.key, fresh)
-    this.#size += fresh.size
-    this.#shrink()
+  /** A place for a copy of a key that has none. */
+  #add(key: string): Copy {
+    const copy: Copy = {
+      value: undefined,
+      copy: undefined,
+      word: 0,
+      generation: 0,
+      terms: undefined,
+      reads: 0,
+      size: 0,
+      key,
+    }
+    if (this.#ring.length >= this.#options.maxEntries) this.#ring[this.#victim()] = copy
+    else this.#ring.push(copy)
+    this.#copies.set(key, copy)
+    return copy
   }
 
   #shrink(): void {
-    while (this.#size > this.#options.maxSize && this.#ring.length > 0) {
+    while (this.#size > this.#options.maxSize) {
       const at = this.#victim()
       const last = this.#ring.pop() as Copy
       if (at < this.#ring.length) this.#ring[at] = last
@@ -198,11 +262,12 @@ export class NearCache {
 
   /** Takes out a copy that nobody read since the hand came by; returns its place in the ring. */
   #victim(): number {
+    this.#seen ??= new Int32Array(2 ** Math.ceil(Math.log2(this.#options.maxEntries)))
     for (;;) {
-      const at = this.#hand % this.#ring.length
+      const at = this.#hand < this.#ring.length ? this.#hand : 0
       const copy = this.#ring[at] as Copy
       this.#hand = at + 1
-      if (copy.reads === 0) {
+      if (copy.reads === 0 || copy.value === undefined) {
         this.#copies.delete(copy.key)
         this.#size -= copy.size
         return at
@@ -212,9 +277,10 @@ export class NearCache {
   }
 }
 
-/** Index of the root's epoch in the segment. */
-const ROOT_EPOCH = 16
-
-function isBytes(kind: number): boolean {
-  return kind === Kind.Buffer || kind === Kind.Uint8Array
+/** Whether this index word is among those that were seen last; from now on it is. */
+function wasSeen(seen: Int32Array, word: number): boolean {
+  const at = (Math.imul(word, 0x9e3779b1) >>> 8) & (seen.length - 1)
+  if (seen[at] === word) return true
+  seen[at] = word
+  return false
 }

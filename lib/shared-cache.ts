@@ -22,6 +22,8 @@ import { checkWork, takeLock, waitForLock, whileHeld } from './locks.ts'
 import type { Lock, LockOptions, TryLockOptions, TurnOptions } from './locks.ts'
 import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
 import type { NativePage, RawKey } from './native.ts'
+import { countNearHits, openNearCache } from './near-cache.ts'
+import type { NearCache } from './near-cache.ts'
 import {
   checkNumber,
   checkOptions,
@@ -141,6 +143,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   readonly #turns: Turns
   /** Undefined once closed. */
   #handle: Handle | undefined
+  /** Undefined if there is none, and once closed. */
+  #near: NearCache | undefined
   /** Whether the native side calls back; it does so from the first listener or wait on. */
   #notified = false
   /** Whether it tells of entries that were evicted or expired. */
@@ -172,6 +176,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       vigils: this.#vigils,
     })
     this.#handle = openHandle(this.#options)
+    this.#near = openNearCache(this.#handle, this.#options.near)
     nativeHandles.set(this, this.#handle)
     if (channels.open.hasSubscribers) channels.open.publish(this.#message())
     if (hearsOfNotices()) this.#listen()
@@ -183,7 +188,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
-   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call.
+   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
+   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -191,13 +197,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * const user = cache.get('user:1') ?? (await loadUser(1))
    */
   get(key: Key): V | undefined {
-    const handle = this.#live()
-    const found = handle.get(key)
-    if (found === undefined) {
-      return handle.ints[MetaInt.Status] === Status.None ? this.#miss(key) : this.#readAgain('read', key, 0)
-    }
-    const immediate = (handle.ints[MetaInt.Kind] as number) < Kind.BigIntHex
-    return immediate ? (found as V) : this.#decode('read', handle, key, found, 0)
+    const near = this.#near
+    if (near === undefined) return this.#getFar(key)
+    const value = near.get(key)
+    return value === undefined ? this.#getNear(near, key) : (value as V)
   }
 
   /**
@@ -462,13 +465,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    * const users = cache.getMany(ids.map((id) => `user:${id}`))
    */
   getMany(keys: Iterable<Key>): (V | undefined)[] {
-    return inChunks(keys, (chunk) => {
-      const handle = this.#live()
-      const found = handle.getMany(chunk, 0)
-      if (found === undefined) return chunk.map((key) => this.get(key))
-      const kinds = handle.scratch.slice(0, chunk.length)
-      return chunk.map((key, i) => this.#decodeOne(key, found[i], kinds[i] as number))
-    })
+    return inChunks(keys, (chunk) =>
+      this.#near === undefined ? this.#manyFar(chunk) : this.#manyNear(this.#near, chunk),
+    )
   }
 
   /**
@@ -627,9 +626,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     checkOptions(options, 'namespace')
     const full = this.namespaceName === '' ? name : `${this.namespaceName}:${name}`
     const { ttl = this.#given.ttl, codec = this.#given.codec, strict = this.#given.strict } = options
+    const { near = this.#given.near } = options
     // The folder as it was found: a relative path may lead elsewhere by now.
     const { directory } = this.#options.native
-    const own = { ...this.#given, directory, ttl, codec, strict, [inNamespace]: full }
+    const own = { ...this.#given, directory, ttl, codec, strict, near, [inNamespace]: full }
     const child = new SharedCache<W>(own as OpenOptions)
     child.#parent = this
     this.#children.add(child)
@@ -661,6 +661,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     checkOptions(options, 'stats')
     checkScope(options.scope)
     const scope = options.scope ?? (this.namespaceName === '' ? 'segment' : 'namespace')
+    countNearHits()
     const counts = this.#native('read', (id) => native.stats(id)) ?? NO_STATS
     return toStats(counts, scope, this.#degradedReads)
   }
@@ -836,6 +837,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (handle === undefined) return
     for (const child of this.#children) child.close()
     if (this.#parent !== undefined) this.#parent.#children.delete(this)
+    this.#near?.count()
+    this.#near = undefined
     this.#handle = undefined
     nativeHandles.delete(this)
     this.#waits.close(closedError(this.name))
@@ -870,6 +873,54 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
 
   // ---- reading
 
+  #getFar(key: Key): V | undefined {
+    const handle = this.#live()
+    const found = handle.get(key)
+    if (found === undefined) {
+      return handle.ints[MetaInt.Status] === Status.None ? this.#miss(key) : this.#readAgain('read', key, 0)
+    }
+    const immediate = (handle.ints[MetaInt.Kind] as number) < Kind.BigIntHex
+    return immediate ? (found as V) : this.#decode('read', handle, key, found, 0)
+  }
+
+  /** There was no valid copy: reads the segment, and offers what was found to be kept. */
+  #getNear(near: NearCache, key: Key): V | undefined {
+    const handle = this.#live()
+    const found = handle.getNear(key)
+    if (found === undefined) {
+      return handle.ints[MetaInt.Status] === Status.None ? this.#miss(key) : this.#getNearAgain(key)
+    }
+    const kind = handle.ints[MetaInt.Kind] as number
+    if (kind < Kind.BigIntHex) return near.offer(key, found, kind) as V
+    if (isBytes(kind)) return this.#decode('read', handle, key, found, 0)
+    const value = this.#fromText('read', found as string, kind)
+    return value === undefined ? undefined : (near.offer(key, value, kind) as V)
+  }
+
+  #getNearAgain(key: Key): V | undefined {
+    const value = this.#readAgain('read', key, 0)
+    if (value === undefined || this.#near === undefined) return value
+    return this.#near.shown(value, this.#live().ints[MetaInt.Kind] as number) as V
+  }
+
+  #manyFar(keys: readonly Key[]): (V | undefined)[] {
+    const handle = this.#live()
+    const found = handle.getMany(keys, 0)
+    if (found === undefined) return keys.map((key) => this.get(key))
+    const kinds = handle.scratch.slice(0, keys.length)
+    return keys.map((key, i) => this.#decodeOne(key, found[i], kinds[i] as number))
+  }
+
+  /** Those of which there are copies, and the others from the segment. */
+  #manyNear(near: NearCache, keys: readonly Key[]): (V | undefined)[] {
+    const values = keys.map((key) => near.get(key) as V | undefined)
+    const missing = keys.filter((_, i) => values[i] === undefined)
+    if (missing.length === 0) return values
+    const found = this.#manyFar(missing)
+    let next = 0
+    return values.map((value) => (value === undefined ? found[next++] : value))
+  }
+
   #read(mode: Mode, key: RawKey, flags: number): V | undefined {
     const handle = this.#live()
     const found = handle.get(key, flags)
@@ -900,9 +951,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (kind === 0) return this.#miss(key)
     if (kind === ASK_ALONE) return this.get(key)
     if (kind < Kind.BigIntHex) return found as V
-    return isBytes(kind)
-      ? this.#fromBytes('read', found as Buffer, kind, true)
-      : this.#fromText('read', found as string, kind)
+    if (isBytes(kind)) return this.#fromBytes('read', found as Buffer, kind, true)
+    const value = this.#fromText('read', found as string, kind)
+    return this.#near === undefined ? value : (this.#near.shown(value, kind) as V | undefined)
   }
 
   #fromText(mode: Mode, text: string, kind: number): V | undefined {
@@ -969,9 +1020,14 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
 
   #store(key: RawKey, payload: unknown, kind: number, ttl: Milliseconds, flags: number, version: number): boolean {
     if (hearsOfGone()) this.#watchGone()
-    const done =
-      this.#live().set(key, payload, kind, ttl, flags, version) ??
-      this.#storeAgain(key, payload, kind, ttl, flags, version)
+    const handle = this.#live()
+    const isPlain = flags === 0 && version === 0
+    const stored = isPlain
+      ? ttl === 0
+        ? handle.set(key, payload, kind)
+        : handle.set(key, payload, kind, ttl)
+      : handle.set(key, payload, kind, ttl, flags, version)
+    const done = stored ?? this.#storeAgain(key, payload, kind, ttl, flags, version)
     if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key, done }))
     return done
   }
@@ -1204,7 +1260,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       return this.#refuse(mode, reason)
     }
     this.#failure = undefined
+    this.#near?.count()
     this.#handle = handle
+    this.#near = openNearCache(handle, this.#options.near)
     nativeHandles.set(this, handle)
     closeHandle(lost)
     this.#vigils.clear()

@@ -6,12 +6,16 @@
  */
 import type { Handle } from './handle.ts'
 import { native } from './native.ts'
+import type { RawCalls } from './native.ts'
 
 /** An open option, `true`: the segment's clock stands still until `advance`. */
 export const manualClock: unique symbol = Symbol('cache-machine.manualClock')
 
 /** The handle of each open cache; a cache that opened its segment again has a new one. */
 export const nativeHandles: WeakMap<object, Handle> = new WeakMap()
+
+/** What is done to the raw calls of each handle that is opened from now on: to count them, or to play a host that forbids one. */
+export const rawCalls: { change: (calls: RawCalls) => RawCalls } = { change: (calls) => calls }
 
 /** Moves the segment's clock. Throws if it is not a manual one. */
 export function advance(cache: object, milliseconds: number): void {

@@ -21,6 +21,7 @@ export interface BindingOpened {
   maxEntrySize: number
   eviction: string
   shards: number
+  rootEpochOffset: number
   epochOffset: number
   tagClockOffset: number
 }

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, validate, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
@@ -796,7 +796,16 @@ export { segmentsList }
 export { setNotifier }
 export { size }
 export { stats }
+export { turnAcquire }
+export { turnAwait }
+export { turnExtend }
+export { turnHolds }
+export { turnLeave }
+export { turnLook }
+export { turnPlaces }
+export { turnRelease }
 export { validate }
+export { vigilCancel }
 export { waitCancel }
 export { waitStart }
 export { wantGone }

@@ -12,7 +12,9 @@ export interface Answer {
   readonly message?: string
 }
 
-const cache = open({ writeTimeout: '10s', ...input<OpenOptions>() })
+const { namespace = '', ...options } = input<OpenOptions & { namespace?: string }>()
+const root = open({ writeTimeout: '10s', ...options })
+const cache = namespace === '' ? root : root.namespace(namespace)
 const events: string[] = []
 for (const event of ['damage', 'repaired', 'detached'] as const) cache.on(event, () => events.push(event))
 
@@ -22,6 +24,7 @@ receive<[string, ...unknown[]]>(([method, ...args]) => {
 send('ready')
 
 async function run(method: string, args: unknown[]): Promise<Answer> {
+  if (method === 'exit') process.exit()
   if (method === 'events') return { value: [...events] }
   try {
     const member: unknown = Reflect.get(cache, method, cache)

@@ -199,11 +199,15 @@ impl Cache {
     }
 
     /// Counts hits that a near cache had.
-    pub fn count_near_hits(&self, hits: u64) {
+    ///
+    /// # Errors
+    /// `Detached`: there must be no more of them. They are counted all the same.
+    pub fn count_near_hits(&self, hits: u64) -> Result<(), CacheError> {
         self.segment.member().count(Counter::Hits, hits);
         if self.namespace != ROOT {
             self.count_reads(self.namespace, Read::Hit, hits);
         }
+        self.check_attached()
     }
 
     /// Offset of the word in `index_view` whose change ends the life of this namespace's entries; for the root, as always,
@@ -212,9 +216,18 @@ impl Cache {
         if self.namespace == ROOT { Header::EPOCH } else { Geometry::namespace_epoch(usize::from(self.namespace)) }
     }
 
+    /// Offset of the root's epoch in `index_view`.
+    pub fn root_epoch_offset(&self) -> usize {
+        Header::EPOCH
+    }
+
     /// Number of its namespace; 0 for the root.
     pub fn namespace(&self) -> u16 {
         self.namespace
+    }
+
+    pub(crate) fn write_timeout(&self) -> Duration {
+        self.write_timeout
     }
 
     fn key<'k>(&self, bytes: &'k [u8]) -> Result<Key<'k>, CacheError> {
@@ -228,6 +241,21 @@ impl Cache {
     #[inline]
     pub fn get<S: Sink>(&self, key: &[u8], manner: Manner, sink: &mut S) -> Result<Option<Meta>, CacheError> {
         self.read(self.namespace, key, manner, sink)
+    }
+
+    /// `get` for those who have a `meta` already. False is a miss, and `meta` says nothing.
+    ///
+    /// # Errors
+    /// As for `get`.
+    #[inline]
+    pub fn get_to<S: Sink>(
+        &self,
+        key: &[u8],
+        manner: Manner,
+        sink: &mut S,
+        meta: &mut Meta,
+    ) -> Result<bool, CacheError> {
+        self.read_to(self.namespace, key, manner, sink, meta)
     }
 
     /// Whether the key has an entry; leaves no traces.

@@ -22,26 +22,30 @@ pub(crate) struct Key<'k> {
 }
 
 impl<'k> Key<'k> {
-    #[inline]
+    // Always inlined: as a result, which is a struct or an error, it would be copied twice.
+    #[inline(always)]
     pub(crate) fn new(geometry: &Geometry, namespace: u16, bytes: &'k [u8]) -> Result<Self, CacheError> {
-        if bytes.is_empty() {
-            return Err(CacheError::InvalidArgument("the key is empty".into()));
+        if bytes.is_empty() || bytes.len() > MAX_KEY {
+            return Err(wrong_length(bytes.len()));
         }
-        if bytes.len() > MAX_KEY {
-            return Err(CacheError::KeyTooLong(bytes.len()));
-        }
+        Ok(Self::hashed(geometry, namespace, bytes))
+    }
+
+    /// Of bytes of a right length.
+    #[inline]
+    fn hashed(geometry: &Geometry, namespace: u16, bytes: &'k [u8]) -> Self {
         let seed = geometry.seed ^ u64::from(number(namespace)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut hash = xxh3_64_with_seed(bytes, seed);
         let shard = ((hash >> 48) as usize * geometry.shards) >> 16;
         // A record of a key is in the key's shard, so that both are changed under one lock, and elsewhere in it.
         hash = hash.rotate_left(u32::from(space(namespace)) * 5);
-        Ok(Self {
+        Self {
             bytes,
             namespace,
             shard,
             place: Placing((hash >> 16) as u32),
             tag: hash as u32 & ((1 << geometry.tag_bits) - 1),
-        })
+        }
     }
 
     /// Stripe of the listeners' marks.
@@ -49,6 +53,11 @@ impl<'k> Key<'k> {
     pub(crate) fn stripe(&self) -> usize {
         self.place.0 as usize % cache_machine_shm::RUNG_STRIPES
     }
+}
+
+#[cold]
+fn wrong_length(len: usize) -> CacheError {
+    if len == 0 { CacheError::InvalidArgument("the key is empty".into()) } else { CacheError::KeyTooLong(len) }
 }
 
 /// The 32 bits of a hash that say where in its shard a key belongs. Kept in the entry's head (derived).

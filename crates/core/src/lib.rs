@@ -67,5 +67,5 @@ pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};
 pub use spaces::Space;
 pub use tags::Invalidation;
-pub use turns::{Acquired, Claim, Grant, Turn};
+pub use turns::{Claim, Claimed, Grant, Turn};
 pub use vigils::Awaited;

@@ -146,7 +146,7 @@ impl Manner {
 
 impl Meta {
     /// To be filled by a read.
-    pub(crate) const EMPTY: Self = Self {
+    pub const EMPTY: Self = Self {
         kind: 0,
         ascii: false,
         len: 0,
@@ -199,7 +199,7 @@ struct Reading<'a, 'k, S> {
     manner: Manner,
     tries: u32,
     sink: &'a mut S,
-    meta: Meta,
+    meta: &'a mut Meta,
 }
 
 enum Look {
@@ -252,7 +252,7 @@ impl<S: Sink> Reading<'_, '_, S> {
         if (expired || head.flags & TAGGED != 0) && !self.is_acceptable(&head, expired)? {
             return Ok(Look::Dead);
         }
-        fetch(self.shard, &head, self.sink, &mut self.meta)?;
+        fetch(self.shard, &head, self.sink, self.meta)?;
         Ok(Look::Found)
     }
 
@@ -286,7 +286,7 @@ impl<S: Sink> Reading<'_, '_, S> {
         {
             return Some(false);
         }
-        fetch(locked.shard, &entry.head, self.sink, &mut self.meta).ok().map(|()| true)
+        fetch(locked.shard, &entry.head, self.sink, self.meta).ok().map(|()| true)
     }
 }
 
@@ -300,11 +300,26 @@ impl Core {
         manner: Manner,
         sink: &mut S,
     ) -> Result<Option<Meta>, CacheError> {
+        let mut meta = Meta::EMPTY;
+        let found = self.read_to(namespace, key, manner, sink, &mut meta)?;
+        Ok(found.then_some(meta))
+    }
+
+    /// The same into a `meta` that is there, since a result of its size is copied on its way out. False is a miss.
+    #[inline]
+    pub(crate) fn read_to<S: Sink>(
+        &self,
+        namespace: u16,
+        key: &[u8],
+        manner: Manner,
+        sink: &mut S,
+        meta: &mut Meta,
+    ) -> Result<bool, CacheError> {
         let key = Key::new(self.geometry(), namespace, key)?;
         let life = namespaces::life(self.segment.region(), self.epoch()?, namespace);
         let shard = self.shard(key.shard);
-        let mut reading = Reading { core: self, shard, key: &key, life, manner, tries: 0, sink, meta: Meta::EMPTY };
-        reading.meta.depends.life = life;
+        meta.depends = Depends { life, ..Meta::EMPTY.depends };
+        let mut reading = Reading { core: self, shard, key: &key, life, manner, tries: 0, sink, meta };
         let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
         if !found {
             // The pages may just have been replaced by zeros.
@@ -313,7 +328,7 @@ impl Core {
         if manner.is_use() {
             self.count(namespace, found);
         }
-        Ok(found.then_some(reading.meta))
+        Ok(found)
     }
 
     /// The version of the key's entry.

@@ -42,7 +42,7 @@ pub struct Grant {
 
 /// What came of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Acquired {
+pub enum Claimed {
     /// It is held.
     Granted(Grant),
     /// It is in the queue, under this ticket.
@@ -223,10 +223,10 @@ impl Cache {
     ///
     /// # Errors
     /// `NoSpace` where too many wait already; `Busy`, `Detached`, `Corrupt`, and a key that cannot be.
-    pub fn acquire(&self, space: Space, key: &[u8], claim: &Claim) -> Result<Acquired, CacheError> {
+    pub fn acquire(&self, space: Space, key: &[u8], claim: &Claim) -> Result<Claimed, CacheError> {
         let namespace = space.of(self.namespace());
         let first = self.try_acquire(namespace, key, &Claim { wait: false, ..*claim }, &[])?;
-        if first != Acquired::Refused {
+        if first != Claimed::Refused {
             return Ok(first);
         }
         let dead = self.dead_at(namespace, key)?;
@@ -236,7 +236,7 @@ impl Cache {
         self.try_acquire(namespace, key, claim, &dead)
     }
 
-    fn try_acquire(&self, namespace: u16, key: &[u8], claim: &Claim, dead: &[u32]) -> Result<Acquired, CacheError> {
+    fn try_acquire(&self, namespace: u16, key: &[u8], claim: &Claim, dead: &[u32]) -> Result<Claimed, CacheError> {
         let Claim { permits, ttl_ms, wait } = *claim;
         let owner = self.owner_word();
         let queue = Queue { namespace, key, permits, timeout: self.write_timeout() };
@@ -245,12 +245,12 @@ impl Cache {
             if places.held() < permits as usize && places.queued() == 0 {
                 let grant = Grant { token: version, deadline: deadline(now, ttl_ms) };
                 let holder = Holder { owner, token: grant.token, deadline: grant.deadline, ticket: 0 };
-                return if places.add_holder(holder) { Ok((true, Acquired::Granted(grant))) } else { Err(too_many()) };
+                return if places.add_holder(holder) { Ok((true, Claimed::Granted(grant))) } else { Err(too_many()) };
             }
             match wait {
-                false => Ok((false, Acquired::Refused)),
+                false => Ok((false, Claimed::Refused)),
                 true if places.words.push(&[u64::from(owner), version, ttl_ms, 0]) => {
-                    Ok((true, Acquired::Waiting(version)))
+                    Ok((true, Claimed::Waiting(version)))
                 }
                 true => Err(too_many()),
             }

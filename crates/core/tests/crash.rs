@@ -9,8 +9,8 @@
 mod support;
 
 use cache_machine_core::{
-    Acquired, Cache, Claim, Eviction, Invalidation, Listener, MAX_TAGS, Manner, Notice, OpenOptions, Space, Turn,
-    Write, destroy, kind,
+    Cache, Claim, Claimed, Eviction, Invalidation, Listener, MAX_TAGS, Manner, Notice, OpenOptions, Space, Turn, Write,
+    destroy, kind,
 };
 use cache_machine_shm::atomic::{
     AtomicU64,
@@ -449,7 +449,7 @@ fn scenarios() -> Vec<Scenario> {
             },
             // Whoever asks in vain forgets the holder first, and then gives its place to the one who waits.
             act: |c| {
-                assert_eq!(c.acquire(Space::Locks, LOCK, &Claim { wait: false, ..ONE }).unwrap(), Acquired::Refused)
+                assert_eq!(c.acquire(Space::Locks, LOCK, &Claim { wait: false, ..ONE }).unwrap(), Claimed::Refused)
             },
             halfway: Some(|words| {
                 words.drain(1..5);
@@ -476,26 +476,26 @@ fn scenarios() -> Vec<Scenario> {
 const LOCK: &[u8] = b"lock";
 const ONE: Claim = Claim { permits: 1, ttl_ms: 0, wait: true };
 
-fn lock(cache: &Cache) -> Acquired {
+fn lock(cache: &Cache) -> Claimed {
     cache.acquire(Space::Locks, LOCK, &ONE).unwrap()
 }
 
-fn permit(cache: &Cache) -> Acquired {
+fn permit(cache: &Cache) -> Claimed {
     cache.acquire(Space::Semaphores, LOCK, &Claim { permits: 2, ..ONE }).unwrap()
 }
 
 /// The token.
-fn held(acquired: Acquired) -> u64 {
-    match acquired {
-        Acquired::Granted(grant) => grant.token,
+fn held(claimed: Claimed) -> u64 {
+    match claimed {
+        Claimed::Granted(grant) => grant.token,
         other => panic!("{other:?}"),
     }
 }
 
 /// The ticket.
-fn queued(acquired: Acquired) -> u64 {
-    match acquired {
-        Acquired::Waiting(ticket) => ticket,
+fn queued(claimed: Claimed) -> u64 {
+    match claimed {
+        Claimed::Waiting(ticket) => ticket,
         other => panic!("{other:?}"),
     }
 }
@@ -1287,7 +1287,7 @@ fn release_beside_a_stopped_holder() {
 }
 
 /// Takes the only permit, and a ticket behind it.
-fn permit_of_two(cache: &Cache) -> Acquired {
+fn permit_of_two(cache: &Cache) -> Claimed {
     held(cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap());
     cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap()
 }

@@ -4,28 +4,28 @@
 
 mod support;
 
-use cache_machine_core::{Acquired, Awaited, Cache, Claim, Grant, Listener, Notice, Orphan, Space, Turn};
+use cache_machine_core::{Awaited, Cache, Claim, Claimed, Grant, Listener, Notice, Orphan, Space, Turn};
 use std::sync::mpsc;
 use std::time::Duration;
 use support::{Scene, assert_valid, put};
 
 const ONE: Claim = Claim { permits: 1, ttl_ms: 0, wait: true };
 
-fn token(acquired: Acquired) -> u64 {
+fn token(acquired: Claimed) -> u64 {
     match acquired {
-        Acquired::Granted(grant) => grant.token,
+        Claimed::Granted(grant) => grant.token,
         other => panic!("{other:?}"),
     }
 }
 
-fn ticket(acquired: Acquired) -> u64 {
+fn ticket(acquired: Claimed) -> u64 {
     match acquired {
-        Acquired::Waiting(ticket) => ticket,
+        Claimed::Waiting(ticket) => ticket,
         other => panic!("{other:?}"),
     }
 }
 
-fn lock(cache: &Cache, claim: Claim) -> Acquired {
+fn lock(cache: &Cache, claim: Claim) -> Claimed {
     cache.acquire(Space::Locks, b"k", &claim).unwrap()
 }
 
@@ -60,9 +60,9 @@ fn nobody_overtakes_who_waits() {
     let cache = scene.open();
     let held = token(lock(&cache, ONE));
     let waiting = ticket(lock(&cache, ONE));
-    assert_eq!(lock(&cache, Claim { wait: false, ..ONE }), Acquired::Refused);
+    assert_eq!(lock(&cache, Claim { wait: false, ..ONE }), Claimed::Refused);
     assert!(cache.release(Space::Locks, b"k", held, 1).unwrap());
-    assert_eq!(lock(&cache, Claim { wait: false, ..ONE }), Acquired::Refused);
+    assert_eq!(lock(&cache, Claim { wait: false, ..ONE }), Claimed::Refused);
     assert!(matches!(turn(&cache, waiting), Turn::Granted(_)));
     // Who leaves when its turn has come gives it to the next.
     let next = ticket(lock(&cache, ONE));
@@ -100,7 +100,7 @@ fn a_turn_that_came_and_went_unseen_is_gone() {
     cache.advance_clock(100).unwrap();
     assert_eq!(turn(&cache, timed), Turn::Gone);
     assert_eq!(cache.places(Space::Locks, b"k").unwrap(), (0, 0));
-    assert!(matches!(lock(&cache, ONE), Acquired::Granted(_)));
+    assert!(matches!(lock(&cache, ONE), Claimed::Granted(_)));
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn a_semaphore_has_so_many_places() {
         assert!(matches!(cache.turn(Space::Semaphores, b"k", *ticket).unwrap(), Turn::Granted(_)));
     }
     // Another space, another namespace: another lock.
-    assert!(matches!(lock(&cache, ONE), Acquired::Granted(_)));
-    assert!(matches!(lock(&cache.in_namespace("n").unwrap(), ONE), Acquired::Granted(_)));
+    assert!(matches!(lock(&cache, ONE), Claimed::Granted(_)));
+    assert!(matches!(lock(&cache.in_namespace("n").unwrap(), ONE), Claimed::Granted(_)));
 }
 
 #[test]

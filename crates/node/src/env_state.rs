@@ -15,7 +15,7 @@ use std::rc::Rc;
 pub(crate) struct Handle {
     cache: RefCell<Option<Cache>>,
     listener: Cell<Option<u64>>,
-    view: Cell<Option<View>>,
+    view: Cell<Option<Rc<View>>>,
     /// What it holds of locks and the like, to be given back when it is closed or its thread ends.
     held: RefCell<HashSet<Orphan>>,
 }
@@ -39,11 +39,9 @@ impl Handle {
         self.listener.set(Some(id));
     }
 
-    /// JavaScript got to see the segment; `close` takes that back.
-    pub(crate) fn set_view(&self, view: View) {
-        if let Some(before) = self.view.replace(Some(view)) {
-            before.detach();
-        }
+    /// JavaScript got to see the segment; `close` takes that back, unless another handle of this thread shows it as well.
+    pub(crate) fn set_view(&self, view: Rc<View>) {
+        self.view.set(Some(view));
     }
 
     /// Remembers something that is held.
@@ -57,8 +55,8 @@ impl Handle {
     }
 
     pub(crate) fn close(&self) {
-        if let Some(view) = self.view.take() {
-            // Before the cache goes, which may unmap what is seen through it.
+        // Before the cache goes, which may unmap what is seen through it.
+        if let Some(view) = self.view.take().and_then(Rc::into_inner) {
             view.detach();
         }
         self.let_go();

@@ -12,5 +12,5 @@ mod env_state;
 mod options;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;
-mod turns;
 mod regions;
+mod turns;

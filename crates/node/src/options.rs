@@ -47,6 +47,7 @@ pub struct BindingOpened {
     pub max_entry_size: f64,
     pub eviction: String,
     pub shards: u32,
+    pub root_epoch_offset: f64,
     pub epoch_offset: f64,
     pub tag_clock_offset: f64,
 }
@@ -62,6 +63,7 @@ impl BindingOpened {
             max_entry_size: geometry.max_entry as f64,
             eviction: geometry.eviction.name().into(),
             shards: geometry.shards as u32,
+            root_epoch_offset: cache.root_epoch_offset() as f64,
             epoch_offset: cache.epoch_offset() as f64,
             tag_clock_offset: TAG_CLOCK as f64,
         }

@@ -21,7 +21,7 @@ use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 const META_BYTES: usize = 128;
@@ -31,13 +31,16 @@ const KEEP_BYTES: usize = 1 << 20;
 /// Room for a key of the largest size, one more character to tell that it is longer, and a final zero.
 const KEY_BUFFER: usize = MAX_KEY + 8;
 
-const INVALID_ARGUMENT: i32 = 1;
-const CLOSED: i32 = 7;
-const CORRUPT: i32 = 12;
+/// Texts shorter than this take the quick way.
+const SHORT: usize = 256;
+
+const INVALID_ARGUMENT: i64 = 1;
+const CLOSED: i64 = 7;
+const CORRUPT: i64 = 12;
 /// The key's UTF-8 has U+FFFD: perhaps a lone surrogate that the conversion replaced.
-const KEY_NEEDS_A_LOOK: i32 = 101;
+const KEY_NEEDS_A_LOOK: i64 = 101;
 /// The same of a text value.
-const VALUE_NEEDS_A_LOOK: i32 = 102;
+const VALUE_NEEDS_A_LOOK: i64 = 102;
 /// In place of a kind: this key of many is to be asked for alone.
 const ASK_ALONE: u8 = 255;
 
@@ -82,12 +85,12 @@ struct Call<'b> {
     count: usize,
 }
 
-/// Why a call returns `undefined`.
-struct Failed(i32);
+/// Why a call returns `undefined`. As wide as a pointer, so that an `Outcome` is returned in two registers.
+struct Failed(i64);
 
 impl From<CacheError> for Failed {
     fn from(error: CacheError) -> Self {
-        Self(error.status())
+        Self(error.status().into())
     }
 }
 
@@ -127,6 +130,44 @@ impl Call<'_> {
     /// Runs `f` with the cache and the key's bytes; the second argument tells whether the key was given as bytes.
     #[inline]
     fn with_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
+        let mut short = [MaybeUninit::<u8>::uninit(); SHORT];
+        if let Some(key) = self.short_ascii(key, &mut short) {
+            return self.with_cache(|cache| f(cache, key, false));
+        }
+        self.with_any_key(key, f)
+    }
+
+    #[inline]
+    fn with_cache(&self, f: impl FnOnce(&Cache) -> Outcome) -> Outcome {
+        self.bound.handle.with(f).unwrap_or(Err(Failed(CLOSED)))
+    }
+
+    /// The bytes of a text that is short and all ASCII, as most are. Node writes UTF-16 in half the time that its UTF-8
+    /// takes, and narrowing that is a few instructions; Latin-1 would be quicker still, but cuts other characters short.
+    #[inline]
+    fn short_ascii<'t>(&self, text: Value, bytes: &'t mut [MaybeUninit<u8>; SHORT]) -> Option<&'t [u8]> {
+        let mut units = [MaybeUninit::<u16>::uninit(); SHORT];
+        let mut len = 0;
+        // SAFETY: `units` has SHORT writable units; Node writes at most that many, a final zero included.
+        let status =
+            unsafe { sys::napi_get_value_string_utf16(self.env, text, units.as_mut_ptr().cast(), SHORT, &mut len) };
+        // As long as fits: perhaps cut short.
+        if status != sys::Status::napi_ok || len >= SHORT - 1 {
+            return None;
+        }
+        // SAFETY: the first `len` units were written above.
+        let units = unsafe { std::slice::from_raw_parts(units.as_ptr().cast::<u16>(), len) };
+        let mut all = 0;
+        for (byte, unit) in bytes.iter_mut().zip(units) {
+            all |= *unit;
+            byte.write(*unit as u8);
+        }
+        // SAFETY: the first `len` bytes, of SHORT, were written by the loop.
+        (all < 0x80).then(|| unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<u8>(), len) })
+    }
+
+    /// `with_key` for the others.
+    fn with_any_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
         let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
         let mut len = 0;
         // SAFETY: `buffer` has KEY_BUFFER writable bytes; Node writes at most that many, a final zero included.
@@ -145,7 +186,7 @@ impl Call<'_> {
         if is_text && !key.is_ascii() && has_replacement(key) {
             return Err(Failed(KEY_NEEDS_A_LOOK));
         }
-        self.bound.handle.with(|cache| f(cache, key, !is_text)).unwrap_or(Err(Failed(CLOSED)))
+        self.with_cache(|cache| f(cache, key, !is_text))
     }
 
     /// Start and length of a Uint8Array (or Buffer), good until the call returns.
@@ -387,6 +428,12 @@ impl Call<'_> {
     /// Encodes `value` and runs `f` with its bytes.
     #[inline]
     fn with_value(&self, value: Value, kind: u8, f: impl FnOnce(&[u8]) -> Outcome) -> Outcome {
+        let mut short = [MaybeUninit::<u8>::uninit(); SHORT];
+        if kind == kind::STRING
+            && let Some(bytes) = self.short_ascii(value, &mut short)
+        {
+            return f(bytes);
+        }
         match kind {
             kind::STRING | kind::JSON | kind::BIGINT_HEX => self.with_buffer(|buffer| {
                 self.read_text(value, buffer)?;
@@ -496,7 +543,10 @@ fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
     let timed = flags & WITH_META != 0;
     call.with_key(key, |cache, key, _| {
         call.with_sink(|sink| {
-            let meta = cache.get(key, manner(flags), sink)?.ok_or(MISS)?;
+            let mut meta = Meta::EMPTY;
+            if !cache.get_to(key, manner(flags), sink, &mut meta)? {
+                return Err(MISS);
+            }
             if timed {
                 call.put_meta(&meta, cache.now_ms());
             }
@@ -510,47 +560,58 @@ fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
 fn get_near(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
     call.with_key(key, |cache, key, _| {
         call.with_sink(|sink| {
-            let meta = cache.get(key, Manner::Use, sink)?.ok_or(MISS)?;
+            let mut meta = Meta::EMPTY;
+            if !cache.get_to(key, Manner::Use, sink, &mut meta)? {
+                return Err(MISS);
+            }
             call.put_depends(&meta);
             call.value(&meta, sink)
         })
     })
 }
 
-/// Milliseconds since boot: what deadlines are compared with.
+/// Milliseconds since boot, which deadlines are compared with, into `meta`: as a result it would be an object.
 #[inline]
 fn now(call: &Call<'_>, []: [Value; 0]) -> Outcome {
-    call.bound.handle.with(|cache| call.double(cache.now_ms() as f64)).unwrap_or(Err(Failed(CLOSED)))
+    let now = call.bound.handle.with(|cache| cache.now_ms()).ok_or(Failed(CLOSED))?;
+    call.put_float(12, now as f64);
+    Ok(null_mut()) // undefined
 }
 
 fn count_hits(call: &Call<'_>, [hits]: [Value; 1]) -> Outcome {
     let hits = call.number(hits)?;
-    call.bound.handle.with(|cache| cache.count_near_hits(hits as u64)).ok_or(Failed(CLOSED))?;
+    call.bound.handle.with(|cache| cache.count_near_hits(hits as u64)).ok_or(Failed(CLOSED))??;
     call.boolean(true)
 }
 
-/// The part of the segment that tells whether near copies are valid, as an ArrayBuffer. `undefined` where the host forbids
-/// buffers over memory that is not its own.
+/// Longest view: the longest buffer that Node 20 makes.
+const MOST_OF_VIEW: usize = 1 << 32;
+
+/// The part of the segment that tells whether near copies are valid, as an ArrayBuffer, the same one for all handles of
+/// this thread. `undefined` where it is too long, or where the host forbids buffers over memory that is not its own.
 fn view(call: &Call<'_>, []: [Value; 0]) -> Outcome {
     let (base, len) = call.bound.handle.with(|cache| cache.index_view()).ok_or(Failed(CLOSED))?;
-    let (mut buffer, mut reference) = (null_mut(), null_mut());
-    // SAFETY: `len` bytes from `base` are mapped while the handle is open, and `close` detaches the buffer before it lets go
-    // of them. Node does not free them: there is no finalizer.
-    let status = unsafe {
-        sys::napi_create_external_arraybuffer(call.env, base.as_ptr().cast(), len, None, null_mut(), &mut buffer)
+    if len > MOST_OF_VIEW {
+        return Err(Failed(0));
+    }
+    let base = base.as_ptr().cast::<c_void>();
+    let shown = VIEWS.with_borrow(|views| views.iter().filter_map(Weak::upgrade).find(|view| view.base == base));
+    let view = match shown {
+        Some(view) => view,
+        None => Rc::new(View::new(call.env, base, len)?),
     };
-    if status != sys::Status::napi_ok {
-        return Err(Failed(0));
-    }
-    // SAFETY: `env` and `buffer` are those of this call.
-    let status = unsafe { sys::napi_create_reference(call.env, buffer, 1, &mut reference) };
-    if status != sys::Status::napi_ok {
-        // SAFETY: as above. Nobody has seen the buffer yet, and nobody will.
-        unsafe { sys::napi_detach_arraybuffer(call.env, buffer) };
-        return Err(Failed(0));
-    }
-    call.bound.handle.set_view(View { env: call.env, reference });
+    VIEWS.with_borrow_mut(|views| {
+        views.retain(|view| view.strong_count() > 0);
+        views.push(Rc::downgrade(&view));
+    });
+    let buffer = view.buffer();
+    call.bound.handle.set_view(view);
     Ok(buffer)
+}
+
+thread_local! {
+    /// The views that open handles of this thread have. A segment is mapped once, so its address tells which it is.
+    static VIEWS: RefCell<Vec<Weak<View>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An ArrayBuffer over `len` bytes from `offset` of a memory, with what detaches it. `None` where the host forbids such
@@ -577,7 +638,8 @@ pub(crate) fn buffer_over(env: Env, memory: Arc<Memory>, offset: usize, len: usi
     // SAFETY: `env` and `buffer` are those of this call.
     let status = unsafe { sys::napi_create_reference(env, buffer, 1, &mut reference) };
     // Without a reference nobody gets to see the buffer, and it is collected.
-    (status == sys::Status::napi_ok).then(|| (Object::from_raw(env, buffer), View { env, reference }))
+    (status == sys::Status::napi_ok)
+        .then(|| (Object::from_raw(env, buffer), View { env, reference, base: start.as_ptr().cast() }))
 }
 
 unsafe extern "C" fn drop_memory(_env: sys::napi_env, _data: *mut c_void, keeper: *mut c_void) {
@@ -592,14 +654,38 @@ unsafe extern "C" fn drop_memory(_env: sys::napi_env, _data: *mut c_void, keeper
 pub(crate) struct View {
     env: sys::napi_env,
     reference: sys::napi_ref,
+    base: *mut c_void,
 }
 
 impl View {
+    fn new(env: sys::napi_env, base: *mut c_void, len: usize) -> std::result::Result<Self, Failed> {
+        let (mut buffer, mut reference) = (null_mut(), null_mut());
+        // SAFETY: `len` bytes from `base` are mapped while a handle is open, and the last one detaches the buffer before it
+        // lets go of them. Node does not free them: there is no finalizer.
+        let status = unsafe { sys::napi_create_external_arraybuffer(env, base, len, None, null_mut(), &mut buffer) };
+        if status != sys::Status::napi_ok {
+            return Err(Failed(0));
+        }
+        // SAFETY: `env` is that of this call, and `buffer` a value of it.
+        let status = unsafe { sys::napi_create_reference(env, buffer, 1, &mut reference) };
+        if status != sys::Status::napi_ok {
+            // SAFETY: as above. Nobody has seen the buffer yet, and nobody will.
+            unsafe { sys::napi_detach_arraybuffer(env, buffer) };
+            return Err(Failed(0));
+        }
+        Ok(Self { env, reference, base })
+    }
+
+    fn buffer(&self) -> Value {
+        let mut buffer = null_mut();
+        // SAFETY: views are of one thread, that of their environment, which still exists; the reference is a strong one.
+        unsafe { sys::napi_get_reference_value(self.env, self.reference, &mut buffer) };
+        buffer
+    }
+
     /// Takes the memory away from JavaScript: its typed arrays have no elements from here on.
     pub(crate) fn detach(self) {
-        let mut buffer = null_mut();
-        // SAFETY: a handle is closed on the thread of its environment, which still exists.
-        unsafe { sys::napi_get_reference_value(self.env, self.reference, &mut buffer) };
+        let buffer = self.buffer();
         // SAFETY: the reference is a strong one, so the buffer is there.
         unsafe { sys::napi_detach_arraybuffer(self.env, buffer) };
         // SAFETY: as above; not used again.
@@ -677,9 +763,16 @@ fn set_value(
 
 #[inline]
 fn set(call: &Call<'_>, [key, value, kind, ttl, flags, version]: [Value; 6]) -> Outcome {
-    let (kind, flags) = (call.flags(kind)? as u8, call.flags(flags)?);
-    let (ttl, version) = (call.number(ttl)?, call.number(version)?);
-    let arguments = SetArguments { kind, ttl, stale: 0.0, flags, condition: condition(flags, version)?, tags: &[] };
+    let kind = call.flags(kind)? as u8;
+    let mut arguments = SetArguments { kind, ttl: 0.0, stale: 0.0, flags: 0, condition: Condition::Always, tags: &[] };
+    // Most writes have no more, and reading an argument costs as much as the hash.
+    if call.count > 3 {
+        arguments.ttl = call.number(ttl)?;
+    }
+    if call.count > 4 {
+        arguments.flags = call.flags(flags)?;
+        arguments.condition = condition(arguments.flags, call.number(version)?)?;
+    }
     call.with_key(key, |cache, key, binary| set_value(call, cache, (key, binary), value, &arguments))
 }
 
@@ -840,7 +933,7 @@ unsafe fn enter<const N: usize>(
     match outcome {
         Ok(value) => value,
         Err(Failed(status)) => {
-            call.put_int(0, status);
+            call.put_int(0, status as i32);
             null_mut() // undefined
         }
     }
@@ -939,8 +1032,10 @@ unsafe fn enter_region(
     // SAFETY: `env` and `argument` are those of this call; `number` is valid for the write.
     let status = unsafe { sys::napi_get_value_double(env, argument, &mut number) };
     let outcome = match status {
-        sys::Status::napi_ok => catch_unwind(AssertUnwindSafe(|| function(handle, number))).unwrap_or(-CORRUPT),
-        _ => -INVALID_ARGUMENT,
+        sys::Status::napi_ok => {
+            catch_unwind(AssertUnwindSafe(|| function(handle, number))).unwrap_or(-(CORRUPT as i32))
+        }
+        _ => -(INVALID_ARGUMENT as i32),
     };
     let mut result = null_mut();
     // SAFETY: `env` is that of this call; `result` is valid for the write.

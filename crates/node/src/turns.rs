@@ -4,7 +4,7 @@
 //! ends; so each call that gets or gives a place keeps that note in step.
 
 use crate::calls::{Code, Key, Result, handle, key_bytes, with};
-use cache_machine_core::{Acquired, Awaited, Cache, Claim, Grant, Orphan, Space, Turn};
+use cache_machine_core::{Awaited, Cache, Claim, Claimed, Grant, Orphan, Space, Turn};
 use napi::Error;
 use napi_derive::napi;
 
@@ -63,15 +63,15 @@ pub fn turn_acquire(id: u32, space: u32, key: Key, permits: u32, ttl: f64, wait:
     let handle = handle(id)?;
     with(id, |cache| {
         Ok(match cache.acquire(space, key, &Claim { permits, ttl_ms: ttl as u64, wait })? {
-            Acquired::Granted(grant) => {
+            Claimed::Granted(grant) => {
                 handle.hold(place(cache, space, key, grant.token, permits));
                 BindingTurn::granted(cache, grant)
             }
-            Acquired::Waiting(ticket) => {
+            Claimed::Waiting(ticket) => {
                 handle.hold(ticket_of(cache, space, key, ticket, permits));
                 BindingTurn::waiting(ticket)
             }
-            Acquired::Refused => BindingTurn::NONE,
+            Claimed::Refused => BindingTurn::NONE,
         })
     })
 }

@@ -44,11 +44,11 @@ export interface CacheMessage {
   readonly key?: Key
   readonly prefix?: Key
   readonly tags?: readonly string[]
-  /** Whether a `set` was stored, a `delete` found something, or what a `load` brought was kept. */
+  /** Whether a `set` was stored, or a `delete` found something. */
   readonly done?: boolean
-  /** How many entries a `delete` by prefix found, or a repair dropped. */
+  /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
   readonly count?: number
-  readonly error?: unknown
+  readonly error?: Error
 }
 /**
  * What `CacheError.code` can be.
@@ -111,6 +111,91 @@ export declare class CacheError extends Error {
     },
   )
 }
+/** A span of time in milliseconds. */
+export type Milliseconds = number
+/**
+ * A span of time: milliseconds, or a number with its unit.
+ *
+ * @example
+ * 1500    // a second and a half
+ * '250ms' // also '30s', '5m', '2h', '1d', '1.5h'
+ */
+export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+/**
+ * An amount of memory: bytes, or a number with its unit, in powers of 1024.
+ *
+ * @example
+ * 65536  // the same as
+ * '64kb' // also '256mb', '2gb', '1.5gb'
+ */
+export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
+/** Options of `tryLock`. */
+export interface TryLockOptions {
+  /**
+   * After this time the lock is lost, whether or not its work is done; `extend` renews it. Counts from the moment at which it
+   * is got, and also while the host sleeps. Default: none; it is held until it is released or its process dies.
+   */
+  ttl?: Duration | undefined
+}
+/** Options of everything that waits for a turn. */
+export interface TurnOptions {
+  /** Reject with `ERR_TIMEOUT` after this time; 0: unless it can be had at once. Default: wait for ever. */
+  timeout?: Duration | undefined
+  /** Reject with the signal's reason when it is aborted. */
+  signal?: AbortSignal | undefined
+  /** Keep the process alive while waiting. Default: false. */
+  ref?: boolean | undefined
+}
+/** Options of `lock`. */
+export interface LockOptions extends TryLockOptions, TurnOptions {}
+/**
+ * A lock that was got, or a permit of a semaphore. `using` and `await using` release it at the end of their block.
+ *
+ * It ends by `release`, with its `ttl`, with the death of its process or worker thread, with `close` of the cache, and when
+ * the segment is destroyed. Whoever is only stopped (SIGSTOP, a debugger, a blocked event loop) keeps it until its `ttl`.
+ */
+export interface Lock extends Disposable, AsyncDisposable {
+  /** What is locked; of a permit, the semaphore's name. */
+  readonly key: Key
+  /**
+   * The fencing token: larger than that of every holder of this key before, whoever died in between. A store that remembers
+   * the largest token it has seen can refuse a writer that lost the lock and does not know it yet. Starts anew when the
+   * segment is destroyed.
+   */
+  readonly token: number
+  /** When it will be lost unless it is extended, in epoch milliseconds; undefined: never. */
+  readonly expiresAt: number | undefined
+  /** Whether it is held at this moment: looks into the segment, and takes no lock. */
+  readonly held: boolean
+  /**
+   * Aborted, with the `CacheError` that tells why, when the lock is lost: its `ttl` passed, the segment was destroyed, the cache
+   * was closed. Not by `release`. It can only be told when the event loop runs; `held` and `token` need no such luck.
+   */
+  readonly signal: AbortSignal
+  /**
+   * Gives it a new `ttl` from now on, also if it had none.
+   *
+   * @throws {CacheError} `ERR_LOCK_LOST` if it is no longer held; `ERR_INVALID_TTL`; `ERR_BUSY`: it is as it was.
+   */
+  extend(ttl: Duration): void
+  /** Gives it back, to the one who has waited longest. Returns whether it was still held; a second call returns false. */
+  release(): boolean
+}
+/** That this handle of the cache leads. `using` and `await using` resign at the end of their block. */
+export interface Leadership extends Disposable, AsyncDisposable {
+  readonly name: Key
+  /** The fencing token: larger than that of every leader before. Starts anew when the segment is destroyed. */
+  readonly token: number
+  /** Whether it leads at this moment: looks into the segment, and takes no lock. */
+  readonly leads: boolean
+  /**
+   * Aborted, with the `CacheError` that tells why, when the leadership is lost: the segment was destroyed, or the cache was
+   * closed. Not by `resign`.
+   */
+  readonly signal: AbortSignal
+  /** Leaves the lead to the one who has waited longest. Returns whether it still led; a second call returns false. */
+  resign(): boolean
+}
 /** Something in the segment was damaged; reads that touch it are misses. */
 export interface DamageEvent {
   /** The shard that lost entries in a repair; undefined if it was a read that found the damage. */
@@ -147,143 +232,6 @@ export interface CacheEvents {
   damage: DamageEvent
   repaired: RepairedEvent
   detached: DetachedEvent
-}
-/** A label's value; numbers and booleans as `String` writes them. */
-export type LabelValue = string | number | boolean
-/** Labels of a series by their names. */
-export type Labels = Readonly<Record<string, LabelValue>>
-/** A span of time in milliseconds. */
-export type Milliseconds = number
-/**
- * A span of time: milliseconds, or a number with its unit.
- *
- * @example
- * 1500    // a second and a half
- * '250ms' // also '30s', '5m', '2h', '1d', '1.5h'
- */
-export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
-/**
- * An amount of memory: bytes, or a number with its unit, in powers of 1024.
- *
- * @example
- * 65536  // the same as
- * '64kb' // also '256mb', '2gb', '1.5gb'
- */
-export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
-/** What a loader gets. */
-export interface LoadContext<V = unknown> {
-  readonly key: Key
-  /**
-   * Aborted when nobody needs the result any more: every call that waited for it was aborted by its own signal, the cache was
-   * closed, or the `lease` ran out. A timeout aborts nothing, because the late result is kept.
-   */
-  readonly signal: AbortSignal
-  /** The value before, fresh or stale, if the cache still has one; else undefined. */
-  readonly stale: V | undefined
-  /** Larger than that of every load of this key before: for stores that refuse writes of an older one. 0: not coordinated. */
-  readonly token: number
-  /**
-   * To be returned where the value before is still good: it is stored once more, with a new lifetime and the tags of this call.
-   * Throws `ERR_INVALID_ARGUMENT` where there is none (`stale` is undefined).
-   *
-   * @example
-   * cache.getOrSet('feed', async ({ stale, notModified }) => {
-   *   const answer = await fetch(url, { headers: stale ? { 'if-none-match': stale.etag } : {} })
-   *   if (answer.status === 304) return notModified()
-   *   return { etag: answer.headers.get('etag'), text: await answer.text() }
-   * }, { ttl: '1m', staleIfError: '1h' })
-   */
-  readonly notModified: () => never
-}
-/** Loads a value; what it throws is thrown to all who wait for it. */
-export type Load<V, T> = (context: LoadContext<V>) => T | PromiseLike<T>
-/** Options of `getOrSet` and `wrap`. */
-export interface LoadOptions<T = unknown> {
-  /**
-   * Lifetime of what was loaded, or a function that gets the value and tells it. Of a function: undefined is the default, and 0
-   * or less means that the value is handed to those who wait for it and not kept. Default: the `ttl` of `open`, else no expiry.
-   *
-   * @example
-   * cache.getOrSet('token', fetchToken, { ttl: (token) => token.expiresAt - Date.now() - 5000 })
-   */
-  ttl?: Duration | ((value: T) => Duration | undefined) | undefined
-  /** Tags of the entry, or a function that gets the value and tells them. Default: none. */
-  tags?: readonly string[] | ((value: T) => readonly string[]) | undefined
-  /**
-   * How long after its deadline (or after a tag outdated it) a value is still served at once, while one process of the host
-   * reloads it. What was stored without this option has no such time. Default: not at all.
-   *
-   * @example
-   * cache.getOrSet('news', fetchNews, { ttl: '1m', stale: '10m' }) // never waits, once there was a value
-   */
-  stale?: Duration | undefined
-  /**
-   * How long after its deadline a value is served where the load failed, or took longer than `hardTimeout`. Default: as `stale`.
-   *
-   * @example
-   * cache.getOrSet('rates', fetchRates, { ttl: '1m', staleIfError: '1d' })
-   */
-  staleIfError?: Duration | undefined
-  /**
-   * When a fresh value is reloaded in the background by one of those who read it: a share of its lifetime, as a number below 1,
-   * or a time before its deadline. A reload that fails changes nothing; the next is tried a second later at the earliest. Default:
-   * never.
-   *
-   * @example
-   * cache.getOrSet('config', fetchConfig, { ttl: '10m', refreshAhead: 0.2 }) // in the last two minutes
-   */
-  refreshAhead?: number | Duration | undefined
-  /**
-   * The loader returned undefined: remember for so long that there is no value. `get` is a miss all the same; `getOrSet`
-   * returns undefined without a load; `set`, `delete` and `clear` end it. It takes room like an entry, and counts in `size`. Default:
-   * undefined is handed to those who wait, and not remembered.
-   *
-   * @example
-   * cache.getOrSet(`user:${id}`, () => findUser(id), { ttl: '5m', negativeTtl: '10s' })
-   */
-  negativeTtl?: Duration | undefined
-  /**
-   * After so long a stale value is served if there is one (within `stale`, or `staleIfError` where `stale` is not given), and the
-   * load goes on; its result is kept. Without one it says nothing. Default: with `stale` at once, else never.
-   *
-   * @example
-   * cache.getOrSet('quote', fetchQuote, { ttl: '5s', stale: '1m', timeout: 200 })
-   */
-  timeout?: Duration | undefined
-  /** After so long reject with `ERR_TIMEOUT`; the load goes on, and its late result is kept. Default: the `lease`. */
-  hardTimeout?: Duration | undefined
-  /**
-   * A fraction from 0 to 1: the lifetime is shortened by a random part of so much of it, so that what was loaded together does
-   * not expire together. Never lengthened. Default: 0.
-   */
-  jitter?: number | undefined
-  /** Load even if there is a fresh value; a load that is under way will do. Default: false. */
-  force?: boolean | undefined
-  /**
-   * Ends the wait of this call, which rejects with the signal's reason. The load goes on for others; when every call of this
-   * process that waited for it was aborted, it is given up: its `signal` is aborted, and whoever waits elsewhere loads.
-   */
-  signal?: AbortSignal | undefined
-  /**
-   * How long a load may take. After that those who wait in its process get `ERR_TIMEOUT`, and the next caller may load as well; a
-   * result that comes later is kept only if nobody took over. Default: 30 s.
-   */
-  lease?: Duration | undefined
-}
-/** Options of `wrap`. */
-export interface WrapOptions<A extends readonly unknown[], T> extends LoadOptions<T> {
-  /**
-   * The key of a call, from its arguments. Required: a key is the same for all programs that open the segment, and the name of
-   * a function says too little.
-   */
-  key: (...args: A) => Key
-}
-/** Options of `once`. */
-export interface OnceOptions {
-  /** How long the result is remembered. Default: as long as the segment exists. */
-  ttl?: Duration | undefined
-  /** Ends the wait of this call, which rejects with the signal's reason; what runs goes on. */
-  signal?: AbortSignal | undefined
 }
 /**
  * Who has to go when the memory limit is reached.
@@ -463,342 +411,6 @@ export interface SegmentOptions {
   /** The folder that was passed to `open`. Default: POSIX shared memory. */
   directory?: string | undefined
 }
-/**
- * How a limiter counts. None ever allows more than the limit at once; they differ in when tokens come back.
- *
- * - `'sliding-window'`: each token comes back one window after it was taken, at most a sixteenth of a window later. In no
- *   stretch of time of one window's length more than the limit is allowed, wherever it begins.
- * - `'gcra'`: tokens come back evenly, one each `window / limit`, as from a leaky bucket. Whoever is refused waits the
- *   shortest time. In a stretch of one window up to twice the limit is allowed: what was there at its start, and what came back.
- * - `'fixed-window'`: the first token begins a window, at whose end all come back. In a stretch of one window up to twice
- *   the limit is allowed: at the end of one and at the start of the next.
- *
- * The first two are right to the millisecond, the sliding window to a sixteenth of its length, never too early.
- */
-export type LimitAlgorithm = 'sliding-window' | 'gcra' | 'fixed-window'
-/** Options of `limiter`. */
-export interface LimiterOptions {
-  /** Tokens per window and key: a whole number from 1 to `Number.MAX_SAFE_INTEGER`. */
-  limit: number
-  /** Whole milliseconds, rounded up, or a duration such as `'1m'`. */
-  window: Duration
-  /** Default: `'sliding-window'`. */
-  algorithm?: LimitAlgorithm | undefined
-}
-/** What a limiter answers. Times are for the case that nobody else takes tokens meanwhile. */
-export interface LimitResult {
-  /** Whether the tokens were taken. */
-  readonly allowed: boolean
-  /** The limit, as it was given. */
-  readonly limit: number
-  /** Tokens that are left now. */
-  readonly remaining: number
-  /** Until as many as were asked for are there; 0 if they were, Infinity if the limit is less than that. */
-  readonly retryAfter: Milliseconds
-  /** Until all tokens of the limit are there again. */
-  readonly resetAfter: Milliseconds
-}
-/**
- * A limiter, as `SharedCache.limiter` makes it. All processes that use the same name, window and algorithm share its tokens.
- *
- * Every method throws `ERR_INVALID_ARGUMENT` for a key that cannot be one, `ERR_CLOSED` after the cache was closed, and, but
- * for `peek`, `ERR_BUSY` when a stopped process holds the key's shard for longer than `writeTimeout`. With `eviction: 'none'`
- * and a full segment they throw `ERR_NO_SPACE`; else the state of a key may be evicted for room when it was not asked for for
- * long, and the key then has all its tokens: see `stats().limitsEvicted`.
- */
-export interface Limiter {
-  readonly name: string
-  /** Tokens per window and key. */
-  readonly limit: number
-  readonly window: Milliseconds
-  readonly algorithm: LimitAlgorithm
-  /**
-   * Takes tokens of `key` if all of them are there, else none. Synchronous, and exact over all processes.
-   *
-   * @param key Whom the limit is for: an address, a user, a route; 1 byte to about 8,000.
-   * @param cost How many: a whole number. Default: 1. 0 is always allowed and takes nothing; more than the limit never is.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a cost that is negative or not whole.
-   * @example
-   * const { allowed, retryAfter } = limiter.consume(request.ip)
-   * if (!allowed) response.writeHead(429, { 'Retry-After': Math.ceil(retryAfter / 1000) }).end()
-   */
-  consume(key: Key, cost?: number): LimitResult
-  /**
-   * What `consume` would answer now, but with the tokens that are left without it. Takes nothing, waits for nobody.
-   *
-   * @param cost As for `consume`. Default: 1.
-   * @throws {CacheError} As `consume`.
-   * @example
-   * const { remaining } = limiter.peek(user.id)
-   */
-  peek(key: Key, cost?: number): LimitResult
-  /**
-   * Takes tokens whether they are there or not: for whoever failed to log in, or turned out to cost more than was asked for. What
-   * is owed has to come back before anything is allowed again; in a fixed window it is forgotten at its end.
-   *
-   * @param cost As for `consume`. Default: 1.
-   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
-   * @throws {CacheError} As `consume`.
-   * @example
-   * if (!passwordIsRight) limiter.penalty(request.ip, 5)
-   */
-  penalty(key: Key, cost?: number): LimitResult
-  /**
-   * Gives tokens back, as many as were taken at most: for a request that was not served after all.
-   *
-   * @param cost As for `consume`. Default: 1.
-   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
-   * @throws {CacheError} As `consume`.
-   * @example
-   * if (response.fromCache) limiter.reward(request.ip)
-   */
-  reward(key: Key, cost?: number): LimitResult
-  /**
-   * Gives `key` all its tokens.
-   *
-   * @returns Whether some were missing.
-   * @throws {CacheError} As `consume`.
-   * @example
-   * limiter.reset(user.id)
-   */
-  reset(key: Key): boolean
-}
-/** How many lock waits took how long. */
-export interface LockWaitBucket {
-  /** Upper limit, which is not reached; Infinity in the last one. */
-  readonly below: Milliseconds
-  readonly count: number
-}
-/** See `SharedCache.stats`. Sizes are bytes. */
-export interface Stats {
-  /** Reads that found an entry. */
-  readonly hits: number
-  /** Reads that found none. */
-  readonly misses: number
-  /** Writes of values, `incr` included. */
-  readonly sets: number
-  /** Entries deleted by callers. */
-  readonly deletes: number
-  /** Entries that had to make room. */
-  readonly evictions: number
-  /** Entries whose time was up. */
-  readonly expirations: number
-  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
-  readonly entries: number
-  /** Bytes that entries occupy. */
-  readonly usedBytes: number
-  /** Bytes that entries can occupy. */
-  readonly capacityBytes: number
-  /** Bytes of the segment taken from the system so far. */
-  readonly reservedBytes: number
-  /** Shards rebuilt because a process died while it wrote. */
-  readonly repairs: number
-  /** Entries dropped because they were damaged. */
-  readonly damaged: number
-  /** Writes that ended in `ERR_BUSY`. */
-  readonly busy: number
-  /** Reads that began again because their entry was replaced meanwhile. */
-  readonly retries: number
-  /** How often a write had to sleep until another one was done. */
-  readonly lockWaits: number
-  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
-  readonly lockWaitTimes: readonly LockWaitBucket[]
-  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
-  readonly tagsOverflowed: number
-  /** States of limiters that had to make room before their time: their keys began anew. */
-  readonly limitsEvicted: number
-  /** Processes attached now. */
-  readonly processes: number
-  /** Names of the segment's namespaces, in the order in which they were made. */
-  readonly namespaces: readonly string[]
-  /** Reads through this object that became a miss because the segment was unwell. */
-  readonly degradedReads: number
-}
-/** Options of `counter` and `gauge`. */
-export interface MetricOptions {
-  /** What the metric says, for the `# HELP` line, 4 KiB at most. Default: what was given before, else none. */
-  help?: string | undefined
-}
-/** Options of `histogram`. */
-export interface HistogramOptions extends MetricOptions {
-  /**
-   * Upper bounds of the buckets, finite and growing, 256 at most; one more counts what is larger than all. Default: those that the
-   * histogram was declared with before, else 0.005 to 10, for seconds of a request.
-   */
-  buckets?: readonly number[] | undefined
-}
-/** Options of `prometheus`. */
-export interface PrometheusOptions {
-  /** Also render what the cache counts of itself, as `cache_machine_…`. Default: true. */
-  statistics?: boolean | undefined
-}
-/** What a histogram has counted. */
-export interface HistogramValue {
-  /** Observations. */
-  readonly count: number
-  /** Their sum. */
-  readonly sum: number
-  /** How many were at most `le`; the last one, of Infinity, counts all. */
-  readonly buckets: readonly {
-    readonly le: number
-    readonly count: number
-  }[]
-}
-/** A series that only grows. Exact up to `Number.MAX_SAFE_INTEGER`. */
-export interface Counter {
-  /**
-   * Adds, in one step: no increment of any process is lost.
-   *
-   * @param by A finite number of at least 0, whole or not. Default: 1.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_OVERFLOW` where the sum would not be finite; `ERR_BUSY`; `ERR_CLOSED`;
-   * `ERR_NO_SPACE` with `eviction: 'none'` and a full segment.
-   * @example
-   * requests.inc()
-   */
-  inc(by?: number): void
-  /** The count of all processes; 0 if the series was deleted. */
-  readonly value: number
-  /**
-   * Back to 0, in one step.
-   *
-   * @example
-   * requests.reset()
-   */
-  reset(): void
-}
-/** A series that goes up and down. */
-export interface Gauge {
-  /**
-   * Sets the value for all processes: the last one counts.
-   *
-   * @param value Any number, also NaN and infinite ones.
-   * @throws {CacheError} As `inc`.
-   * @example
-   * temperature.set(21.5)
-   */
-  set(value: number): void
-  /**
-   * Adds, in one step.
-   *
-   * @param by A finite number. Default: 1.
-   * @throws {CacheError} As `Counter.inc`.
-   * @example
-   * connections.inc()
-   */
-  inc(by?: number): void
-  /**
-   * Takes away, in one step.
-   *
-   * @param by A finite number. Default: 1.
-   * @throws {CacheError} As `Counter.inc`.
-   * @example
-   * connections.dec()
-   */
-  dec(by?: number): void
-  /** The value of all processes; 0 if the series was deleted. */
-  readonly value: number
-  /**
-   * Back to 0, in one step.
-   *
-   * @example
-   * connections.reset()
-   */
-  reset(): void
-}
-/** A series that counts observations by their size. */
-export interface Histogram {
-  /**
-   * Counts an observation: in its bucket and in the sum, in one step.
-   *
-   * @param value A finite number.
-   * @throws {CacheError} As `Counter.inc`.
-   * @example
-   * seconds.observe((performance.now() - start) / 1000)
-   */
-  observe(value: number): void
-  /** What all processes have observed, as it was at one moment. */
-  readonly value: HistogramValue
-  /**
-   * Forgets all observations, in one step.
-   *
-   * @example
-   * seconds.reset()
-   */
-  reset(): void
-}
-/**
- * The metrics of a cache, or of one of its namespaces, as `SharedCache.metrics` gives them.
- *
- * `clear`, eviction and the end of processes leave them alone; `segments.destroy` does not. Metrics, locks and flights
- * together may take a quarter of each shard: then a new series is refused with `ERR_NO_SPACE`, and those that are there go on. A
- * series takes 128 bytes and more, by the length of its labels; a histogram with 11 buckets about 320.
- *
- * A handle is one series. Making one takes a few microseconds, so keep it where it is used often.
- */
-export interface Metrics {
-  /** The `Content-Type` to serve `prometheus()` with. */
-  readonly contentType: string
-  /**
-   * A series of a counter, which starts at 0 unless it is there.
-   *
-   * @param name As Prometheus allows, but not `cache_machine_…`; by custom it ends with `_total`.
-   * @param labels Default: none.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a name, label or option that cannot be, and where the name is another kind
-   * of metric; `ERR_KEY_TOO_LONG` where name and labels have more than 8 KiB; `ERR_NO_SPACE`; `ERR_BUSY`; `ERR_CLOSED`.
-   * @example
-   * const requests = cache.metrics().counter('http_requests_total', { method: 'GET' }, { help: 'Requests served.' })
-   * requests.inc()
-   */
-  counter(name: string, labels?: Labels, options?: MetricOptions): Counter
-  /**
-   * A series of a gauge, which starts at 0 unless it is there. All workers share its one value.
-   *
-   * @param name As for `counter`.
-   * @param labels Default: none. For a value of each worker's own, give it a label of its own.
-   * @throws {CacheError} As `counter`.
-   * @example
-   * const connections = cache.metrics().gauge('open_connections')
-   * server.on('connection', (socket) => {
-   *   connections.inc()
-   *   socket.on('close', () => connections.dec())
-   * })
-   */
-  gauge(name: string, labels?: Labels, options?: MetricOptions): Gauge
-  /**
-   * A series of a histogram, which starts empty unless it is there.
-   *
-   * @param name As for `counter`. It has lines named `name_bucket`, `name_sum` and `name_count`, which no other metric may be.
-   * @param labels Default: none. `le` is the histogram's own.
-   * @throws {CacheError} As `counter`; `ERR_INVALID_ARGUMENT` also where it was declared with other buckets.
-   * @example
-   * const seconds = cache.metrics().histogram('query_seconds', { table: 'users' }, { buckets: [0.001, 0.01, 0.1, 1] })
-   * seconds.observe(0.004)
-   */
-  histogram(name: string, labels?: Labels, options?: HistogramOptions): Histogram
-  /**
-   * Deletes one series, or without `labels` the metric with all its series. A handle that is used again makes its series
-   * again, from 0.
-   *
-   * @param labels `{}`: the series without labels.
-   * @returns Whether there was any.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`: some series may be gone then.
-   * @example
-   * metrics.delete('open_connections', { worker: 3 })
-   */
-  delete(name: string, labels?: Labels): boolean
-  /**
-   * All metrics of all workers as Prometheus reads them (text format 0.0.4), and after them what the cache counts of itself, in
-   * all processes since the segment was made: `cache_machine_hits_total` and so on, with the label `cache`, in a namespace also
-   * `namespace`. Each series is as it was at one moment.
-   *
-   * @param options `statistics: false`: without what the cache counts of itself, for instance where the metrics of several
-   * namespaces are served as one text.
-   * @throws {CacheError} `ERR_CLOSED`, `ERR_SEGMENT_CORRUPT`.
-   * @example
-   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
-   */
-  prometheus(options?: PrometheusOptions): string
-}
 /** A process that is attached to a segment. */
 export interface SegmentProcess {
   /** Its number in its own PID namespace, which need not be ours. */
@@ -865,6 +477,282 @@ export interface Segments {
 }
 /** See `Segments`. */
 export declare const segments: Segments
+/** Options of `openRegion`. All processes pass the same. */
+export interface RegionOptions extends SegmentOptions {
+  /** Name of the cache that the region belongs to, by which it is told from others'. The cache need not exist. */
+  cache: string
+  /** Its own name: 1 to 64 of `A-Z a-z 0-9 . _ -`. */
+  name: string
+  /** Number of its bytes, 1 to `'4gb'`. Memory is taken in whole pages, at once, and 324 KiB for the book-keeping. */
+  size: Bytes
+}
+/** Options of a region's `lock` and `withLock`. */
+export interface RegionLockOptions {
+  /**
+   * Longest wait while others hold the lock, before `ERR_BUSY`; a dead holder is not waited for. The wait blocks this
+   * thread, so it is `'1m'` at most. Default: `'100ms'`.
+   */
+  timeout?: Duration | undefined
+}
+/** A region's lock, held. Not released by garbage collection, but by the end of its thread or process. */
+export interface RegionLock extends Disposable {
+  /**
+   * The last holder did not finish: its process or thread ended, its `withLock` function threw, or it called `abandon`. The
+   * bytes may be half-changed: check or rebuild them. True for every next holder until one has released the lock.
+   */
+  readonly recovered: boolean
+  /**
+   * Lets the next one in. A second call does nothing.
+   *
+   * @throws {CacheError} `ERR_LOCK_LOST` if the region was destroyed or truncated meanwhile: what was written is lost.
+   */
+  release(): void
+  /** Lets the next one in and tells it, by `recovered`, that the bytes are not as they should be. */
+  abandon(): void
+}
+/**
+ * Opens a region, or creates it. Synchronous; works in any process and any thread, in any order.
+ *
+ * @param options `cache`, `name` and `size` are required; see `RegionOptions`.
+ * @returns A handle of its own for each call. All handles of a name have the same bytes, and none is shared with other users.
+ * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_SEGMENT_MISMATCH` for a region of another size; `ERR_NO_SPACE` if the
+ * memory cannot be had; `ERR_PERMISSION` if the file is not ours, or if the JavaScript host allows no buffers over memory that
+ * is not its own; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a file that cannot be used; `ERR_BUSY` while it is being
+ * destroyed; `ERR_NATIVE_UNAVAILABLE`.
+ * @example
+ * const region = openRegion({ cache: 'app', name: 'flags', size: 64 })
+ * Atomics.store(new Int32Array(region.buffer), 0, 1)
+ */
+export declare function openRegion(options: RegionOptions): Region
+/**
+ * Named raw bytes that all processes and threads of this user share, zeros at first.
+ *
+ * Views of `buffer` (typed arrays, DataView, Buffer) read and write shared memory itself. `Atomics.load`, `store`, `add`,
+ * `compareExchange` and the others work on its integer arrays, between processes too; `Atomics.wait` does not, since the
+ * buffer is no SharedArrayBuffer. A worker thread opens the region by itself: posting the buffer would copy it.
+ *
+ * @example
+ * using region = openRegion({ cache: 'app', name: 'totals', size: '4kb' })
+ * const totals = new Float64Array(region.buffer)
+ * region.withLock(({ recovered }) => {
+ *   if (recovered) totals.fill(0)
+ *   totals[0] += 12.5
+ *   totals[1] += 1
+ * })
+ */
+export declare class Region implements Disposable {
+  #private
+  /** Name of the cache that it belongs to. */
+  readonly cache: string
+  readonly name: string
+  /** Number of its bytes, which is `buffer.byteLength` until it is closed. */
+  readonly size: number
+  /** Whether this handle made it. Others may have been quicker to write into it all the same. */
+  readonly created: boolean
+  /** The file behind it. */
+  readonly path: string
+  /**
+   * The bytes. `close` empties it: its length and that of all its views is 0 from then on. So close nothing that an
+   * asynchronous operation (a file read, a compression) is still working on.
+   */
+  readonly buffer: ArrayBuffer
+  /** Use `openRegion`, which does the same. */
+  constructor(options: RegionOptions)
+  /** Whether `close` was called. */
+  get closed(): boolean
+  /**
+   * Whether others still have the same bytes. False for good once the region was destroyed, truncated, or its file replaced:
+   * the bytes are still there, and nobody else's. Costs a few microseconds.
+   *
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * if (!region.attached) region = reopen(region)
+   */
+  get attached(): boolean
+  /**
+   * Does something under the lock: at most one thread of all processes is inside. Blocks this thread while another is.
+   *
+   * @param work Does it all before it returns, at memory speed; everybody else waits meanwhile. A throw is passed on, and the
+   * next holder is told by `recovered`.
+   * @returns What `work` returned.
+   * @throws {CacheError} `ERR_BUSY` if others held the lock for longer than `timeout`, and at once if this thread holds it already;
+   * `ERR_CLOSED` on a closed handle and for a region that was destroyed or truncated; `ERR_LOCK_LOST` if that happened while
+   * `work` ran; `ERR_INVALID_ARGUMENT` for wrong options, and if `work` returned a promise.
+   * @example
+   * const sum = region.withLock(() => values.reduce((a, b) => a + b))
+   */
+  withLock<T>(work: (lock: Pick<RegionLock, 'recovered'>) => T, options?: RegionLockOptions): T
+  /**
+   * Takes the lock until it is released. Blocks this thread while another has it. Prefer `withLock`, which cannot forget to
+   * release it, and tells an error from a success.
+   *
+   * @throws {CacheError} As `withLock`.
+   * @example
+   * using lock = region.lock({ timeout: '1s' })
+   * if (lock.recovered) rebuild(region.buffer)
+   */
+  lock(options?: RegionLockOptions): RegionLock
+  /**
+   * Takes the lock if that needs no wait; from a dead holder it does not.
+   *
+   * @returns Undefined if another has it, or this thread has it already.
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const lock = region.tryLock()
+   * if (lock === undefined) return
+   */
+  tryLock(): RegionLock | undefined
+  /**
+   * Gives up this handle: its buffer is empty from now on, and a lock that it holds is abandoned. The bytes stay for others and
+   * for the next one who opens the region. A second call does nothing.
+   *
+   * @example
+   * region.close()
+   */
+  close(): void
+  /** The same as `close`, for `using`. */
+  [Symbol.dispose](): void
+}
+/** What can be seen of a region. Sizes are bytes. */
+export interface RegionInfo {
+  /** Name of the cache that it belongs to. */
+  readonly cache: string
+  readonly name: string
+  /** The file behind it. */
+  readonly path: string
+  /** Differs between versions of this package that cannot share a region. */
+  readonly layoutVersion: number
+  /** False: of another layout, or damaged; then `size` and `createdAt` say nothing. */
+  readonly readable: boolean
+  readonly size: number
+  /** In epoch milliseconds. */
+  readonly createdAt: number
+  /** The live processes that have it open. */
+  readonly processes: readonly SegmentProcess[]
+}
+/** List, inspect and destroy regions of the current user; `segments` does the same with caches, and leaves regions out. */
+export interface Regions {
+  /**
+   * All regions of this user, in POSIX shared memory or in `directory`. A folder that is not there or cannot be read has none.
+   *
+   * @example
+   * for (const { cache, name, size } of regions.list()) console.log(cache, name, size)
+   */
+  list(options?: SegmentOptions): RegionInfo[]
+  /**
+   * One region, or undefined if there is none of this name.
+   *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a bad name; `ERR_PERMISSION` if the file is not ours to read;
+   * `ERR_SEGMENT_CORRUPT` if it is too short to be a region.
+   * @example
+   * regions.inspect('app', 'positions')?.size
+   */
+  inspect(cache: string, name: string, options?: SegmentOptions): RegionInfo | undefined
+  /**
+   * Removes a region. Returns false if there is none of this name. With `force` also while processes have it open: they
+   * keep the bytes, which nobody else has from then on, and `lock` throws `ERR_CLOSED`.
+   *
+   * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes have it open, this one included, unless `force`; `ERR_BUSY`
+   * while others are just opening it, or if one holds its lock for more than 2 seconds: then it is lost to all its handles, and
+   * the next `destroy` or `openRegion` finishes; `ERR_PERMISSION` if the file is not ours.
+   * @example
+   * regions.destroy('app', 'positions')
+   */
+  destroy(cache: string, name: string, options?: DestroyOptions): boolean
+}
+/** See `Regions`. */
+export declare const regions: Regions
+/** How a semaphore is used at the moment, over all processes. */
+export interface SemaphoreCounts {
+  /** Permits that are held. Those of a dead process count until somebody asks for one. */
+  readonly held: number
+  /** Handles of the cache in which somebody waits; many who wait in one thread count as one. */
+  readonly waiting: number
+}
+/**
+ * Lets at most `permits` in at once. A permit is a `Lock`: it ends with its process, has a fencing token, and can have a `ttl`.
+ * Turns come in the order of asking, and nobody overtakes one who waits.
+ */
+export interface Semaphore {
+  readonly name: Key
+  readonly permits: number
+  /**
+   * A permit, as soon as it is this one's turn.
+   *
+   * @param options As for `lock`.
+   * @throws {CacheError} Rejects as `lock`.
+   * @example
+   * await using permit = await semaphore.acquire({ timeout: '5s' })
+   */
+  acquire(options?: LockOptions): Promise<Lock>
+  /**
+   * A permit if one is free and nobody waits for it, else undefined.
+   *
+   * @throws {CacheError} As `tryLock`.
+   * @example
+   * const permit = semaphore.tryAcquire()
+   */
+  tryAcquire(options?: TryLockOptions): Lock | undefined
+  /**
+   * Acquires a permit, runs `work` and releases, whatever happens. Resolves with what `work` returns.
+   *
+   * @throws {CacheError} Rejects as `acquire`, and with what `work` throws.
+   * @example
+   * const pdf = await semaphore.use(() => render(report))
+   */
+  use<T>(work: (permit: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
+  /** How many permits are held and how many wait; takes no lock. */
+  counts(): SemaphoreCounts
+}
+/** How many lock waits took how long. */
+export interface LockWaitBucket {
+  /** Upper limit, which is not reached; Infinity in the last one. */
+  readonly below: Milliseconds
+  readonly count: number
+}
+/** See `SharedCache.stats`. Sizes are bytes. */
+export interface Stats {
+  /** Reads that found an entry. */
+  readonly hits: number
+  /** Reads that found none. */
+  readonly misses: number
+  /** Writes of values, `incr` included. */
+  readonly sets: number
+  /** Entries deleted by callers. */
+  readonly deletes: number
+  /** Entries that had to make room. */
+  readonly evictions: number
+  /** Entries whose time was up. */
+  readonly expirations: number
+  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
+  readonly entries: number
+  /** Bytes that entries occupy. */
+  readonly usedBytes: number
+  /** Bytes that entries can occupy. */
+  readonly capacityBytes: number
+  /** Bytes of the segment taken from the system so far. */
+  readonly reservedBytes: number
+  /** Shards rebuilt because a process died while it wrote. */
+  readonly repairs: number
+  /** Entries dropped because they were damaged. */
+  readonly damaged: number
+  /** Writes that ended in `ERR_BUSY`. */
+  readonly busy: number
+  /** Reads that began again because their entry was replaced meanwhile. */
+  readonly retries: number
+  /** How often a write had to sleep until another one was done. */
+  readonly lockWaits: number
+  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
+  readonly lockWaitTimes: readonly LockWaitBucket[]
+  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
+  readonly tagsOverflowed: number
+  /** Processes attached now. */
+  readonly processes: number
+  /** Names of the segment's namespaces, in the order in which they were made. */
+  readonly namespaces: readonly string[]
+  /** Reads through this object that became a miss because the segment was unwell. */
+  readonly degradedReads: number
+}
 /** A key and its value, and for `setMany` how it is to be set. */
 export type Item<V> = readonly [key: Key, value: V, options?: Duration | Omit<SetOptions, 'if'>]
 /** A synchronous cache with expiry: `SharedCache`, or whatever behaves like it. */
@@ -888,11 +776,6 @@ export interface CacheStore<V = unknown> {
   setMany(items: Iterable<Item<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
   deleteMany(keys: Iterable<Key>): boolean[]
   hasMany(keys: Iterable<Key>): boolean[]
-  /**
-   * The value of `key`, or what `load` returns for it: one load for all who ask meanwhile. Of the options a store knows at least
-   * `ttl`, `force` and `signal`.
-   */
-  getOrSet(key: Key, load: Load<V, V | undefined>, options?: LoadOptions<V>): Promise<V | undefined>
   /** Each key of an entry that stays while the iteration goes on, once. */
   keys(options?: ScanOptions): IterableIterator<Key>
   namespace<W = V>(name: string): CacheStore<W>
@@ -930,7 +813,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   /** Whether `close` was called. */
   get closed(): boolean
   /**
-   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call.
+   * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
+   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -1157,10 +1041,11 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    * Ends all entries of this namespace that carry one of these tags, at once and for every process, however many there are. A
    * value that is set afterwards lives.
    *
-   * The segment remembers 2,048 tags exactly. When more than that were ever invalidated, the oldest is forgotten, and with
-   * it every tagged entry that is older than its invalidation goes as well: too many, never too few.
+   * The segment has 2,048 places for tags that were ever invalidated, 8 of them for each; from some 500 tags on one may find
+   * its places taken. Then the oldest invalidation is forgotten, and every tagged entry that is older than it goes as well: too
+   * many, never too few. After many hundred tags in one call these may be all tagged entries.
    *
-   * @param tags One tag or several.
+   * @param tags One tag or any number of them.
    * @param options `mode`: `'stale'` leaves the entries to those who take stale values. Default: `'remove'`.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`.
    * @example
@@ -1170,7 +1055,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   invalidateTags(tags: string | readonly string[], options?: InvalidateOptions): void
   /**
    * The keys of this namespace, one after the other, in no order. Nothing is locked in between: an entry that stays where it
-   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries.
+   * is comes exactly once, one that is set or deleted meanwhile may come or not. Not counted, and no use of the entries. A walk
+   * looks at the whole index once, so its time goes with the size of the segment, whatever the prefix.
    *
    * @param options `prefix`: only keys that start with it. Default: all.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong prefix.
@@ -1226,30 +1112,6 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   stats(options?: StatsOptions): Stats
   /**
-   * A rate limit that all processes share: so many tokens per key and window. Its states are no entries: `get`, `keys`, `size`
-   * and `clear` know nothing of them, and each is gone as soon as its key has all tokens back. A namespace has limiters of its own.
-   *
-   * @param name 1 to 128 characters. The same name, window and algorithm are the same limiter in every process and thread; the
-   * limit may differ, as it does while a new version is rolled out: each applies its own to the tokens that were taken.
-   * @param options See `LimiterOptions` and `LimitAlgorithm`.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`.
-   * @example
-   * const limiter = cache.limiter('api', { limit: 100, window: '1m' })
-   * if (!limiter.consume(request.ip).allowed) response.writeHead(429).end()
-   */
-  limiter(name: string, options: LimiterOptions): Limiter
-  /**
-   * The application's own counters, gauges and histograms, kept in this segment for all workers. A namespace has its own.
-   *
-   * @throws {CacheError} `ERR_CLOSED`.
-   * @example
-   * const metrics = cache.metrics()
-   * const requests = metrics.counter('http_requests_total')
-   * requests.inc()
-   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
-   */
-  metrics(): Metrics
-  /**
    * Resolves with the entry of `key` as soon as there is one, whoever sets it. Not counted, and no use of the entry.
    *
    * @param options `after`: only an entry of a later version (default 0: any); `timeout`: default none; `signal`; `ref`: keep
@@ -1261,56 +1123,78 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
   /**
-   * The value of `key`; where there is none, `load` is called for it on the whole host once, over processes and threads, and
-   * all who ask meanwhile get what it brings. If the process that loads dies, another caller takes over at once.
+   * The lock of `key`, as soon as it is this caller's turn: one holder over all processes and threads, in this namespace. Turns
+   * come in the order of asking; those who ask in one thread stand in line behind each other, and take turns with other
+   * threads and processes. A key's lock has nothing to do with its entry: `clear`, expiry and eviction leave it alone.
    *
-   * What was cleared, invalidated, deleted or set during a load is newer than what it brings: that then goes to its callers
-   * and is not kept, and who asks after a `delete` or `clear` gets a load that began after it. (What a tag ends is known only
-   * when the load is done: who asks after `invalidateTags` may join a load that began before, whose value is not served again.)
+   * Nobody can hold it twice, not even the one who has it: who waits for a lock that it holds waits until its `timeout`.
    *
-   * An error of `load` rejects all who wait for it, in other processes with an equal one, and is not remembered. The caller whose
-   * `load` ran gets what it returned; all others get copies, as from `get`. A wait keeps the process alive. A `load` that asks for
-   * its own key waits for itself, until its `lease` ends.
-   *
-   * @param load Gets a `LoadContext`. What it returns is stored as by `set`; undefined means that there is no value, see
-   * `negativeTtl`.
-   * @param options See `LoadOptions`. A load has those of the call that began it.
-   * @throws {CacheError} Rejects with what `load` throws; with the signal's reason; with `ERR_TIMEOUT` after `hardTimeout` or
-   * the `lease`; with `ERR_CLOSED`; for the value as `set` does, but where the segment has no room or is unwell the value is
-   * returned and not kept; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for the options.
+   * @param options `ttl`: when it is lost at the latest (default: never, while its process lives); `timeout`: default none;
+   * `signal`; `ref`: keep the process alive while waiting (default false). A lock that is held never does.
+   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the signal's reason; with `ERR_CLOSED` when this object is closed; with
+   * `ERR_NO_SPACE` where too many processes wait; with `ERR_BUSY`; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`.
    * @example
-   * const user = await cache.getOrSet(`user:${id}`, () => db.users.find(id), { ttl: '5m', stale: '1h' })
+   * await using lock = await cache.lock(`invoice:${id}`, { timeout: '5s' })
+   * await invoices.save(invoice, { fence: lock.token })
    */
-  getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: LoadOptions<T>): Promise<T>
+  lock(key: Key, options?: LockOptions): Promise<Lock>
   /**
-   * A function that does what `fn` does, through `getOrSet`: with the same key, one run of it serves the whole host. `this` and
-   * all arguments are passed on.
+   * The lock of `key` if it is free and nobody waits for it, else undefined. Synchronous.
    *
-   * @param options As `getOrSet`, and `key`, a function of the arguments. What it leaves out of them must not matter.
-   * @throws {CacheError} At once for wrong options. What it returns rejects as `getOrSet`.
+   * @param options `ttl`: when it is lost at the latest. Default: never, while its process lives.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_NO_SPACE`, `ERR_BUSY`.
    * @example
-   * const getUser = cache.wrap((id: number) => db.users.find(id), { key: (id) => `user:${id}`, ttl: '5m' })
-   * await getUser(42)
+   * const lock = cache.tryLock('nightly-report', { ttl: '1h' })
+   * if (lock === undefined) return // somebody else makes it
    */
-  wrap<This, A extends unknown[], T extends V | undefined>(
-    fn: (this: This, ...args: A) => T | PromiseLike<T>,
-    options: NoInfer<WrapOptions<A, T>>,
-  ): (this: This, ...args: A) => Promise<T>
+  tryLock(key: Key, options?: TryLockOptions): Lock | undefined
   /**
-   * Runs `fn` once on the whole host under this name, and gives its result to all who ask, also later and after restarts of
-   * every process; until the segment is destroyed, or for `ttl`. No `clear` and no `delete` forgets it. A run that throws, or whose
-   * process dies, does not count: the next caller runs its own `fn`. While its process lives, nobody else runs it, however long it
-   * takes.
+   * Gets the lock of `key`, runs `work` and releases, whatever happens. Where a `ttl` may run out before `work` is done, let it
+   * look at `lock.signal`: its result is handed on even if the lock was lost.
    *
-   * @param name Of what is done, in this namespace; 1 byte to 8 KiB.
-   * @param fn Its result must be something that can be stored, or undefined.
-   * @throws {CacheError} Rejects with what `fn` throws, also if another process ran it; with the signal's reason; with
-   * `ERR_CLOSED`; with `ERR_UNSERIALIZABLE`, `ERR_VALUE_TOO_LARGE`, `ERR_NO_SPACE`, `ERR_BUSY` where the result cannot be
-   * remembered: then it counts as not done.
+   * @param options As `lock`.
+   * @returns What `work` returns.
+   * @throws {CacheError} Rejects as `lock`, and with what `work` throws.
    * @example
-   * await cache.once('migrate-to-v7', () => migrate(), { ttl: '1d' })
+   * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
    */
-  once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: OnceOptions): Promise<T>
+  withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
+  /**
+   * The semaphore of this name: at most `permits` hold it at once, over all processes and threads, in this namespace. Making
+   * one costs nothing and holds nothing.
+   *
+   * @param permits 1 to 1,000. All should pass the same number: each caller is let in by its own.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const renders = cache.semaphore('renders', 4)
+   * const pdf = await renders.use(() => render(report), { timeout: '1m' })
+   */
+  semaphore(name: Key, permits: number): Semaphore
+  /**
+   * Resolves when this handle leads: the first who asks does at once, the others in turn, when the leader resigns, closes its
+   * cache or dies. A death is noticed within 100 ms at most.
+   *
+   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default false).
+   * @throws {CacheError} Rejects as `lock`.
+   * @example
+   * const leadership = await cache.elect('cron')
+   * const timer = setInterval(runDueJobs, 1000)
+   * leadership.signal.addEventListener('abort', () => clearInterval(timer))
+   */
+  elect(name: Key, options?: TurnOptions): Promise<Leadership>
+  /**
+   * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
+   * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
+   * is closed, and there when the cache is cleared or destroyed.
+   *
+   * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.
+   * @throws {CacheError} `ERR_CLOSED`; as `openRegion`.
+   * @example
+   * using region = cache.region('positions', 1000 * 8)
+   * const positions = new Float64Array(region.buffer)
+   * region.withLock(() => (positions[7] = 0.5))
+   */
+  region(name: string, bytes: Bytes): Region
   /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
@@ -1333,8 +1217,9 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
-   * handles, threads and processes are not affected. A second call does nothing.
+   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Locks, permits and leaderships
+   * that were got through it are released. Deletes nothing; other handles, threads and processes are not affected. A second
+   * call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())

@@ -12,6 +12,8 @@ import { channels, hearsOfGone, hearsOfNotices } from './diagnostics.ts'
 import type { CacheMessage } from './diagnostics.ts'
 import { CacheError, Status, fromNative, fromStatus, invalid, isDetached } from './errors.ts'
 import type { CacheErrorCode } from './errors.ts'
+import { waitForLeadership } from './elections.ts'
+import type { Leadership } from './elections.ts'
 import { Listeners } from './events.ts'
 import type { CacheEvents } from './events.ts'
 import {
@@ -34,6 +36,8 @@ import { KeyLimiter } from './limiter.ts'
 import type { Limiter, LimiterOptions } from './limiter.ts'
 import { checkLoad, isDue, resolveLoad, resolveOnce, resolveWrap } from './load-options.ts'
 import type { Load, LoadOptions, OnceOptions, ResolvedLoad, WrapOptions } from './load-options.ts'
+import { checkWork, takeLock, waitForLock, whileHeld } from './locks.ts'
+import type { Lock, LockOptions, TryLockOptions, TurnOptions } from './locks.ts'
 import { packMessage, unpackMessage } from './messages.ts'
 import { CacheMetrics } from './metrics.ts'
 import type { Metrics } from './metrics.ts'
@@ -86,10 +90,13 @@ import type {
 } from './options.ts'
 import { openRegion } from './region.ts'
 import type { Region } from './region.ts'
+import { semaphoreOf } from './semaphores.ts'
+import type { Semaphore } from './semaphores.ts'
 import { NO_STATS, toStats } from './stats.ts'
 import type { Stats } from './stats.ts'
 import type { CacheStore, Item } from './store.ts'
 import { nativeHandles } from './testing.ts'
+import { Turns, segmentLost } from './turns.ts'
 import type { Bytes, Duration, Milliseconds } from './units.ts'
 import { givenKey, steadyKey, steadyPrefix, wholeKey } from './values.ts'
 import type { Entry, Key } from './values.ts'
@@ -180,6 +187,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   readonly #vigils = new Vigils()
   readonly #flights: Flights<unknown>
   readonly #onceFlights: Flights<unknown>
+  readonly #turns: Turns
   /** Undefined once closed. */
   #handle: Handle | undefined
   /** Undefined if there is none, and once closed. */
@@ -216,6 +224,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     })
     this.#flights = new Flights(valueSource(this.#flightCache()) as FlightSource<unknown>)
     this.#onceFlights = new Flights(onceSource(this.#flightCache() as FlightCache<unknown>))
+    this.#turns = new Turns({
+      run: <T>(call: (id: number) => T) => this.#native('write', call) as T,
+      listen: () => this.#listen(),
+      vigils: this.#vigils,
+    })
     this.#handle = openHandle(this.#options)
     this.#near = openNearCache(this.#handle, this.#options.near)
     nativeHandles.set(this, this.#handle)
@@ -773,6 +786,88 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
+   * The lock of `key`, as soon as it is this caller's turn: one holder over all processes and threads, in this namespace. Turns
+   * come in the order of asking; those who ask in one thread stand in line behind each other, and take turns with other
+   * threads and processes. A key's lock has nothing to do with its entry: `clear`, expiry and eviction leave it alone.
+   *
+   * Nobody can hold it twice, not even the one who has it: who waits for a lock that it holds waits until its `timeout`.
+   *
+   * @param options `ttl`: when it is lost at the latest (default: never, while its process lives); `timeout`: default none;
+   * `signal`; `ref`: keep the process alive while waiting (default false). A lock that is held never does.
+   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the signal's reason; with `ERR_CLOSED` when this object is closed; with
+   * `ERR_NO_SPACE` where too many processes wait; with `ERR_BUSY`; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`.
+   * @example
+   * await using lock = await cache.lock(`invoice:${id}`, { timeout: '5s' })
+   * await invoices.save(invoice, { fence: lock.token })
+   */
+  async lock(key: Key, options?: LockOptions): Promise<Lock> {
+    this.#live()
+    return waitForLock(this.#turns, key, options)
+  }
+
+  /**
+   * The lock of `key` if it is free and nobody waits for it, else undefined. Synchronous.
+   *
+   * @param options `ttl`: when it is lost at the latest. Default: never, while its process lives.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_NO_SPACE`, `ERR_BUSY`.
+   * @example
+   * const lock = cache.tryLock('nightly-report', { ttl: '1h' })
+   * if (lock === undefined) return // somebody else makes it
+   */
+  tryLock(key: Key, options?: TryLockOptions): Lock | undefined {
+    this.#live()
+    return takeLock(this.#turns, key, options)
+  }
+
+  /**
+   * Gets the lock of `key`, runs `work` and releases, whatever happens. Where a `ttl` may run out before `work` is done, let it
+   * look at `lock.signal`: its result is handed on even if the lock was lost.
+   *
+   * @param options As `lock`.
+   * @returns What `work` returns.
+   * @throws {CacheError} Rejects as `lock`, and with what `work` throws.
+   * @example
+   * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
+   */
+  async withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T> {
+    checkWork(work)
+    return whileHeld(this.lock(key, options), work)
+  }
+
+  /**
+   * The semaphore of this name: at most `permits` hold it at once, over all processes and threads, in this namespace. Making
+   * one costs nothing and holds nothing.
+   *
+   * @param permits 1 to 1,000. All should pass the same number: each caller is let in by its own.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const renders = cache.semaphore('renders', 4)
+   * const pdf = await renders.use(() => render(report), { timeout: '1m' })
+   */
+  semaphore(name: Key, permits: number): Semaphore {
+    this.#live()
+    const readPlaces = (space: number, key: RawKey): readonly number[] =>
+      this.#native('read', (id) => native.turnPlaces(id, space, key)) ?? []
+    return semaphoreOf(this.#turns, readPlaces, name, permits)
+  }
+
+  /**
+   * Resolves when this handle leads: the first who asks does at once, the others in turn, when the leader resigns, closes its
+   * cache or dies. A death is noticed within 100 ms at most.
+   *
+   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default false).
+   * @throws {CacheError} Rejects as `lock`.
+   * @example
+   * const leadership = await cache.elect('cron')
+   * const timer = setInterval(runDueJobs, 1000)
+   * leadership.signal.addEventListener('abort', () => clearInterval(timer))
+   */
+  async elect(name: Key, options?: TurnOptions): Promise<Leadership> {
+    this.#live()
+    return waitForLeadership(this.#turns, name, options)
+  }
+
+  /**
    * Named raw bytes in a segment of their own, zeros at first, as an ArrayBuffer with a lock: creates or attaches. Short for
    * `openRegion` with this cache's name and folder, so a namespace has no regions of its own. It stays open when this object
    * is closed, and there when the cache is cleared or destroyed.
@@ -992,8 +1087,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
-   * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call. Deletes nothing; other
-   * handles, threads and processes are not affected. A second call does nothing.
+   * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call.
+   * Locks, permits and leaderships that were got through it are released. Deletes nothing; other handles, threads and
+   * processes are not affected. A second call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())
@@ -1011,6 +1107,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#feeds.close()
     this.#flights.close(closedError(this.name))
     this.#onceFlights.close(closedError(this.name))
+    this.#turns.reject(closedError(this.name))
+    this.#turns.lose(closedError(this.name))
     closeHandle(handle)
     if (channels.close.hasSubscribers) channels.close.publish(this.#message())
   }
@@ -1524,12 +1622,14 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#feeds.restart()
     this.#flights.restart()
     this.#onceFlights.restart()
+    this.#turns.restart()
     return this.#live()
   }
 
   #announce(lost: Handle): void {
     if (this.#announced === lost) return
     this.#announced = lost
+    this.#turns.lose(segmentLost())
     this.#listeners.emit('detached', { name: this.name, path: lost.path })
     if (channels.detached.hasSubscribers) channels.detached.publish(this.#message())
   }
@@ -1608,11 +1708,13 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
   #detached(handle: Handle): void {
     this.#announce(handle)
-    if (this.#waits.size + this.#feeds.size + this.#flights.waiting + this.#onceFlights.waiting === 0) return
+    const waiting = this.#waits.size + this.#turns.waiting + this.#flights.waiting + this.#onceFlights.waiting
+    if (waiting + this.#feeds.size === 0) return
     try {
       this.#reopen(handle, 'look')
     } catch (error) {
       this.#waits.close(error)
+      this.#turns.reject(error)
       this.#flights.reject(error)
       this.#onceFlights.reject(error)
       this.#feeds.fail(error)

@@ -773,23 +773,23 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, flightAbandon, flightAwait, flightBegin, flightFail, flightIsOn, flightOutcome, invalidateTags, keys, onceFinish, onceLook, open, rawCalls, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
 export { deletePrefix }
-export { flightAbandon }
-export { flightAwait }
-export { flightBegin }
-export { flightFail }
-export { flightIsOn }
-export { flightOutcome }
 export { invalidateTags }
 export { keys }
-export { onceFinish }
-export { onceLook }
 export { open }
 export { rawCalls }
+export { regionAttached }
+export { regionBuffer }
+export { regionCalls }
+export { regionClose }
+export { regionOpen }
+export { regionsDestroy }
+export { regionsInspect }
+export { regionsList }
 export { segmentsDestroy }
 export { segmentsInspect }
 export { segmentsList }

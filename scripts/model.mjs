@@ -146,6 +146,25 @@ const models = {
       EARLY_LOOK: 'PROCESSES=2 DESTROYS=1 DEATHS=0 BUSY=0',
     },
   },
+  turns: {
+    holds: [
+      { setting: 'N=2 DEATHS=2 EXPIRIES=1 GIVE_UPS=1', quick: true },
+      { setting: 'DEATHS=1', quick: true },
+      { setting: '' },
+      { setting: 'DEATHS=1 EXPIRIES=1 GIVE_UPS=1' },
+      { setting: 'N=2 ROUNDS=2 EXPIRIES=2 GIVE_UPS=1' },
+    ],
+    broken: {
+      BY_SLOT: 'DEATHS=1',
+      OWN_COUNTER: 'N=2 DEATHS=0',
+      ANY_RELEASE: 'DEATHS=0 EXPIRIES=1',
+      OVERTAKE: 'DEATHS=1',
+      FREE: 'N=2 DEATHS=0',
+      NO_PROBE: 'N=2 DEATHS=1',
+      HALF_PROBE: 'DEATHS=2',
+      NO_FENCE: 'N=2 DEATHS=0 EXPIRIES=1',
+    },
+  },
   tags: {
     holds: [
       { setting: 'READERS=1 SETTERS=1', quick: true },

@@ -354,9 +354,8 @@ impl Cache {
 
     /// Gives back what an owner held that is gone: a handle, or the thread that had it. Later, if it cannot be done now.
     pub fn give_back(&self, orphans: impl IntoIterator<Item = Orphan>) {
-        let left: Vec<Orphan> =
-            orphans.into_iter().filter(|orphan| orphan.give_back(self, self.write_timeout).is_err()).collect();
-        self.orphans.lock().unwrap_or_else(|e| e.into_inner()).extend(left);
+        let left = orphans.into_iter().filter(|orphan| orphan.give_back(self, self.write_timeout).is_err());
+        self.give_back_later(left.collect());
     }
 
     /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and nothing may

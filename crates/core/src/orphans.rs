@@ -71,6 +71,15 @@ impl Core {
         !self.orphans.lock().unwrap_or_else(|e| e.into_inner()).is_empty()
     }
 
+    /// To be given back by the background thread.
+    pub(crate) fn give_back_later(&self, orphans: Vec<Orphan>) {
+        if !orphans.is_empty() {
+            self.orphans.lock().unwrap_or_else(|e| e.into_inner()).extend(orphans);
+            // It may be asleep, with nothing else to look at.
+            self.segment.member().ring_own();
+        }
+    }
+
     /// Tries again what could not be given back. What is gone with its segment is forgotten.
     pub(crate) fn give_back_orphans(&self) {
         const PATIENCE: Duration = Duration::from_millis(10);

@@ -164,6 +164,19 @@ impl Core {
     }
 }
 
+#[cfg(feature = "kill-steps")]
+impl crate::Cache {
+    /// The words of a record as they are; none if there is none. For tests.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn words_of(&self, space: crate::Space, key: &[u8]) -> Result<Vec<u64>, CacheError> {
+        let mut words = Words::default();
+        self.read_record(space.of(self.namespace()), key, &mut words)?;
+        Ok(words.0)
+    }
+}
+
 /// Runs `f` with this thread's buffers, large enough for any record.
 pub(crate) fn with_buffers<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
     BUFFERS.with_borrow_mut(|buffers| {

@@ -15,6 +15,7 @@
 
 use crate::cache::{Cache, Core};
 use crate::error::CacheError;
+use crate::orphans::Orphan;
 use crate::records::{Change, Edit, Words};
 use crate::spaces::Space;
 use std::time::Duration;
@@ -256,13 +257,21 @@ impl Cache {
         })
     }
 
-    /// Gives a place back, to the first who waits. False if it was no longer held.
+    /// Gives a place back, to the first who waits. False if it was no longer held. Where a stopped process is in the way, the
+    /// background thread does it as soon as that goes on or dies: whoever gives back cannot be asked to try again.
     ///
     /// # Errors
-    /// As for `acquire`.
+    /// `Detached`, `Corrupt`, `NoSpace`, and a key that cannot be.
     pub fn release(&self, space: Space, key: &[u8], token: u64, permits: u32) -> Result<bool, CacheError> {
         let namespace = space.of(self.namespace());
-        self.release_turn(&Queue { namespace, key, permits, timeout: self.write_timeout() }, token)
+        match self.release_turn(&Queue { namespace, key, permits, timeout: self.write_timeout() }, token) {
+            Err(CacheError::Busy(_)) => {
+                let held = self.holds(space, key, token)?;
+                self.give_back_later(vec![Orphan::Place { namespace, key: key.to_vec(), token, permits }]);
+                Ok(held)
+            }
+            other => other,
+        }
     }
 
     /// Gives a held place a new time to live (0: for ever) and returns its deadline. `None` if it is no longer held.
@@ -303,13 +312,19 @@ impl Cache {
         self.turn_of(space.of(self.namespace()), key, ticket)
     }
 
-    /// Leaves the queue; if the turn has come meanwhile, gives it to the next.
+    /// Leaves the queue; if the turn has come meanwhile, gives it to the next. Later, where a stopped process is in the way.
     ///
     /// # Errors
-    /// As for `acquire`.
+    /// As for `release`.
     pub fn leave(&self, space: Space, key: &[u8], ticket: u64, permits: u32) -> Result<(), CacheError> {
         let namespace = space.of(self.namespace());
-        self.leave_queue(&Queue { namespace, key, permits, timeout: self.write_timeout() }, ticket)
+        match self.leave_queue(&Queue { namespace, key, permits, timeout: self.write_timeout() }, ticket) {
+            Err(CacheError::Busy(_)) => {
+                self.give_back_later(vec![Orphan::Ticket { namespace, key: key.to_vec(), ticket, permits }]);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// How many hold it, and how many wait; the dead may count until somebody asks for it.
@@ -383,7 +398,9 @@ impl Core {
             return Ok(Turn::Gone);
         }
         let places = Places::of(&mut words);
-        if let Some(Holder { token, deadline, .. }) = places.holders().find(|holder| holder.ticket == ticket) {
+        let now = self.now_ms();
+        let granted = places.holders().find(|holder| holder.ticket == ticket && !holder.is_over(now));
+        if let Some(Holder { token, deadline, .. }) = granted {
             return Ok(Turn::Granted(Grant { token, deadline }));
         }
         let waits = places.waiters().any(|waiter| waiter.ticket == ticket);

@@ -9,8 +9,9 @@
 mod support;
 
 use cache_machine_core::{
-    Algorithm, Boarding, Cache, Demand, Departure, Eviction, Family, FeedItem, Invalidation, Landing, Limit, Listener,
-    Loads, MAX_TAGS, Manner, Measured, Measurement, MetricKind, Notice, OpenOptions, Watch, What, Write, destroy, kind,
+    Algorithm, Boarding, Cache, Claim, Claimed, Demand, Departure, Eviction, Family, FeedItem, Invalidation, Landing,
+    Limit, Listener, Loads, MAX_TAGS, Manner, Measured, Measurement, MetricKind, Notice, OpenOptions, Space, Turn,
+    Watch, What, Write, destroy, kind,
 };
 use cache_machine_shm::atomic::{
     AtomicU64,
@@ -54,6 +55,7 @@ fn main() {
             name: "an_invalidation_that_cannot_be_told_in_time_counts_as_lost_also_when_killed",
             run: invalidation_beside_a_stopped_holder,
         },
+        Test { name: "a_release_beside_a_stopped_holder_is_made_up_for", run: release_beside_a_stopped_holder },
         Test { name: "random_kills_lose_nothing_and_stop_nobody", run: random_kills },
     ];
     let summary = Test { name: "every_step_in_the_sources_was_killed_at", run: every_step_was_killed_at };
@@ -80,13 +82,25 @@ struct Scenario {
     /// Entries that are there from the start: `e0` to `e<n>`.
     entries: u64,
     prepare: fn(&Cache),
+    /// Done by the process that acts, before it does.
+    ready: fn(&Cache),
     act: fn(&Cache),
+    /// Where the act changes the record of a lock in two steps: the words in between, made of those before.
+    halfway: Option<fn(&mut Vec<u64>)>,
     /// Keys that start with one of these change all at once, whatever happens: all are old or all are new.
     together: &'static [&'static str],
 }
 
-const BASE: Scenario =
-    Scenario { name: "", eviction: Eviction::S3Fifo, entries: 60, prepare: |_| {}, act: |_| {}, together: &["e"] };
+const BASE: Scenario = Scenario {
+    name: "",
+    eviction: Eviction::S3Fifo,
+    entries: 60,
+    prepare: |_| {},
+    ready: |_| {},
+    act: |_| {},
+    halfway: None,
+    together: &["e"],
+};
 
 fn scenarios() -> Vec<Scenario> {
     let old: fn(&Cache) = |c| set(c, "target", b"old");
@@ -511,6 +525,86 @@ fn scenarios() -> Vec<Scenario> {
             act: |c| assert!(c.delete_metric("metric").unwrap()),
             ..BASE
         },
+        Scenario { name: "take a lock", act: |c| _ = held(lock(c)), ..BASE },
+        Scenario {
+            name: "take a lock over its dead holder",
+            prepare: |c| _ = held(lock(c)),
+            act: |c| _ = held(lock(c)),
+            ..BASE
+        },
+        Scenario { name: "enter the queue", ready: |c| _ = held(lock(c)), act: |c| _ = queued(lock(c)), ..BASE },
+        Scenario {
+            name: "release, with nobody waiting",
+            ready: |c| _ = held(lock(c)),
+            act: |c| assert!(c.release(Space::Locks, LOCK, first_token(c), 1).unwrap()),
+            ..BASE
+        },
+        Scenario {
+            name: "release, and hand over",
+            ready: |c| {
+                held(lock(c));
+                (0..3).for_each(|_| _ = queued(lock(c)));
+            },
+            act: |c| assert!(c.release(Space::Locks, LOCK, first_token(c), 1).unwrap()),
+            ..BASE
+        },
+        Scenario {
+            name: "extend",
+            ready: |c| _ = held(c.acquire(Space::Locks, LOCK, &Claim { ttl_ms: 5, ..ONE }).unwrap()),
+            act: |c| assert!(c.extend(Space::Locks, LOCK, first_token(c), 50).unwrap().is_some()),
+            ..BASE
+        },
+        Scenario {
+            name: "leave the queue",
+            ready: |c| {
+                held(lock(c));
+                queued(lock(c));
+                set(c, "key", &queued(lock(c)).to_le_bytes());
+                queued(lock(c));
+            },
+            act: |c| leave_with_noted_ticket(c, Turn::Waiting),
+            ..BASE
+        },
+        Scenario {
+            name: "leave when the turn has come, and hand over",
+            ready: |c| {
+                let token = held(lock(c));
+                set(c, "key", &queued(lock(c)).to_le_bytes());
+                queued(lock(c));
+                assert!(c.release(Space::Locks, LOCK, token, 1).unwrap());
+            },
+            act: |c| leave_with_noted_ticket(c, Turn::Gone),
+            ..BASE
+        },
+        Scenario {
+            name: "advance over one whose time is up",
+            ready: |c| {
+                held(c.acquire(Space::Locks, LOCK, &Claim { ttl_ms: 5, ..ONE }).unwrap());
+                queued(lock(c));
+                c.advance_clock(5).unwrap();
+            },
+            // Whoever asks in vain forgets the holder first, and then gives its place to the one who waits.
+            act: |c| {
+                assert_eq!(c.acquire(Space::Locks, LOCK, &Claim { wait: false, ..ONE }).unwrap(), Claimed::Refused)
+            },
+            halfway: Some(|words| {
+                words.drain(1..5);
+                words[0] = 0;
+            }),
+            ..BASE
+        },
+        Scenario {
+            name: "release a permit, and hand over",
+            ready: |c| {
+                (0..2).for_each(|_| _ = held(permit(c)));
+                (0..2).for_each(|_| _ = queued(permit(c)));
+            },
+            act: |c| {
+                let token = c.words_of(Space::Semaphores, LOCK).unwrap()[2];
+                assert!(c.release(Space::Semaphores, LOCK, token, 2).unwrap());
+            },
+            ..BASE
+        },
     ]
 }
 
@@ -541,6 +635,47 @@ fn begin(cache: &Cache, loads: Loads) -> u64 {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// The key of locks and semaphores.
+const LOCK: &[u8] = b"lock";
+const ONE: Claim = Claim { permits: 1, ttl_ms: 0, wait: true };
+
+fn lock(cache: &Cache) -> Claimed {
+    cache.acquire(Space::Locks, LOCK, &ONE).unwrap()
+}
+
+fn permit(cache: &Cache) -> Claimed {
+    cache.acquire(Space::Semaphores, LOCK, &Claim { permits: 2, ..ONE }).unwrap()
+}
+
+/// The token.
+fn held(claimed: Claimed) -> u64 {
+    match claimed {
+        Claimed::Granted(grant) => grant.token,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The ticket.
+fn queued(claimed: Claimed) -> u64 {
+    match claimed {
+        Claimed::Waiting(ticket) => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Of the lock's first holder.
+fn first_token(cache: &Cache) -> u64 {
+    cache.words_of(Space::Locks, LOCK).unwrap()[2]
+}
+
+fn leave_with_noted_ticket(cache: &Cache, before: Turn) {
+    let ticket = u64::from_le_bytes(get(cache, "key").unwrap().try_into().unwrap());
+    let turn = cache.turn(Space::Locks, LOCK, ticket).unwrap();
+    assert!(if before == Turn::Waiting { turn == before } else { matches!(turn, Turn::Granted(_)) });
+    cache.leave(Space::Locks, LOCK, ticket, 1).unwrap();
+    assert_eq!(cache.turn(Space::Locks, LOCK, ticket).unwrap(), Turn::Gone);
 }
 
 struct Deaf;
@@ -654,7 +789,7 @@ fn universe() -> Vec<String> {
     let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
     let new = [("d", 10), ("g", 20), ("h", 20), ("p", 40), ("@ns/d", 10), ("@ns/n", 20), ("@ns/p", 1)];
     let numbered = series.iter().chain(&new).flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
-    let records = [LIMIT_STATE, METRIC_FAMILY, METRIC_SERIES];
+    let records = [LIMIT_STATE, METRIC_FAMILY, METRIC_SERIES, "#locks", "#semaphores"];
     let others = ["target", "key", "kept", "@ns/target", "@fresh/target"];
     numbered.chain(others.into_iter().chain(records).map(String::from)).collect()
 }
@@ -682,6 +817,9 @@ fn record_state(cache: &Cache, name: &str) -> u64 {
 
 /// Value, kind, deadline and freshness of a key in one number; 0 where there is none.
 fn state(cache: &Cache, key: &str) -> u64 {
+    if let Some(space) = space_of(key) {
+        return state_of_record(&cache.words_of(space, LOCK).unwrap());
+    }
     if let Some(name) = key.strip_prefix('#') {
         return record_state(cache, name);
     }
@@ -694,6 +832,24 @@ fn state(cache: &Cache, key: &str) -> u64 {
     let Some(meta) = cache.get(key.as_bytes(), Manner::PeekStale, &mut out).unwrap() else { return 0 };
     let mut hasher = DefaultHasher::new();
     (out, meta.kind, meta.remaining_ms(cache.now_ms()), meta.stale).hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+/// Of a record, which is no key of the user's.
+fn space_of(key: &str) -> Option<Space> {
+    match key {
+        "#locks" => Some(Space::Locks),
+        "#semaphores" => Some(Space::Semaphores),
+        _ => None,
+    }
+}
+
+fn state_of_record(words: &[u64]) -> u64 {
+    if words.is_empty() {
+        return 0;
+    }
+    let mut hasher = DefaultHasher::new();
+    words.hash(&mut hasher);
     hasher.finish().max(1)
 }
 
@@ -735,9 +891,12 @@ impl Drop for Copied {
 /// A scenario, prepared: the segment's bytes, the steps of its act, and each key's state before and after it.
 struct Stage {
     name: &'static str,
+    ready: fn(&Cache),
     act: fn(&Cache),
     content: Vec<u8>,
     steps: Vec<u64>,
+    /// The state of the locks' record between two steps of its change; 0: there is none.
+    halfway: u64,
     keys: Vec<(String, u64, u64)>,
     together: &'static [&'static str],
     repairs: u64,
@@ -751,13 +910,14 @@ impl Stage {
             (0..scenario.entries).for_each(|i| set(&cache, &format!("e{i}"), &value_of(i)));
             (scenario.prepare)(&cache);
         });
-        Self { together: scenario.together, ..Self::of(scenario.name, scenario.act, made.content(), ledger) }
+        Self { together: scenario.together, ..Self::of(scenario, made.content(), ledger) }
     }
 
     /// Runs the act once to its end.
-    fn of(name: &'static str, act: fn(&Cache), content: Vec<u8>, ledger: &'static [AtomicU64]) -> Self {
+    fn of(scenario: &Scenario, content: Vec<u8>, ledger: &'static [AtomicU64]) -> Self {
+        let Scenario { name, ready, act, halfway, .. } = *scenario;
         let universe = universe();
-        let words = shared_words(2 * universe.len() + 1);
+        let words = shared_words(2 * universe.len() + 2);
         let copied = Copied::of(&content);
         in_child(name, || {
             trace(ledger);
@@ -767,7 +927,13 @@ impl Stage {
                     words[from + i].store(state(&cache, key), Relaxed);
                 }
             };
+            ready(&cache);
             note(0);
+            if let Some(change) = halfway {
+                let mut record = cache.words_of(Space::Locks, LOCK).unwrap();
+                change(&mut record);
+                words[2 * universe.len() + 1].store(state_of_record(&record), Relaxed);
+            }
             words[2 * universe.len()].store(cache.stats().repairs, Relaxed);
             ledger[0].store(0, Relaxed);
             arm(NEVER, Fault::Kill);
@@ -780,8 +946,10 @@ impl Stage {
         let keys = keys.filter(|(key, (before, after))| before | after != 0 || is_dead_from_the_start(key));
         Self {
             name,
+            ready,
             act,
             content,
+            halfway: words[2 * universe.len() + 1].load(Relaxed),
             steps: trace_of(ledger),
             keys: keys.map(|(key, (before, after))| (key.clone(), before, after)).collect(),
             together: &[],
@@ -795,6 +963,7 @@ impl Stage {
         let child = fork(|| {
             trace(ledger);
             let cache = copied.open();
+            (self.ready)(&cache);
             ledger[0].store(0, Relaxed);
             if fault == Fault::Panic {
                 std::panic::set_hook(Box::new(|_| {}));
@@ -838,7 +1007,9 @@ impl Stage {
         let look = |when: &str| -> Vec<u64> {
             let states = self.keys.iter().map(|(key, before, after)| {
                 let state = state(cache, key);
-                assert!(state == *before || state == *after, "{what}: {key} is neither old nor new {when} the repair");
+                let is_halfway = key == "#locks" && self.halfway != 0 && state == self.halfway;
+                let whole = state == *before || state == *after || is_halfway;
+                assert!(whole, "{what}: {key} is neither old nor new {when} the repair");
                 state
             });
             states.collect()
@@ -895,6 +1066,21 @@ fn check_tags(cache: &Cache) {
     invalidate();
     assert_eq!(get(cache, "target"), None, "it outlived an invalidation");
     set(cache, "target", b"again");
+}
+
+/// Whoever held a place or waited for one is dead: it is free at once, and its token is larger than any number before.
+fn check_turns(cache: &Cache) {
+    for (space, permits) in [(Space::Locks, 1), (Space::Semaphores, 2)] {
+        let numbers = cache.words_of(space, LOCK).unwrap();
+        let highest = numbers.get(1..).into_iter().flatten().skip(1).step_by(4).max();
+        let claim = Claim { permits, ..ONE };
+        let token = held(cache.acquire(space, LOCK, &claim).unwrap());
+        assert!(highest.is_none_or(|highest| token > *highest), "token {token} after {numbers:?}");
+        assert_eq!(cache.places(space, LOCK).unwrap(), (1, 0));
+        assert!(cache.release(space, LOCK, token, permits).unwrap());
+        assert_eq!(cache.words_of(space, LOCK).unwrap(), [0u64; 0]);
+    }
+    assert_valid(cache);
 }
 
 /// Each name has one number, and the next name gets the next one.
@@ -977,7 +1163,11 @@ fn killed_at_every_step() {
             assert_eq!(ended, Ended::Signal(9), "{} at step {at} of {}", stage.name, stage.steps.len());
             assert_eq!(trace_of(ledger).last(), stage.steps.get(*at as usize), "other steps than the first time");
             note_kill(ledger);
-            in_child(stage.name, || stage.check(&copied.open(), Some(*at), 0));
+            in_child(stage.name, || {
+                let cache = copied.open();
+                stage.check(&cache, Some(*at), 0);
+                check_turns(&cache);
+            });
         }
         kills += points.len();
         println!("  {}: {} steps, killed at {}", stage.name, stage.steps.len(), points.len());
@@ -1020,7 +1210,7 @@ fn killed_in_the_repair() {
     let key = b"e39\0\0\0\0\0";
     let body = content.chunks(64).position(|unit| unit.starts_with(key)).unwrap() * 64;
     content[body - 64..body - 56].fill(0xEE);
-    let stage = Stage::of("repair", assert_valid, content, ledger);
+    let stage = Stage::of(&Scenario { name: "repair", act: assert_valid, ..BASE }, content, ledger);
     assert!(stage.keys.iter().any(|(key, before, _)| key == "target" && *before != 0));
     let points = kill_points(&stage.steps);
     let mut random = Random(3);
@@ -1403,6 +1593,67 @@ fn invalidation_beside_a_stopped_holder() {
     holder.resume();
     assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
     in_child("afterwards", || stage.check(&copied.open(), None, 0));
+}
+
+/// Whoever releases is not told to try again: the background thread does it when the stopped process goes on, or dies.
+fn release_beside_a_stopped_holder() {
+    let ledger = shared_words(TRACE);
+    let stage = Stage::prepare(&Scenario { entries: 5, ..BASE }, ledger);
+    for dies in [false, true] {
+        let copied = Copied::of(&stage.content);
+        let words = shared_words(2);
+        let [released, over] = [&words[0], &words[1]];
+        let stopping = fork(|| {
+            let cache = copied.open();
+            forked::wait_for(released, |word| word == 1);
+            arm(8, Fault::Stop);
+            set(&cache, "target", b"across the stop");
+            0
+        });
+        let holder = fork(|| {
+            let patience = Duration::from_millis(50);
+            let cache = Cache::open(&OpenOptions { write_timeout: patience, ..copied.options.clone() }).unwrap().0;
+            let token = held(lock(&cache));
+            let ticket = queued(permit_of_two(&cache));
+            released.store(1, SeqCst);
+            forked::wait_for(released, |word| word == 2);
+            assert!(cache.release(Space::Locks, LOCK, token, 1).unwrap());
+            cache.leave(Space::Semaphores, LOCK, ticket, 1).unwrap();
+            assert!(cache.holds(Space::Locks, LOCK, token).unwrap(), "nobody can write beside the stopped process");
+            released.store(3, SeqCst);
+            // It lives on: what frees the lock is not its death.
+            forked::wait_for(over, |word| word == 1);
+            0
+        });
+        assert_eq!(stopping.wait_or_stopped(), Ended::Stopped);
+        released.store(2, SeqCst);
+        forked::wait_for(released, |word| word == 3);
+        if dies {
+            assert_eq!(stopping.kill(), Ended::Signal(9));
+        } else {
+            stopping.resume();
+            assert_eq!(forked::ended_within(stopping, forked::SOON, "the stopped one"), Ended::Exit(0));
+        }
+        in_child("after the stop", || {
+            let cache = copied.open();
+            let start = Instant::now();
+            while cache.places(Space::Locks, LOCK).unwrap() != (0, 0)
+                || cache.places(Space::Semaphores, LOCK).unwrap().1 > 0
+            {
+                assert!(start.elapsed() < forked::SOON, "it was never given back");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            held(lock(&cache));
+        });
+        over.store(1, SeqCst);
+        assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
+    }
+}
+
+/// Takes the only permit, and a ticket behind it.
+fn permit_of_two(cache: &Cache) -> Claimed {
+    held(cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap());
+    cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap()
 }
 
 // ---- random kills ----------------------------------------------------------------------------------------------------

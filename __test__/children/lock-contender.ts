@@ -1,0 +1,82 @@
+/**
+ * Takes one lock again and again, and checks inside that nobody else is there.
+ *
+ * The check needs no atomic step: each holder writes its name and a counter by plain sets, lets some time pass, and must find
+ * both as it left them. A line of standard output is written by the system call itself, so nothing said is lost with the
+ * process: `t <turns that others had while it waited> <milliseconds waited>` after each turn, `! <text>` for a violation, and
+ * `done`.
+ */
+import { writeSync } from 'node:fs'
+import { setImmediate as turnOfTheLoop, setTimeout as delay } from 'node:timers/promises'
+import { open } from '../../index.ts'
+import type { Lock, OpenOptions } from '../../index.ts'
+import { input } from '../helpers/port.ts'
+
+export interface Contender {
+  readonly options: OpenOptions
+  readonly me: string
+  /** Turns to take, together. */
+  readonly turns: number
+  /** So many wait at once in this process. */
+  readonly waiters: number
+}
+
+const { options, me, turns, waiters } = input<Contender>()
+const cache = open<number | string>({ ...options, writeTimeout: '10s' })
+process.on('disconnect', () => process.exit())
+let left = turns
+await Promise.all(Array.from({ length: waiters }, (_, i) => contend(`${me}.${i}`)))
+say('done')
+process.exit()
+
+async function contend(name: string): Promise<void> {
+  while (left > 0) {
+    left--
+    const asked = performance.now()
+    const waiting = cache.lock('contended', { ref: true })
+    // Its place in the queue is taken by now. Before, this process may have been off its core for any number of turns.
+    const before = number('turns')
+    const lock = await waiting
+    const waited = performance.now() - asked
+    const turn = await beInside(name, lock)
+    if (!lock.release()) say(`! ${name} had lost the lock in turn ${turn}`)
+    say(`t ${turn - before} ${waited.toFixed(2)}`)
+  }
+}
+
+/** Returns how many turns there were before this one. */
+async function beInside(name: string, lock: Lock): Promise<number> {
+  if (number('token') >= lock.token) say(`! ${name}: token ${lock.token} after ${number('token')}`)
+  cache.set('token', lock.token)
+  cache.set('inside', name)
+  const turn = number('turns')
+  await passTime()
+  cache.set('turns', turn + 1)
+  await passTime()
+  const found = [cache.get('inside'), number('turns'), number('token')]
+  if (found.join() !== [name, turn + 1, lock.token].join()) say(`! ${name} in turn ${turn} found ${found.join()}`)
+  cache.delete('inside')
+  return turn
+}
+
+/** Nothing, a turn of the event loop, or rarely a millisecond. */
+async function passTime(): Promise<void> {
+  const chance = Math.random()
+  if (chance < 0.02) await delay(1)
+  else if (chance < 0.3) await turnOfTheLoop()
+}
+
+function number(key: string): number {
+  return (cache.get(key) as number | undefined) ?? 0
+}
+
+function say(line: string): void {
+  for (const bytes = Buffer.from(`${line}\n`); ;) {
+    try {
+      writeSync(1, bytes)
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    }
+  }
+}

@@ -157,7 +157,10 @@ test('who keeps up misses nothing of a publisher in another process, until it is
     t.true(child.output.split('\n').slice(0, -1).every((line) => /^\d+ [01]$/.test(line))) // prettier-ignore
     const after = cache.subscribe(channel)
     t.is(cache.publish(channel, 'after'), 1)
-    t.like((await take(after, 1))[0], { message: 'after', lost: 0 })
+    const [next] = await take(after, 1)
+    t.is(next?.message, 'after')
+    // The publisher may have died in the middle of a message: then its shard was repaired, which counts as one.
+    t.true(next !== undefined && next.lost <= 1)
   }
 })
 

@@ -99,7 +99,7 @@ export function onceSource(cache: FlightCache<unknown>): FlightSource<unknown> {
     read: (key) => {
       const bytes = cache.run((id) => native.onceLook(id, key))
       try {
-        return bytes == null ? undefined : { value: (decodeStructured(bytes) as [unknown])[0] }
+        return bytes === undefined || bytes === null ? undefined : { value: (decodeStructured(bytes) as [unknown])[0] }
       } catch (error) {
         cache.refuse(error)
         return undefined
@@ -139,7 +139,7 @@ function commonSource<V>(
     outcome: (flight) => {
       if (!isKnown(flight)) return undefined
       const bytes = quietly(() => native.flightOutcome(flight.handle, once, flight.key, flight.token))
-      return bytes == null ? undefined : unpackOutcome(bytes)
+      return bytes === undefined || bytes === null ? undefined : unpackOutcome(bytes)
     },
     end: (flight, outcome) => {
       const { handle, key, token } = flight

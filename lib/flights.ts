@@ -73,6 +73,26 @@ type Interruption = { readonly kind: 'soft' } | { readonly kind: 'hard' }
 /** What a loader returns that found its value unchanged. */
 const NOT_MODIFIED: unique symbol = Symbol('cache-machine.notModified')
 
+/** A signal that is made when somebody wants to see it: most loaders do not, and it costs as much as a small load. */
+class LazySignal {
+  #controller: AbortController | undefined
+  /** Why it was aborted before anybody saw it. */
+  #reason: { readonly reason: unknown } | undefined
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason.reason)
+    }
+    return this.#controller.signal
+  }
+
+  abort(reason: unknown): void {
+    this.#reason = { reason }
+    this.#controller?.abort(reason)
+  }
+}
+
 /** A load under way, here or elsewhere, and those who wait for it. */
 class Flight<T> implements FlightTicket {
   readonly id: string
@@ -82,7 +102,7 @@ class Flight<T> implements FlightTicket {
   /** Who called when it began here; undefined: it is loaded elsewhere. */
   readonly captain: object | undefined
   readonly landing: Promise<Landing<T>>
-  readonly abort = new AbortController()
+  readonly lazy = new LazySignal()
   callers = 0
   /** It is to go on without callers. */
   keep = false
@@ -231,7 +251,7 @@ export class Flights<T> {
     for (const flight of this.#own) {
       flight.ended = true
       this.#land(flight, { kind: 'error', error })
-      flight.abort.abort(error)
+      flight.lazy.abort(error)
     }
     this.#own.clear()
   }
@@ -301,7 +321,9 @@ export class Flights<T> {
     const previous = this.#source.previous(flight.key)
     const context: LoadContext<T> = {
       key: givenKey(flight.key),
-      signal: flight.abort.signal,
+      get signal() {
+        return flight.lazy.signal
+      },
       stale: previous?.value,
       token: flight.token,
       notModified: () => {
@@ -356,7 +378,7 @@ export class Flights<T> {
     const hint = 'Pass a longer lease for slow loads, and a hardTimeout for callers who are in a hurry.'
     const error = new CacheError('ERR_TIMEOUT', `the load did not end within its lease, ${lease} ms`, { hint })
     this.#land(flight, { kind: 'error', error })
-    flight.abort.abort(error)
+    flight.lazy.abort(error)
   }
 
   #land(flight: Flight<T>, landing: Landing<T>): void {
@@ -416,7 +438,7 @@ export class Flights<T> {
     this.#source.end(flight)
     this.#end(flight)
     this.#land(flight, { kind: 'again' })
-    flight.abort.abort(new DOMException('nobody waits for this load any more', 'AbortError'))
+    flight.lazy.abort(new DOMException('nobody waits for this load any more', 'AbortError'))
   }
 
   #ref(): void {
@@ -433,7 +455,6 @@ const NOBODY = {}
 
 /** A text and its UTF-8 bytes are one key. */
 function idOf(key: RawKey): string {
-  // eslint-disable-next-line no-control-regex
   if (typeof key === 'string' && /^[\0-\x7F]*$/.test(key)) return key
   return Buffer.from(key as string).toString('latin1')
 }

@@ -156,7 +156,7 @@ export class MapStore<V = unknown> implements CacheStore<V> {
     const name = named(key)
     const running = this.#loads.get(name) ?? this.#load(key, load, resolved)
     this.#loads.set(name, running)
-    const aborted = new Promise<never>((_, reject) => {
+    const aborted = new Promise<never>((_resolve, reject) => {
       signal?.addEventListener('abort', () => reject(signal.reason as Error))
     })
     const value = await Promise.race([running, aborted])

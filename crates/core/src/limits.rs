@@ -93,6 +93,19 @@ trait Meter: Sized {
     fn reset_after(&self) -> u64;
 }
 
+/// The quotient, at most the largest there is. A division of 128 bits takes many times as long, and is seldom needed.
+fn divide(number: u128, by: u64) -> u64 {
+    match u64::try_from(number) {
+        Ok(number) => number / by,
+        Err(_) => u64::try_from(number / u128::from(by)).unwrap_or(u64::MAX),
+    }
+}
+
+/// The same, rounded up.
+fn divide_up(number: u128, by: u64) -> u64 {
+    divide(number.saturating_add(u128::from(by) - 1), by)
+}
+
 struct Gcra {
     limit: Limit,
     level: u128,
@@ -106,7 +119,7 @@ impl Gcra {
 
     /// Milliseconds in which the level drains by so much.
     fn time_to_drain(&self, level: u128) -> u64 {
-        u64::try_from(level.div_ceil(u128::from(self.limit.tokens))).unwrap_or(u64::MAX)
+        divide_up(level, self.limit.tokens)
     }
 }
 
@@ -130,8 +143,7 @@ impl Meter for Gcra {
     }
 
     fn remaining(&self) -> u64 {
-        let left = self.weight(self.limit.tokens).saturating_sub(self.level);
-        u64::try_from(left / u128::from(self.limit.window_ms)).unwrap_or(MAX_TOKENS)
+        divide(self.weight(self.limit.tokens).saturating_sub(self.level), self.limit.window_ms)
     }
 
     fn take(&mut self, tokens: u64) {
@@ -167,15 +179,14 @@ impl SlidingWindow {
     /// Milliseconds until the bucket of this index is out of the window.
     fn time_to_forget(&self, index: usize) -> u64 {
         let first_without = u128::from(self.newest.saturating_sub(index as u64)) + BUCKETS as u128 + 1;
-        let at = (first_without * u128::from(self.limit.window_ms)).div_ceil(BUCKETS as u128);
-        u64::try_from(at).unwrap_or(u64::MAX).saturating_sub(self.now)
+        let at = divide_up(first_without * u128::from(self.limit.window_ms), BUCKETS as u64);
+        at.saturating_sub(self.now)
     }
 }
 
 impl Meter for SlidingWindow {
     fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
-        let current =
-            u64::try_from(u128::from(now) * BUCKETS as u128 / u128::from(limit.window_ms)).unwrap_or(u64::MAX);
+        let current = divide(u128::from(now) * BUCKETS as u128, limit.window_ms);
         let mut taken = [0; BUCKETS + 1];
         if let [newest, stored @ ..] = words {
             // A clock that shows less than when it was written: the tokens are as good as new.

@@ -128,7 +128,7 @@ export interface LimitCalls {
   /** Throws `ERR_CLOSED`. */
   live(): Handle
   /** Goes on after a raw call that gave nothing; throws unless it works out. */
-  again(key: RawKey, how: number, tokens: number): boolean
+  again(key: RawKey): boolean
 }
 
 const LONGEST_NAME = 128
@@ -200,12 +200,13 @@ export class KeyLimiter implements Limiter {
 
   #call(handle: Handle, key: Key, demand: number, cost: number): boolean {
     const { ints, floats } = handle
+    ints[LimitInt.How] = this.#how + demand
+    floats[LimitFloat.Tokens] = cost
     floats[LimitFloat.Limit] = this.limit
     floats[LimitFloat.Window] = this.window
     ints[LimitInt.Low] = this.#low
     ints[LimitInt.High] = this.#high
-    const how = this.#how + demand
-    return handle.limit(key, how, cost) ?? this.#calls.again(key, how, cost)
+    return handle.limit(key) ?? this.#calls.again(key)
   }
 }
 

@@ -122,11 +122,13 @@ export const Algorithm = { gcra: 0, 'sliding-window': 1, 'fixed-window': 2 } as 
 /** What is asked of a limiter. */
 export const Demand = { Consume: 0, Look: 4, Penalty: 8, Reward: 12, Reset: 16 } as const
 
-/** Positions in `Float64Array(meta)` for `limit`. */
+/** Positions in `Float64Array(meta)` for `limit`. The first three are to be filled before the call; no other call touches them. */
 export const LimitFloat = {
-  /** To be filled before the call: tokens per window, a whole number. No other call touches it. */
+  /** Tokens that are asked for, a whole number. */
+  Tokens: 12,
+  /** Tokens per window, a whole number. */
   Limit: 13,
-  /** To be filled before the call: whole milliseconds. */
+  /** Whole milliseconds. */
   Window: 14,
   /** Tokens that are there now. */
   Remaining: 2,
@@ -136,8 +138,14 @@ export const LimitFloat = {
   ResetAfter: 4,
 } as const
 
-/** Positions in `Int32Array(meta)`, to be filled before `limit`: which limiter it is, 64 bits. */
-export const LimitInt = { Low: 30, High: 31 } as const
+/** Positions in `Int32Array(meta)`, to be filled before `limit`; no other call touches them. */
+export const LimitInt = {
+  /** An `Algorithm` plus a `Demand`. */
+  How: 23,
+  /** Which limiter it is, 64 bits. */
+  Low: 30,
+  High: 31,
+} as const
 
 /** What is measured. */
 export const Measure = {
@@ -236,11 +244,10 @@ export interface RawCalls {
   /** Remaining milliseconds, Infinity without a deadline. */
   ttl(key: RawKey): number | undefined
   /**
-   * `how`: an `Algorithm` plus a `Demand`; `tokens`: a whole number. Of the limiter that `LimitFloat.Limit`, `.Window` and
-   * `LimitInt` tell. Whether the tokens were taken or are there, and the rest of `LimitFloat`; of `Demand.Reset` whether there
-   * was anything to forget.
+   * What is asked, and of which limiter, is in `LimitFloat` and `LimitInt`. Whether the tokens were taken or are there, and the
+   * rest of `LimitFloat`; of `Demand.Reset` whether there was anything to forget.
    */
-  limit(key: RawKey, how: number, tokens: number): boolean | undefined
+  limit(key: RawKey): boolean | undefined
   /** `key`: that of a series; `how`: a `Measure`. False: it is a metric of another kind; a miss: there is no such series. */
   measure(key: RawKey, how: number, value: number): boolean | undefined
 }

@@ -736,7 +736,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#live()
     return new KeyLimiter(name, options, {
       live: () => this.#live(),
-      again: (key, ...rest) => this.#again('write', 'limit', key, ...rest) as boolean,
+      again: (key) => this.#again('write', 'limit', key) as boolean,
     })
   }
 

@@ -27,12 +27,15 @@ export async function takeTokens({ store, contender, tokens }, { duration }) {
   return { calls: tokens.next - first, elapsed }
 }
 
+/** In a bucket that drains over ten years so many come back while a run lasts. */
+const MOST_BACK = 20
+
 /** Throws unless each key has used as many tokens as were taken. */
 export async function checkTokens({ store, tokens }) {
   for (const [index, taken] of tokens.taken.entries()) {
     const used = await store.used(keyOf(index))
-    // A bucket that drains has given some back since.
-    if (used > taken || used < taken * 0.5) throw new Error(`${keyOf(index)} used ${used} tokens, and took ${taken}`)
+    if (used > taken || used < taken - MOST_BACK)
+      throw new Error(`${keyOf(index)} used ${used} tokens, and took ${taken}`)
   }
 }
 

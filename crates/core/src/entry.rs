@@ -13,7 +13,7 @@
 //! extent    7 runs · next extent unit
 //! ```
 //!
-//! All but the derived words never change once an index word names the head. Readers copy what they need, then check
+//! All but the derived words never change once an index word names the head (but for the state of a limiter, see `limits`). Readers copy what they need, then check
 //! that the word is unchanged; until then any field may be nonsense, so every number is checked before it is followed.
 
 use crate::geometry::UNIT;
@@ -120,6 +120,12 @@ impl Head {
         put(24, self.written & U48 | (self.extras as u64) << 48);
         put(32, self.life);
         put(RUN, self.run.word());
+    }
+
+    /// Changes the deadline of a published entry, in one store: only of the state of a limiter, and only to a later one.
+    pub(crate) fn put_deadline(&self, words: &[AtomicU64], deadline: u64) {
+        // Relaxed: guarded by the lock; whoever reads it without takes it whenever it sees it.
+        words[2].store(deadline & U48 | u64::from(self.namespace) << 48, Ordering::Relaxed);
     }
 
     /// Bytes of the body.

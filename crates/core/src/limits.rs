@@ -1,27 +1,33 @@
 //! Limiters: how much of a limit a key has used within its window, exact over all processes.
 //!
 //! ```text
-//! GCRA             level u128 (two words) · at       level in tokens × window; it drains by `limit` per millisecond
+//! GCRA             level u128 (two words) · limit · since     in tokens × window; it drains by `limit` per millisecond
 //! sliding window   newest bucket · tokens in it · tokens in the one before · …, at most 17 of them
 //! fixed window     tokens · the window's end
 //! ```
 //!
-//! All of it is whole numbers, so nothing drifts. A state is one record, changed in one step; it expires as soon as it says
-//! no more than none would. What is refused changes nothing, so refusals cost no write.
+//! All of it is whole numbers, so nothing drifts. A state is one record, which expires as soon as it says no more than none
+//! would. What is refused changes nothing, so refusals cost no write.
+//!
+//! Most calls change one word of a state: the last bucket, the level. That word is stored where it is, and its store is the
+//! commit; all other changes are those of any record. So whoever dies has taken its tokens or has not.
 //!
 //! The thing to get wrong: the words. They may be anything, and the clock may show less than when they were written: each
-//! state is taken for what it can mean now, never for more than its window.
+//! state is taken for what it can mean now, never for more than its window. And what is read in place may change meanwhile:
+//! one word, so it is the old one or the new.
 
-use crate::cache::Cache;
+use crate::cache::{Cache, deadline_of};
+use crate::entry::{Damaged, pieces};
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::kind;
-use crate::locked::{Fault, Locked, Write};
+use crate::locked::{Existing, Fault, Locked, Write};
 use crate::read::{Manner, Meta, Sink, fetch, touch};
 use crate::records::Change;
 use crate::spaces::Space;
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::steps::step;
 
 /// Most tokens that are counted; also the largest limit: what a double holds exactly.
 pub const MAX_TOKENS: u64 = (1 << 53) - 1;
@@ -81,8 +87,8 @@ pub struct Verdict {
 trait Meter: Sized {
     /// Of the words of a record, whatever they are; of none where there is none.
     fn load(words: &[u64], limit: &Limit, now: u64) -> Self;
-    /// Its words.
-    fn words(&self) -> ([u64; MAX_STATE], usize);
+    /// Puts its words over those that it was loaded from.
+    fn save(&self, state: &mut State);
     /// Tokens that are there.
     fn remaining(&self) -> u64;
     fn take(&mut self, tokens: u64);
@@ -93,9 +99,24 @@ trait Meter: Sized {
     fn reset_after(&self) -> u64;
 }
 
+/// The quotient, at most the largest there is. A division of 128 bits takes many times as long, and is seldom needed.
+fn divide(number: u128, by: u64) -> u64 {
+    match u64::try_from(number) {
+        Ok(number) => number / by,
+        Err(_) => u64::try_from(number / u128::from(by)).unwrap_or(u64::MAX),
+    }
+}
+
+/// The same, rounded up.
+fn divide_up(number: u128, by: u64) -> u64 {
+    divide(number.saturating_add(u128::from(by) - 1), by)
+}
+
 struct Gcra {
     limit: Limit,
+    /// What the level would have been at `since`, had everything been taken then. The last call moved only this.
     level: u128,
+    since: u64,
     now: u64,
 }
 
@@ -104,50 +125,62 @@ impl Gcra {
         u128::from(tokens) * u128::from(self.limit.window_ms)
     }
 
+    fn drained(&self) -> u128 {
+        u128::from(self.now - self.since) * u128::from(self.limit.tokens)
+    }
+
+    fn level_now(&self) -> u128 {
+        self.level.saturating_sub(self.drained())
+    }
+
+    fn put_level(&mut self, now: u128) {
+        self.level = self.drained() + now.min(self.weight(MAX_TOKENS));
+    }
+
     /// Milliseconds in which the level drains by so much.
     fn time_to_drain(&self, level: u128) -> u64 {
-        u64::try_from(level.div_ceil(u128::from(self.limit.tokens))).unwrap_or(u64::MAX)
+        divide_up(level, self.limit.tokens)
     }
 }
 
 impl Meter for Gcra {
     fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
-        let level = match *words {
-            [low, high, at] => {
-                let drained = u128::from(now.saturating_sub(at)).saturating_mul(u128::from(limit.tokens));
-                (u128::from(low) | u128::from(high) << 64).saturating_sub(drained)
-            }
-            _ => 0,
-        };
-        let most = u128::from(MAX_TOKENS) * u128::from(limit.window_ms);
-        Self { limit: *limit, level: level.min(most), now }
+        let mut new = Self { limit: *limit, level: 0, since: now, now };
+        let [low, high, tokens, since] = *words else { return new };
+        let level = u128::from(low) | u128::from(high) << 64;
+        if tokens == limit.tokens && since <= now {
+            let kept = Self { level, since, ..new };
+            let most = kept.weight(MAX_TOKENS) + kept.drained();
+            return Self { level: level.min(most), ..kept };
+        }
+        // Until now it drained by another limit.
+        let drained = u128::from(now.saturating_sub(since)) * u128::from(tokens);
+        new.put_level(level.saturating_sub(drained));
+        new
     }
 
-    fn words(&self) -> ([u64; MAX_STATE], usize) {
-        let mut words = [0; MAX_STATE];
-        words[..3].copy_from_slice(&[self.level as u64, (self.level >> 64) as u64, self.now]);
-        (words, 3)
+    fn save(&self, state: &mut State) {
+        state.put_all(&[self.level as u64, (self.level >> 64) as u64, self.limit.tokens, self.since]);
     }
 
     fn remaining(&self) -> u64 {
-        let left = self.weight(self.limit.tokens).saturating_sub(self.level);
-        u64::try_from(left / u128::from(self.limit.window_ms)).unwrap_or(MAX_TOKENS)
+        divide(self.weight(self.limit.tokens).saturating_sub(self.level_now()), self.limit.window_ms)
     }
 
     fn take(&mut self, tokens: u64) {
-        self.level = (self.level + self.weight(tokens)).min(self.weight(MAX_TOKENS));
+        self.put_level(self.level_now() + self.weight(tokens));
     }
 
     fn give_back(&mut self, tokens: u64) {
-        self.level = self.level.saturating_sub(self.weight(tokens));
+        self.put_level(self.level_now().saturating_sub(self.weight(tokens)));
     }
 
     fn wait_for(&self, tokens: u64) -> u64 {
-        self.time_to_drain((self.level + self.weight(tokens)).saturating_sub(self.weight(self.limit.tokens)))
+        self.time_to_drain((self.level_now() + self.weight(tokens)).saturating_sub(self.weight(self.limit.tokens)))
     }
 
     fn reset_after(&self) -> u64 {
-        self.time_to_drain(self.level)
+        self.time_to_drain(self.level_now())
     }
 }
 
@@ -167,15 +200,14 @@ impl SlidingWindow {
     /// Milliseconds until the bucket of this index is out of the window.
     fn time_to_forget(&self, index: usize) -> u64 {
         let first_without = u128::from(self.newest.saturating_sub(index as u64)) + BUCKETS as u128 + 1;
-        let at = (first_without * u128::from(self.limit.window_ms)).div_ceil(BUCKETS as u128);
-        u64::try_from(at).unwrap_or(u64::MAX).saturating_sub(self.now)
+        let at = divide_up(first_without * u128::from(self.limit.window_ms), BUCKETS as u64);
+        at.saturating_sub(self.now)
     }
 }
 
 impl Meter for SlidingWindow {
     fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
-        let current =
-            u64::try_from(u128::from(now) * BUCKETS as u128 / u128::from(limit.window_ms)).unwrap_or(u64::MAX);
+        let current = divide(u128::from(now) * BUCKETS as u128, limit.window_ms);
         let mut taken = [0; BUCKETS + 1];
         if let [newest, stored @ ..] = words {
             // A clock that shows less than when it was written: the tokens are as good as new.
@@ -189,12 +221,13 @@ impl Meter for SlidingWindow {
         Self { limit: *limit, newest: current, taken, now }
     }
 
-    fn words(&self) -> ([u64; MAX_STATE], usize) {
-        let mut words = [0; MAX_STATE];
-        words[0] = self.newest;
-        words[1..].copy_from_slice(&self.taken);
+    fn save(&self, state: &mut State) {
         let oldest = self.taken.iter().rposition(|tokens| *tokens != 0).unwrap_or(0);
-        (words, oldest + 2)
+        state.put(0, self.newest);
+        for (index, tokens) in self.taken.iter().enumerate().take(oldest + 1) {
+            state.put(1 + index, *tokens);
+        }
+        state.len = oldest + 2;
     }
 
     fn remaining(&self) -> u64 {
@@ -250,10 +283,8 @@ impl Meter for FixedWindow {
         Self { limit: *limit, used, left, now }
     }
 
-    fn words(&self) -> ([u64; MAX_STATE], usize) {
-        let mut words = [0; MAX_STATE];
-        words[..2].copy_from_slice(&[self.used, self.now.saturating_add(self.left)]);
-        (words, 2)
+    fn save(&self, state: &mut State) {
+        state.put_all(&[self.used, self.now.saturating_add(self.left)]);
     }
 
     fn remaining(&self) -> u64 {
@@ -319,7 +350,7 @@ impl Limit {
         let becomes = match meter.reset_after() {
             0 => Change::Remove,
             ttl_ms => {
-                (state.words, state.len) = meter.words();
+                meter.save(state);
                 Change::Store { ttl_ms }
             }
         };
@@ -341,25 +372,48 @@ impl Limit {
     }
 }
 
-/// The words of a state, on the stack: none where there is no state.
+/// The words of a state, on the stack: none where there is no state. It knows what was changed of them.
 struct State {
     words: [u64; MAX_STATE],
     len: usize,
+    /// How many there were.
+    found: usize,
+    /// How often a word was changed, and the last one.
+    changes: usize,
+    changed: usize,
 }
 
 impl State {
-    const NONE: Self = Self { words: [0; MAX_STATE], len: 0 };
+    const NONE: Self = Self { words: [0; MAX_STATE], len: 0, found: 0, changes: 0, changed: 0 };
 
     fn words(&self) -> &[u64] {
         &self.words[..self.len]
     }
 
-    /// What is no state, or too long to be one, is none.
-    fn if_copied(mut self, copied: bool) -> Self {
+    fn put(&mut self, index: usize, word: u64) {
+        if self.words[index] != word {
+            self.words[index] = word;
+            self.changes += 1;
+            self.changed = index;
+        }
+    }
+
+    fn put_all(&mut self, words: &[u64]) {
+        words.iter().enumerate().for_each(|(index, word)| self.put(index, *word));
+        self.len = words.len();
+    }
+
+    /// The one word that is another than was found.
+    fn only_change(&self) -> Option<usize> {
+        (self.changes == 1 && self.len == self.found).then_some(self.changed)
+    }
+
+    /// To be called when it was read. What is no state, or too long to be one, is none.
+    fn is_read(&mut self, copied: bool) {
         if !copied {
             self.len = 0;
         }
-        self
+        self.found = self.len;
     }
 }
 
@@ -379,7 +433,7 @@ impl Sink for State {
 }
 
 impl Locked<'_> {
-    /// Meets a demand in one step. As `change_record`, but without a buffer: a state has its place on the stack.
+    /// Meets a demand in one step. As `change_record`, but without a buffer, and in place where that is possible.
     fn meet(&mut self, key: &Key<'_>, limit: &Limit, demand: Demand) -> Result<Verdict, Fault> {
         let found = self.find(key)?;
         let existing = found.filter(|found| found.live);
@@ -387,10 +441,18 @@ impl Locked<'_> {
         if let Some(existing) = existing {
             let mut meta = Meta::EMPTY;
             fetch(self.shard, &existing.head, &mut state, &mut meta)?;
-            state = state.if_copied(meta.copied);
+            state.is_read(meta.copied);
             touch(self.shard, existing.at); // or what is used all the time would be evicted as if it were not
         }
         let (becomes, verdict) = limit.meet(demand, &mut state, self.now_ms());
+        match (becomes, existing) {
+            (Change::Store { ttl_ms }, Some(existing))
+                if self.change_in_place(&existing, &state, deadline_of(ttl_ms, || self.now_ms()))? =>
+            {
+                return Ok(verdict);
+            }
+            _ => {}
+        }
         match becomes {
             Change::Keep => {}
             Change::Store { ttl_ms } => {
@@ -407,6 +469,24 @@ impl Locked<'_> {
             Change::Remove => {}
         }
         Ok(verdict)
+    }
+
+    /// Changes a state where it is, if it is one word that changes; false if it is not. Nobody keeps a copy of a state, so its
+    /// index word may stay.
+    fn change_in_place(&self, existing: &Existing, state: &State, deadline: u64) -> Result<bool, Damaged> {
+        let head = &existing.head;
+        let Some(index) = state.only_change().filter(|_| deadline >= head.deadline) else { return Ok(false) };
+        if deadline != head.deadline {
+            // Before the word: a state that lives too long has drained all the same.
+            head.put_deadline(self.shard.unit_words(existing.unit)?, deadline);
+            step("limit.deadline");
+        }
+        pieces(self.shard, head, head.value_at() + index * 8, 8, |offset, _| {
+            // Relaxed: the next change is ordered by the lock, and a reader takes it whenever it sees it.
+            self.shard.region.u64(offset).store(state.words[index], Ordering::Relaxed);
+            step("limit.changed");
+        })?;
+        Ok(true)
     }
 }
 
@@ -431,7 +511,7 @@ impl Cache {
         let limit = limit.sound();
         let mut state = State::NONE;
         let found = self.read(Space::Limits.of(self.namespace()), key, Manner::Peek, &mut state)?;
-        let state = state.if_copied(found.is_some_and(|meta| meta.copied));
+        state.is_read(found.is_some_and(|meta| meta.copied));
         let now = self.now_ms();
         Ok(match limit.algorithm {
             Algorithm::Gcra => limit.look_with::<Gcra>(&state, tokens, now),

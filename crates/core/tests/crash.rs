@@ -507,6 +507,16 @@ fn scenarios() -> Vec<Scenario> {
         },
         Scenario { name: "consume the first tokens", act: consume, ..BASE },
         Scenario { name: "consume more tokens", prepare: consume, act: consume, ..BASE },
+        Scenario {
+            name: "consume in a later bucket",
+            prepare: |c| {
+                consume(c);
+                c.advance_clock(LIMIT.window_ms / 4).unwrap();
+            },
+            act: consume,
+            ..BASE
+        },
+        Scenario { name: "consume from a bucket that drains", prepare: drain, act: drain, ..BASE },
         Scenario { name: "consume in a full shard", entries: 0, prepare: fill, act: consume, ..BASE },
         Scenario {
             name: "reset a limit",
@@ -612,6 +622,11 @@ const LIMIT: Limit = Limit { algorithm: Algorithm::SlidingWindow, tokens: 1000, 
 
 fn consume(cache: &Cache) {
     assert!(cache.limit(b"limit", &LIMIT, Demand::Consume(3)).unwrap().allowed);
+}
+
+fn drain(cache: &Cache) {
+    let limit = Limit { algorithm: Algorithm::Gcra, ..LIMIT };
+    assert!(cache.limit(b"drain", &limit, Demand::Consume(3)).unwrap().allowed);
 }
 
 fn declare(cache: &Cache) {
@@ -789,7 +804,7 @@ fn universe() -> Vec<String> {
     let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
     let new = [("d", 10), ("g", 20), ("h", 20), ("p", 40), ("@ns/d", 10), ("@ns/n", 20), ("@ns/p", 1)];
     let numbered = series.iter().chain(&new).flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
-    let records = [LIMIT_STATE, METRIC_FAMILY, METRIC_SERIES, "#locks", "#semaphores"];
+    let records = [LIMIT_STATE, DRAIN_STATE, METRIC_FAMILY, METRIC_SERIES, "#locks", "#semaphores"];
     let others = ["target", "key", "kept", "@ns/target", "@fresh/target"];
     numbered.chain(others.into_iter().chain(records).map(String::from)).collect()
 }
@@ -800,12 +815,18 @@ fn is_dead_from_the_start(key: &str) -> bool {
 
 /// What is no value is looked at in its own way.
 const LIMIT_STATE: &str = "#limit";
+const DRAIN_STATE: &str = "#drain";
 const METRIC_FAMILY: &str = "#metric";
 const METRIC_SERIES: &str = "#metric{}";
 
 fn record_state(cache: &Cache, name: &str) -> u64 {
-    if name == "limit" {
-        let seen = cache.look_at_limit(b"limit", &LIMIT, 1).unwrap();
+    let algorithm = match name {
+        "limit" => Some(Algorithm::SlidingWindow),
+        "drain" => Some(Algorithm::Gcra),
+        _ => None,
+    };
+    if let Some(algorithm) = algorithm {
+        let seen = cache.look_at_limit(name.as_bytes(), &Limit { algorithm, ..LIMIT }, 1).unwrap();
         return LIMIT.tokens - seen.remaining;
     }
     cache.metric(name).unwrap().map_or(0, |metric| {

@@ -117,6 +117,14 @@ impl Call<'_> {
         unsafe { at.write(value) };
     }
 
+    /// A whole number that JavaScript put into `meta`.
+    pub(crate) fn taken_int(&self, index: usize) -> u32 {
+        // SAFETY: as in `put_int`.
+        let at = unsafe { self.bound.shared.meta.cast::<u32>().add(index) };
+        // SAFETY: as in `put_int`; any bytes are a whole number.
+        unsafe { at.read() }
+    }
+
     /// A number that JavaScript put into `meta`.
     pub(crate) fn taken_float(&self, index: usize) -> f64 {
         // SAFETY: as in `put_float`.
@@ -1021,7 +1029,7 @@ const FUNCTIONS: [(&CStr, Callback); 22] = [
     raw_function!(c"incr", incr, 6),
     raw_function!(c"touch", touch, 2),
     raw_function!(c"ttl", ttl, 1),
-    raw_function!(c"limit", crate::limits::limit, 3),
+    raw_function!(c"limit", crate::limits::limit, 1),
     raw_function!(c"measure", crate::metrics::measure, 3),
 ];
 

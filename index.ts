@@ -5,6 +5,20 @@ export { CacheError } from './lib/errors.ts'
 export type { CacheErrorCode } from './lib/errors.ts'
 export type { Leadership } from './lib/elections.ts'
 export type { CacheEvents, DamageEvent, DetachedEvent, GoneEvent, RepairedEvent } from './lib/events.ts'
+export type { LabelValue, Labels } from './lib/exposition.ts'
+export type { LimitAlgorithm, LimitResult, Limiter, LimiterOptions } from './lib/limiter.ts'
+export type {
+  Counter,
+  Gauge,
+  Histogram,
+  HistogramOptions,
+  HistogramValue,
+  MetricOptions,
+  Metrics,
+  PrometheusOptions,
+} from './lib/metrics.ts'
+export type { Change, ChannelMessage, FeedOptions, WatchFilter } from './lib/feeds.ts'
+export type { Load, LoadContext, LoadOptions, OnceOptions, WrapOptions } from './lib/load-options.ts'
 export type {
   DeleteOptions,
   Eviction,

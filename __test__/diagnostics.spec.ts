@@ -181,7 +181,7 @@ test.serial('repaired is told by whoever mended what a killed process left', asy
     'a repair',
     async () => {
       const child = fork(t, 'large-writer', { options, bytes: 1_000_000, keys: ['large1', 'large2'] })
-      await child.next(30_000)
+      await child.next()
       child.kill()
       await child.exit
       for (let i = 0; i < 20; i++) cache.set(`probe${i}`, i)

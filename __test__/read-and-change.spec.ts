@@ -24,7 +24,7 @@ async function byFour(
   const changers = Array.from({ length: PROCESSES }, (_, me) =>
     fork(t, 'changer', { name, size: SMALL, me, times, method } satisfies Changer),
   )
-  await Promise.all(changers.map((child) => child.next(30_000)))
+  await Promise.all(changers.map((child) => child.next()))
   const got = await Promise.all(changers.map((child) => child.ask<unknown[]>('go', 40_000)))
   return { cache, got }
 }

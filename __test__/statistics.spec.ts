@@ -19,7 +19,7 @@ test('every process counts into the same sums, and a killed one leaves what it c
   const name = segmentName(t)
   const cache = openCache(t, { name })
   const children = [0, 1, 2].map(() => fork(t, 'operations', { name, size: SMALL }))
-  await Promise.all(children.map((child) => child.next(30_000)))
+  await Promise.all(children.map((child) => child.next()))
   t.is(cache.stats().processes, 4)
   for (const [i, child] of children.entries()) {
     await child.ask(['set', `k${i}`, i])
@@ -80,7 +80,7 @@ test.serial('a wait is counted in the bucket of its length, in all processes ali
   const options = { name, size: SMALL } as const
   const cache = openCache(t, { ...options, writeTimeout: 100 })
   const child = fork(t, 'large-writer', { options, bytes: 1_000_000, keys: ['large1', 'large2'] })
-  await child.next(30_000)
+  await child.next()
   await eventually(
     'a write waits for a stopped holder until its time is up',
     async () => {

@@ -5,6 +5,7 @@
  * step is looked at through all ways of reading, before it and after it: a store that keeps copies near its reader must
  * not serve yesterday's.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { ExecutionContext, TestFn } from 'ava'
 import type { CacheStore, Duration, Key, SetOptions } from '../index.ts'
@@ -420,6 +421,48 @@ export function storeSuite(
       t.deepEqual([...store.keys()], ['kept'])
       holds(t, store, 'kept', 1)
     }
+  })
+
+  // ---- loading
+
+  contract('getOrSet loads what is missing, once for all who ask meanwhile', async (t, { store, advance }) => {
+    let loads = 0
+    const load = async (): Promise<object> => {
+      loads++
+      await turn()
+      return { number: loads }
+    }
+    const ask = (): Promise<unknown> => store.getOrSet('a', load, { ttl: 1000 })
+    const values = await Promise.all([ask(), ask(), ask()])
+    for (const value of [...values, await ask()]) t.deepEqual(value, { number: 1 })
+    t.not(values[1], values[2])
+    holds(t, store, 'a', { number: 1 })
+    t.is(store.ttl('a'), 1000)
+    t.deepEqual(await store.getOrSet('a', load, { ttl: 500, force: true }), { number: 2 })
+    advance(500)
+    t.deepEqual(await ask(), { number: 3 })
+  })
+
+  contract('getOrSet stores neither undefined nor errors', async (t, { store }) => {
+    const error = new Error('no')
+    const call = store.getOrSet('a', () => Promise.reject(error))
+    await t.throwsAsync(call, { is: error })
+    t.is(await store.getOrSet('a', () => undefined), undefined)
+    absent(t, store, 'a')
+    t.is(await store.getOrSet('a', () => 1, { ttl: () => 0 }), 1)
+    absent(t, store, 'a')
+    const signal = AbortSignal.abort(error)
+    await t.throwsAsync(
+      store.getOrSet('a', () => 1, { signal }),
+      { is: error },
+    )
+    await t.throwsAsync(
+      store.getOrSet('a', () => 1, { ttl: 0 }),
+      { code: 'ERR_INVALID_TTL' },
+    )
+    await t.throwsAsync(store.getOrSet('a', 1 as never), { code: 'ERR_INVALID_ARGUMENT' })
+    t.is(await store.getOrSet('a', () => 1), 1)
+    holds(t, store, 'a', 1)
   })
 
   // ---- walking, clearing, namespaces

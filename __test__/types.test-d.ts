@@ -10,6 +10,8 @@ import type {
   CacheMessage,
   CacheStore,
   Codec,
+  Change,
+  ChannelMessage,
   DamageEvent,
   Duration,
   Entry,
@@ -46,6 +48,11 @@ export function typesHold(cache: SharedCache<User>, anything: SharedCache, key: 
   same<ReturnType<typeof cache.getEntry>, Entry<User> | undefined>()
   same<ReturnType<typeof cache.waitFor>, Promise<Entry<User>>>()
   same<ReturnType<typeof cache.stats>, Stats>()
+  same<ReturnType<typeof cache.watch>, AsyncIterableIterator<Change>>()
+  const news = cache.subscribe<User>({ prefix: 'news' })
+  same<typeof news, AsyncIterableIterator<ChannelMessage<User>>>()
+  // @ts-expect-error a channel is a string
+  cache.subscribe(5)
   same<ReturnType<typeof anything.get>, unknown>()
   same<typeof error.code, CacheErrorCode>()
   same<ReturnType<typeof segments.inspect>, SegmentInfo | undefined>()
@@ -271,4 +278,32 @@ export function eventsAreTyped(cache: SharedCache, message: CacheMessage): void 
   message.name = 'x'
   // @ts-expect-error no such scope
   cache.stats({ scope: 'process' })
+}
+
+export function loadsAreTyped(cache: SharedCache<User>, anything: SharedCache): void {
+  const user = (): Promise<User> => Promise.resolve({ name: 'Ada' })
+  const perhaps = (): Promise<User | undefined> => Promise.resolve(undefined)
+  const loaded = cache.getOrSet('a', user, { ttl: (value) => value.name.length, tags: ({ name }) => [name] })
+  same<typeof loaded, Promise<User>>()
+  const found = cache.getOrSet('a', perhaps, { negativeTtl: '1s' })
+  same<typeof found, Promise<User | undefined>>()
+  const number = anything.getOrSet('a', () => 5, { stale: '5m', refreshAhead: 0.2, jitter: 0.1, force: undefined })
+  same<typeof number, Promise<number>>()
+  const kept = cache.getOrSet('a', ({ stale, notModified }) => (stale === undefined ? user() : notModified()))
+  same<typeof kept, Promise<User>>()
+  // @ts-expect-error -- the cache is of users
+  void cache.getOrSet('a', () => 5)
+
+  const wrapped = cache.wrap((id: number, deep?: boolean) => (deep ? user() : user()), { key: (id) => `user:${id}` })
+  same<Parameters<typeof wrapped>, [id: number, deep?: boolean | undefined]>()
+  same<ReturnType<typeof wrapped>, Promise<User>>()
+  // @ts-expect-error -- a key is required
+  cache.wrap(user, { ttl: '5m' })
+  const sum = anything.wrap((a: number, b: number) => a + b, { key: (a, b) => `${a}+${b}`, ttl: (value) => value })
+  same<ReturnType<typeof sum>, Promise<number>>()
+
+  const done = cache.once('a', () => 'text', { ttl: '1d' })
+  same<typeof done, Promise<string>>()
+  const store: CacheStore = cache
+  void store.getOrSet('a', user)
 }

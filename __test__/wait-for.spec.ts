@@ -193,6 +193,22 @@ test('a thousand waits for a thousand keys, and ten for the same', async (t) => 
   t.deepEqual(values, [...keys.keys(), ...Array<number>(10).fill(-1)])
 })
 
+test('ten thousand waits for ten thousand keys each end with their own entry, those that were aborted with the abort', async (t) => {
+  const cache = openCache<number>(t)
+  const controller = new AbortController()
+  const { signal } = controller
+  const waits = Array.from({ length: 10_000 }, (_, i) => cache.waitFor(`k${i}`, i % 3 === 0 ? { signal } : {}))
+  const settled = Promise.allSettled(waits)
+  controller.abort(new Error('enough'))
+  for (let i = 9_999; i >= 0; i--) cache.set(`k${i}`, i)
+  const results = await within('all', settled)
+  const values = results.map((result) => (result.status === 'fulfilled' ? result.value.value : 'aborted'))
+  t.deepEqual(
+    values,
+    Array.from({ length: 10_000 }, (_, i) => (i % 3 === 0 ? 'aborted' : i)),
+  )
+})
+
 test('after: only a later version counts', async (t) => {
   const cache = openCache(t)
   cache.set('a', 1)
@@ -288,7 +304,7 @@ test('an abort rejects with the reason of the signal', async (t) => {
 test('a signal that is aborted afterwards changes nothing', async (t) => {
   const cache = openCache(t)
   const controller = new AbortController()
-  const waiting = cache.waitFor('a', { signal: controller.signal })
+  const waiting = within('the entry', cache.waitFor('a', { signal: controller.signal }))
   cache.set('a', 1)
   t.is((await waiting).value, 1)
   controller.abort()

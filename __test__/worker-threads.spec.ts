@@ -13,7 +13,7 @@ test.serial('eight threads open one segment as one process, and are terminated u
   const cache = openCache(t, { name })
   for (let i = 0; i < 100; i++) cache.set(`kept${i}`, describing(`kept${i}`, i + 1))
   const threads = Array.from({ length: 8 }, () => startThread(t, 'mixed-load', { name, size: SMALL, keys: 100 }))
-  for (const thread of threads) t.is(await thread.next(30_000), 'ready')
+  for (const thread of threads) t.is(await thread.next(), 'ready')
   t.is(segments.inspect(name)?.processes.length, 1)
 
   for (const thread of threads) {

@@ -7,13 +7,14 @@ import { createConnection } from 'node:net'
 import { createInterface } from 'node:readline'
 import * as fill from './tasks/fill.mjs'
 import * as hitRatio from './tasks/hit-ratio.mjs'
+import * as limiter from './tasks/limiter.mjs'
 import * as lock from './tasks/lock.mjs'
 import * as store from './tasks/store.mjs'
 import * as throughput from './tasks/throughput.mjs'
 import * as wakeUp from './tasks/wake-up.mjs'
 
 /** By name: each takes what the process remembers, and the arguments of the question. */
-const commands = { ...store, ...throughput, ...wakeUp, ...lock, ...fill, ...hitRatio }
+const commands = { ...store, ...throughput, ...wakeUp, ...fill, ...hitRatio, ...limiter, ...lock }
 
 const { socket: path, id } = JSON.parse(process.env.BENCH_CHILD)
 const memory = {}

@@ -85,6 +85,13 @@ export const claims = [
     theirs: { workload: 'wake-up', operation: 'p50', contender: redis },
     atLeast: 3,
   },
+  ...['sliding-window', 'fixed-window'].map((algorithm) => ({
+    name: `limiter.consume, ${algorithm}, against rate-limiter-flexible on Redis`,
+    unit: 'times',
+    ours: { workload: 'limiter', operation: 'consume', contender: `cache-machine-limiter-${algorithm}` },
+    theirs: { workload: 'limiter', operation: 'consume', contender: 'rate-limiter-flexible' },
+    atLeast: 100,
+  })),
   memory('memory of 4 workers, against 4 × lru-cache', 'lru-cache', 0.2),
   memory('memory of 4 workers, against Redis with its server', 'ioredis', 1.3),
   {

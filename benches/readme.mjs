@@ -12,6 +12,7 @@ import { cautionsOf, markdownTable, ratio, short, target, verdict } from './form
 
 const BEGIN = '<!-- bench:begin -->'
 const END = '<!-- bench:end -->'
+const NO_RESULTS = 'There are no results here yet: `npm run bench -- --readme` measures them and writes them down.'
 const readmeFile = fileURLToPath(new URL('../README.md', import.meta.url))
 
 /** The results that README.md shows. */
@@ -40,9 +41,10 @@ const columns = [
   ['get, 16 KiB Buffer', { scene: 'buffer-16k', operation: 'get' }],
 ]
 
-/** What stands between the marks, marks included. */
+/** What stands between the marks, marks included; where there are no results, how to get them. */
 export function readmeSection(results) {
-  return [BEGIN, throughput(results), claims(results), END].join('\n\n')
+  const parts = results === undefined ? [NO_RESULTS] : [throughput(results), claims(results)]
+  return [BEGIN, ...parts, END].join('\n\n')
 }
 
 /**
@@ -95,7 +97,7 @@ function claims({ claims: verdicts }) {
   ].join('\n\n')
 }
 
-/** README.md with the section of these results, formatted as it is kept. */
+/** README.md with the section of these results, or of none, formatted as it is kept. */
 export async function renderReadme(text, results) {
   // Not at the top: `npm run bench` loads this file before it has installed anything.
   const { format, resolveConfig } = await import('prettier')

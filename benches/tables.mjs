@@ -7,6 +7,7 @@ import { rowLabel } from './format.mjs'
 import { scenes, titleOf } from './workloads/throughput.mjs'
 import { title as processesTitle } from './workloads/processes.mjs'
 import { title as wakeUpTitle } from './workloads/wake-up.mjs'
+import { title as limiterTitle } from './workloads/limiter.mjs'
 import { title as lockTitle } from './workloads/lock.mjs'
 import { title as memoryTitle } from './workloads/memory.mjs'
 import { title as fillTitle } from './workloads/fill.mjs'
@@ -29,6 +30,7 @@ export function tablesOf(results) {
     ...scenes.map((scene) => throughputTable(results, scene)),
     ...['get', '95/5'].map((operation) => processesTable(results, operation)),
     table(results, { workload: 'wake-up' }, { id: 'wake-up', title: wakeUpTitle, chart: 'bar', logarithmic: true }),
+    table(results, { workload: 'limiter' }, { id: 'limiter', title: limiterTitle, chart: 'bar', logarithmic: true }),
     table(results, { workload: 'lock' }, { id: 'lock', title: lockTitle, chart: 'bar', logarithmic: true }),
     table(results, { workload: 'memory' }, { id: 'memory', title: memoryTitle, chart: 'bar' }),
     table(results, { workload: 'fill' }, { id: 'fill', title: fillTitle, chart: 'bar', logarithmic: true }),

@@ -20,11 +20,11 @@ export interface CacheMessage {
   readonly key?: Key
   readonly prefix?: Key
   readonly tags?: readonly string[]
-  /** Whether a `set` was stored, or a `delete` found something. */
+  /** Whether a `set` was stored, a `delete` found something, or what a `load` brought was kept. */
   readonly done?: boolean
   /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
   readonly count?: number
-  readonly error?: Error
+  readonly error?: unknown
 }
 
 /** The channels by what they tell; `cache-machine:` precedes their names. */
@@ -33,6 +33,8 @@ export const channels = {
   close: channel('cache-machine:close'),
   miss: channel('cache-machine:miss'),
   set: channel('cache-machine:set'),
+  /** A loader of this process is done; `error` is what it threw, also in the background, where nobody else hears of it. */
+  load: channel('cache-machine:load'),
   delete: channel('cache-machine:delete'),
   clear: channel('cache-machine:clear'),
   invalidate: channel('cache-machine:invalidate'),

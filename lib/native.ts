@@ -34,6 +34,8 @@ export const Kind = {
   Json: 8,
   /** Bytes of `lib/codec/structured.ts`: what JSON would lose. */
   Structured: 9,
+  /** No value, which is known: a miss to all who read. Crosses as no bytes. */
+  Absent: 11,
   /** Plus a codec's id, 1 to 100: bytes that this codec made. */
   Codec: 100,
 } as const
@@ -90,6 +92,8 @@ export const MetaFloat = {
   Size: 5,
   /** 1: the entry has expired or was outdated, and was served nevertheless. */
   Stale: 6,
+  /** Milliseconds since its deadline; 0 before it. */
+  Late: 15,
   /** `getNear`: the deadline in milliseconds since boot, 0 for none. */
   Deadline: 7,
   /** `getNear`: offset of the entry's index word in `view`; 0: the value must not be kept. */
@@ -111,6 +115,46 @@ export const NearInt = {
   /** Lower half of the tag clock. */
   TagClock: 22,
 } as const
+
+/** How a limiter counts. */
+export const Algorithm = { gcra: 0, 'sliding-window': 1, 'fixed-window': 2 } as const
+
+/** What is asked of a limiter. */
+export const Demand = { Consume: 0, Look: 4, Penalty: 8, Reward: 12, Reset: 16 } as const
+
+/** Positions in `Float64Array(meta)` for `limit`. */
+export const LimitFloat = {
+  /** To be filled before the call: tokens per window, a whole number. No other call touches it. */
+  Limit: 13,
+  /** To be filled before the call: whole milliseconds. */
+  Window: 14,
+  /** Tokens that are there now. */
+  Remaining: 2,
+  /** Milliseconds until those that were asked for are there, Infinity: never. */
+  RetryAfter: 3,
+  /** Milliseconds until all are there. */
+  ResetAfter: 4,
+} as const
+
+/** Positions in `Int32Array(meta)`, to be filled before `limit`: which limiter it is, 64 bits. */
+export const LimitInt = { Low: 30, High: 31 } as const
+
+/** What is measured. */
+export const Measure = {
+  /** Adds a finite number of at least 0 to a counter. */
+  Count: 0,
+  /** Sets a gauge to any number. */
+  Set: 1,
+  /** Adds a finite number to a gauge. */
+  Add: 2,
+  /** A finite number, for a histogram. */
+  Observe: 3,
+  /** Any metric: back to 0. */
+  Reset: 4,
+} as const
+
+/** What a metric is. */
+export const MetricKind = { Counter: 1, Gauge: 2, Histogram: 3 } as const
 
 /** The hot calls of one handle. All return `undefined` for a miss or an error; see `MetaInt.Status`. */
 export interface RawCalls {
@@ -154,6 +198,16 @@ export interface RawCalls {
     stale: number,
     tags: readonly string[],
   ): boolean | undefined
+  /** Stores what the flight of `token` brought and ends it, in one step; returns a `Landing`. After an error it is still on. */
+  flightFinish(
+    key: RawKey,
+    value: unknown,
+    kind: number,
+    ttl: number,
+    stale: number,
+    tags: readonly string[],
+    token: number,
+  ): number | undefined
   /**
    * An array aligned with `keys`, `MOST_AT_ONCE` at most: what `get` would return, but bytes as a Buffer of their own. Kinds
    * are in `scratch`: 0 for a miss, `ASK_ALONE` where only `get` can tell.
@@ -181,6 +235,14 @@ export interface RawCalls {
   touch(key: RawKey, ttl: number): boolean | undefined
   /** Remaining milliseconds, Infinity without a deadline. */
   ttl(key: RawKey): number | undefined
+  /**
+   * `how`: an `Algorithm` plus a `Demand`; `tokens`: a whole number. Of the limiter that `LimitFloat.Limit`, `.Window` and
+   * `LimitInt` tell. Whether the tokens were taken or are there, and the rest of `LimitFloat`; of `Demand.Reset` whether there
+   * was anything to forget.
+   */
+  limit(key: RawKey, how: number, tokens: number): boolean | undefined
+  /** `key`: that of a series; `how`: a `Measure`. False: it is a metric of another kind; a miss: there is no such series. */
+  measure(key: RawKey, how: number, value: number): boolean | undefined
 }
 
 export interface NativeOpenOptions {
@@ -249,8 +311,26 @@ export interface NativeStats {
   lockWaitTimes: number[]
   /** Tags that died with another, for want of room in the table. */
   tagsOverflowed: number
+  /** States of limiters that had to make room. */
+  limitsEvicted: number
   processes: number
   namespaces: string[]
+}
+
+/** A family of metrics, or one series of it. */
+export interface NativeMetric {
+  /** Of a family its name; of a series the name and, in braces, the labels as Prometheus writes them. */
+  key: string
+  /** By `MetricKind`. */
+  kind: number
+  /** Of a family. */
+  help: string
+  /** Upper bounds of a histogram's buckets, without the last one. */
+  bounds: Float64Array
+  /** Of a counter's or gauge's series; of a histogram's the sum. */
+  value: number
+  /** Of a histogram's series: observations by bucket, one more than `bounds`, each counted once. */
+  counts: Float64Array
 }
 
 /** Some keys of a namespace. */
@@ -334,6 +414,8 @@ export const Notice = {
   Damage: 2,
   /** The segment was destroyed, truncated or replaced under this handle. */
   Detached: 3,
+  /** `ids`: watches and subscriptions that have something to `feedTake`. Told once until one of them gave less than asked for. */
+  Fed: 6,
   /** `ids`: [how many more could not be named, then for each of `keys` 0: evicted or 1: expired]. */
   Gone: 4,
   /** `ids`: vigils whose record has changed as awaited. They are over; nothing to cancel. */
@@ -359,6 +441,63 @@ export interface NativeTurn {
 
 /** Of `NativeTurn.state`. */
 export const TurnState = { Granted: 0, Waiting: 1, None: 2 } as const
+
+/** What a watch or a subscription was told; `crates/core/src/ring.rs` has the same numbers. */
+export const What = {
+  Set: 1,
+  Delete: 2,
+  Evict: 3,
+  Expire: 4,
+  Invalidate: 5,
+  Clear: 6,
+  Message: 7,
+} as const
+
+export interface NativeFeedItem {
+  /** One of `What`. */
+  what: number
+  /** The key or the channel. */
+  key?: RawKey
+  /** 0: none. */
+  version: number
+  /** Positions in the tags watched. */
+  tags: number[]
+  /** Of a message: its bytes, and their `Kind`. */
+  value?: Uint8Array
+  kind: number
+  lost: number
+}
+
+/** What there is for somebody who asks for a value to be loaded. */
+export interface NativeFlight {
+  /** By `FlightState`. */
+  state: number
+  /** Fresh: the version. Joined, begun: the token. */
+  number: number
+}
+
+/** Of `NativeFlight.state`. */
+export const FlightState = {
+  /** There is a fresh value. */
+  Fresh: 0,
+  /** It is known that there is none. */
+  Absent: 1,
+  /** Somebody loads it: wait for that. */
+  Joined: 2,
+  /** The caller is to load it. */
+  Begun: 3,
+  /** In the background only: it has just failed. */
+  Resting: 4,
+} as const
+
+/** What became of a loaded value. */
+export const Landing = {
+  /** Somebody else has the flight: nothing was stored. */
+  Refused: 0,
+  /** Something newer happened to the key, or there is no room. */
+  Dropped: 1,
+  Kept: 2,
+} as const
 
 export interface Native {
   open(options: NativeOpenOptions): NativeOpened
@@ -387,6 +526,47 @@ export interface Native {
   /** Returns the id of a vigil: it is told when the ticket no longer waits. Needs a notifier. */
   turnAwait(id: number, space: number, key: RawKey, permits: number, ticket: number): number
   vigilCancel(id: number, vigil: number): void
+  /** Returns a watch's id; what is there for it is announced by `Notice.Fed`. Needs a notifier. */
+  watchStart(id: number, key: RawKey | undefined, prefix: RawKey, tags: readonly string[], buffer: number): number
+  /** The same for a channel, or for all channels that start with it. */
+  subscribeStart(id: number, channel: string, isPrefix: boolean, buffer: number): number
+  /** What is there, `most` at most. Less: the next will be announced. */
+  feedTake(id: number, feed: number, most: number): NativeFeedItem[]
+  feedEnd(id: number, feed: number): void
+  /** `value`: the bytes of the kind, a text as it is. Returns how many subscriptions it was written for. */
+  publish(id: number, channel: string, kind: number, value: RawKey): number
+  /** Agrees on a family of metrics, an empty `help` on none, and makes the series `key` of it unless it is there. */
+  metricDeclare(id: number, name: string, kind: number, bounds: Float64Array, help: string, key: string): void
+  metricGet(id: number, key: string): NativeMetric | null
+  /** All families and series of the namespace, each as it was at one moment. */
+  metricsAll(id: number): NativeMetric[]
+  /** A series, or by its name a family with all of them; false if there was none. */
+  metricDelete(id: number, key: string): boolean
+  /**
+   * Begins to load a key's value, or (`once`) what is done once, unless there is one or somebody else loads it. `lease` 0: as long
+   * as the process lives. `newerThan`: only a later version will do; Infinity: none.
+   */
+  flightBegin(
+    id: number,
+    once: boolean,
+    key: RawKey,
+    lease: number,
+    newerThan: number,
+    background: boolean,
+  ): NativeFlight
+  /** Ends a flight with a word to those who wait, 8 KiB at most; `failed`: and lets background loads rest. False: it was over. */
+  flightFail(id: number, once: boolean, key: RawKey, token: number, outcome: Uint8Array, failed: boolean): boolean
+  /** Ends a flight as if it had not been. False: it was over. */
+  flightAbandon(id: number, once: boolean, key: RawKey, token: number): boolean
+  /** The word with which a flight ended, for some seconds. */
+  flightOutcome(id: number, once: boolean, key: RawKey, token: number): Uint8Array | null
+  /** Whether somebody who asks now is to wait for this flight, whose owner lives. */
+  flightIsOn(id: number, once: boolean, key: RawKey, token: number): boolean
+  /** Returns the id of a vigil: it is told when the flight, its lease or its owner has ended. Needs a notifier. */
+  flightAwait(id: number, once: boolean, key: RawKey, token: number): number
+  /** Remembers what was done once and ends its flight; returns a `Landing`. */
+  onceFinish(id: number, name: RawKey, token: number, value: Uint8Array, ttl: number): number
+  onceLook(id: number, name: RawKey): Uint8Array | null
   /** Ends the life of the namespace's entries; of the root's and all others with the root. */
   clear(id: number): void
   /** Keys of the namespace from `cursor` (0 at first) on that start with `prefix`, about `most` of them or fewer. */

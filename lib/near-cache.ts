@@ -3,8 +3,9 @@
  * index word, the epochs, the tag clock for a tagged one. So a hit is as new as a read of the segment, without the call.
  *
  * Who is kept: everyone while there is room, then a key with its second read (the first leaves a mark in a small table); who
- * goes: whom nobody has read since the hand of a clock came by. See docs/decisions/0005-near-cache.md. Only immutable values
- * and plain objects are kept; of an object `copy` gives a fresh copy each time, `frozen` always the same one.
+ * goes: whom nobody has read since the hand of a clock came by. See docs/decisions/0005-near-cache.md. Kept are
+ * immutable values, and trees of plain objects, arrays and Dates; of these `copy` gives a fresh copy each time, `frozen` always
+ * the same one, unless there is a Date in it.
  *
  * The thing to get wrong: what a copy is compared with. It keeps the words as they were loaded *before* the entry was read;
  * words that are loaded afterwards would make an outdated copy look valid.
@@ -29,6 +30,12 @@ interface Copy {
   terms: Terms | undefined
   /** Reads since the hand last came by, 3 at most. */
   reads: number
+  /** What `reads` was when the value came: the same when it goes means that it was of no use. */
+  readsBefore: number
+  /** The last value was of no use: the next one is kept with its second read only. */
+  waits: boolean
+  /** The generation that was read once and not kept. */
+  passed: number
   /** Bytes of the value as stored. */
   size: number
   readonly key: string
@@ -132,40 +139,50 @@ export class NearCache {
   }
 
   /**
-   * Keeps the value that `getNear` has just read, if it can be kept and its time has come; no other call of the handle may
-   * come in between. Returns what the caller is to get.
+   * Keeps the value that `getNear` has just read, if it can be kept and its time has come; no other raw call may come in
+   * between. Returns what the caller is to get.
    */
-  offer(key: unknown, value: unknown, kind: number): unknown {
-    const shown = this.shown(value, kind)
+  offer(key: unknown, found: unknown, kind: number): unknown {
+    const value = this.shown(found, kind)
     const { ints, floats } = this.#handle
     const wordOffset = floats[MetaFloat.Word] as number
     const size = ints[MetaInt.Length] as number
     const isLarge = size > this.#options.maxSize * LARGEST_PART
-    if (wordOffset === 0 || typeof key !== 'string' || isLarge) return shown
+    if (wordOffset === 0 || typeof key !== 'string' || isLarge) return value
     this.#follow(ints[NearInt.Root] as number, ints[NearInt.Own] as number)
     // Its generation is in the upper half.
     const word = wordOffset / 4 + 1
     const before = this.#copies.get(key)
-    if (before === undefined && this.#seen !== undefined && !wasSeen(this.#seen, word)) return shown
-    const needsCopy = shown === value && typeof value === 'object' && value !== null && !this.#options.frozen
-    const copy = needsCopy ? copier(value) : undefined
-    if (needsCopy && copy === undefined) return shown
-    const kept = before ?? this.#add(key)
+    const generation = ints[NearInt.Generation] as number
+    if (before?.waits && before.passed !== generation) {
+      before.passed = generation
+      return value
+    }
+    if (before === undefined && this.#seen !== undefined && !wasSeen(this.#seen, word)) return value
     // The caller may change what it gets.
-    kept.value = copy === undefined ? shown : copy(value)
+    const mayChange = typeof value === 'object' && value !== null && !(this.#options.frozen && Object.isFrozen(value))
+    const copy = mayChange ? copier(value) : undefined
+    if (mayChange && copy === undefined) return value
+    const kept = before ?? this.#add(key)
+    kept.reads = Math.min(kept.reads, MOST_READS - 1)
+    kept.readsBefore = kept.reads
+    kept.value = copy === undefined ? value : copy(value)
     kept.copy = copy
     kept.word = word
-    kept.generation = ints[NearInt.Generation] as number
+    kept.generation = generation
+    kept.waits = false
     kept.terms = this.#termsOf(floats[MetaFloat.Deadline] as number)
     this.#size += size - kept.size
     kept.size = size
     this.#shrink()
-    return shown
+    return value
   }
 
   /** The value as `get` hands it out when it comes from the segment. */
   shown(value: unknown, kind: number): unknown {
-    return kind === Kind.Json && this.#options.frozen ? freeze(value) : value
+    const isOurs = kind === Kind.Json || kind === Kind.Structured
+    if (isOurs && this.#options.frozen && typeof value === 'object' && value !== null) freeze(value)
+    return value
   }
 
   /** Counts the hits that were not counted yet. To be called before the handle is closed, and before statistics are read. */
@@ -216,6 +233,7 @@ export class NearCache {
   /** No generation, epoch, clock or time comes back: it will never be valid again. */
   #outdate(copy: Copy): undefined {
     this.#size -= copy.size
+    if (copy.value !== undefined) copy.waits = copy.reads === copy.readsBefore
     copy.value = undefined
     copy.copy = undefined
     copy.size = 0
@@ -243,6 +261,9 @@ export class NearCache {
       generation: 0,
       terms: undefined,
       reads: 0,
+      readsBefore: 0,
+      waits: false,
+      passed: 0,
       size: 0,
       key,
     }

@@ -24,16 +24,21 @@ import type { Key } from './values.ts'
  */
 export type Eviction = 's3-fifo' | 'lru' | 'none'
 
-/** Options of the near cache: copies of values in this thread that are checked against the segment with every read. */
+/**
+ * Options of the near cache: copies of values in this thread that are checked against the segment with every `get`. When it is
+ * full, a key comes in with its second read, and what was not read for long has to go. Keys of bytes, and values of an own
+ * `Codec`, are not kept.
+ */
 export interface NearOptions {
   /** Most values. Default: 10,000. */
   maxEntries?: number | undefined
   /** Most bytes of values as they are stored; decoded objects take more. Default: `'32mb'`. */
   maxSize?: Bytes | undefined
   /**
-   * What `get` gives for an object. `'copy'`: a fresh copy each time. `'frozen'`: the same deeply frozen object as long as it
-   * is valid, at the speed of a cache in the process; what JSON cannot hold (a Map, a Date…) is a fresh copy here too.
-   * Default: `'copy'`.
+   * What `get` and `getMany` give for an object. `'copy'`: a fresh copy each time. `'frozen'`: a deeply frozen object, the same
+   * one as long as it is valid and kept, at the speed of a cache in the process. That holds for plain objects and arrays of
+   * immutable values; one with a Date, a Map, a Set, an Error, a RegExp or bytes in it is a fresh copy here too, and not
+   * frozen, since that would not keep it from being changed. All other methods give fresh copies. Default: `'copy'`.
    */
   objects?: 'copy' | 'frozen' | undefined
 }
@@ -65,8 +70,10 @@ export interface OpenOptions {
    */
   codec?: 'auto' | 'json' | Codec | undefined
   /**
-   * Keep copies of values in this thread, which are never older than the segment. Strings, numbers, bigints and plain
-   * objects are kept, bytes are not. `false`: none. Default: `{ maxEntries: 10_000, maxSize: '32mb', objects: 'copy' }`.
+   * Keep copies of values in this thread, which are never older than the segment: of strings, numbers, booleans, null and
+   * bigints, and of plain objects and arrays (with Dates, too). All other values are read from the segment, as all are where
+   * the host forbids buffers over foreign memory (Electron). `false`: none. Default: `{ maxEntries: 10_000, maxSize: '32mb',
+   * objects: 'copy' }`.
    */
   near?: false | NearOptions | undefined
   /** Pin the segment in RAM; `ERR_PERMISSION` if the system's limit forbids it. Default: false. */

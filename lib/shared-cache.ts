@@ -16,12 +16,44 @@ import { waitForLeadership } from './elections.ts'
 import type { Leadership } from './elections.ts'
 import { Listeners } from './events.ts'
 import type { CacheEvents } from './events.ts'
+import {
+  ANYTHING,
+  Feeds,
+  checkChannel,
+  resolveChannel,
+  resolveFeedOptions,
+  resolveWatchedTags,
+  toChange,
+} from './feeds.ts'
+import type { Change, ChannelMessage, FeedOptions, WatchFilter } from './feeds.ts'
+import { onceSource, valueSource } from './flight-sources.ts'
+import type { FlightCache, Stored } from './flight-sources.ts'
+import { Flights } from './flights.ts'
+import type { FlightSource, FlightTicket, Previous } from './flights.ts'
 import { closeHandle, openHandle } from './handle.ts'
 import type { Handle } from './handle.ts'
+import { KeyLimiter } from './limiter.ts'
+import type { Limiter, LimiterOptions } from './limiter.ts'
+import { checkLoad, isDue, resolveLoad, resolveOnce, resolveWrap } from './load-options.ts'
+import type { Load, LoadOptions, OnceOptions, ResolvedLoad, WrapOptions } from './load-options.ts'
 import { checkWork, takeLock, waitForLock, whileHeld } from './locks.ts'
 import type { Lock, LockOptions, TryLockOptions, TurnOptions } from './locks.ts'
-import { ASK_ALONE, GetFlag, Kind, MOST_AT_ONCE, MetaFloat, MetaInt, Notice, SetFlag, native } from './native.ts'
-import type { NativePage, RawKey } from './native.ts'
+import { packMessage, unpackMessage } from './messages.ts'
+import { CacheMetrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
+import {
+  ASK_ALONE,
+  GetFlag,
+  Kind,
+  Landing,
+  MOST_AT_ONCE,
+  MetaFloat,
+  MetaInt,
+  Notice,
+  SetFlag,
+  native,
+} from './native.ts'
+import type { NativeFeedItem, NativePage, RawKey } from './native.ts'
 import { countNearHits, openNearCache } from './near-cache.ts'
 import type { NearCache } from './near-cache.ts'
 import {
@@ -78,7 +110,19 @@ import { Waits } from './waits.ts'
 type Mode = 'read' | 'look' | 'take' | 'write'
 
 type Operation =
-  'get' | 'getInto' | 'has' | 'set' | 'setWith' | 'delete' | 'take' | 'takeInto' | 'incr' | 'touch' | 'ttl'
+  | 'get'
+  | 'getInto'
+  | 'has'
+  | 'set'
+  | 'setWith'
+  | 'delete'
+  | 'take'
+  | 'takeInto'
+  | 'incr'
+  | 'touch'
+  | 'ttl'
+  | 'limit'
+  | 'measure'
 type Rest<O extends Operation> = Parameters<Handle[O]> extends [RawKey, ...infer R] ? R : never
 type Result<O extends Operation> = ReturnType<Handle[O]> | undefined
 
@@ -139,7 +183,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   readonly #ttl: Milliseconds
   readonly #listeners = new Listeners()
   readonly #waits: Waits<Entry<V>>
+  readonly #feeds: Feeds
   readonly #vigils = new Vigils()
+  readonly #flights: Flights<unknown>
+  readonly #onceFlights: Flights<unknown>
   readonly #turns: Turns
   /** Undefined once closed. */
   #handle: Handle | undefined
@@ -170,6 +217,13 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       start: (key, after) => this.#native('write', (id) => native.waitStart(id, key, after)) as number,
       cancel: (id) => this.#cancelWait(id),
     })
+    this.#feeds = new Feeds({
+      // Of this handle or of none: its number means nothing in another segment.
+      take: (feed, most) => native.feedTake(this.#live().id, feed, most),
+      end: (feed) => this.#endFeed(feed),
+    })
+    this.#flights = new Flights(valueSource(this.#flightCache()) as FlightSource<unknown>)
+    this.#onceFlights = new Flights(onceSource(this.#flightCache() as FlightCache<unknown>))
     this.#turns = new Turns({
       run: <T>(call: (id: number) => T) => this.#native('write', call) as T,
       listen: () => this.#listen(),
@@ -189,7 +243,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
 
   /**
    * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
-   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
+   * `near: { objects: 'frozen' }` those of plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -667,6 +721,48 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
+   * A rate limit that all processes share: so many tokens per key and window. Its states are no entries: `get`, `keys`, `size`
+   * and `clear` know nothing of them, and each is gone as soon as its key has all tokens back. A namespace has limiters of its own.
+   *
+   * @param name 1 to 128 characters. The same name, window and algorithm are the same limiter in every process and thread; the
+   * limit may differ, as it does while a new version is rolled out: each applies its own to the tokens that were taken.
+   * @param options See `LimiterOptions` and `LimitAlgorithm`.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`.
+   * @example
+   * const limiter = cache.limiter('api', { limit: 100, window: '1m' })
+   * if (!limiter.consume(request.ip).allowed) response.writeHead(429).end()
+   */
+  limiter(name: string, options: LimiterOptions): Limiter {
+    this.#live()
+    return new KeyLimiter(name, options, {
+      live: () => this.#live(),
+      again: (key, ...rest) => this.#again('write', 'limit', key, ...rest) as boolean,
+    })
+  }
+
+  /**
+   * The application's own counters, gauges and histograms, kept in this segment for all workers. A namespace has its own.
+   *
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const metrics = cache.metrics()
+   * const requests = metrics.counter('http_requests_total')
+   * requests.inc()
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  metrics(): Metrics {
+    this.#live()
+    const namespace = this.namespaceName === '' ? {} : { namespace: this.namespaceName }
+    return new CacheMetrics({
+      labels: { cache: this.name, ...namespace },
+      live: () => this.#live(),
+      again: (key, ...rest) => this.#again('write', 'measure', key, ...rest),
+      native: (run) => this.#native('write', run) as ReturnType<typeof run>,
+      stats: () => this.stats(),
+    })
+  }
+
+  /**
    * Resolves with the entry of `key` as soon as there is one, whoever sets it. Not counted, and no use of the entry.
    *
    * @param options `after`: only an entry of a later version (default 0: any); `timeout`: default none; `signal`; `ref`: keep
@@ -790,6 +886,172 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
+   * The changes of this namespace from now on, whoever makes them, in any process. Watching begins with this call, not with
+   * the first `next`. Changes of one key come in their order.
+   *
+   * The iterator ends by `break` or `return()`, and by `close` of this object; an abort of `signal` makes `next` reject with its
+   * reason. What waits in the buffer then is dropped. It survives the destruction of the segment and goes on with the new one.
+   *
+   * A consumer that is too slow, for longer than `buffer` changes, is told with the next one how many it lost. A loss that
+   * no change follows comes as an `invalidate` without tags, and so does the move to a new segment: look at everything again.
+   * `clear` and `invalidate` reach everybody whose entries may be concerned, whatever key or prefix is watched.
+   *
+   * @param filter `key`, `prefix`, `tags`: what to watch. Default: everything in this namespace.
+   * @param options `signal`; `buffer`: most changes that wait (default 1,000); `ref`: keep the process alive (default false).
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { type, key, lost } of cache.watch({ prefix: 'config:' })) {
+   *   if (lost > 0 || key === undefined) reloadAll()
+   *   else reload(key)
+   * }
+   */
+  watch(filter: WatchFilter = {}, options: FeedOptions = {}): AsyncIterableIterator<Change> {
+    this.#live()
+    if (typeof filter !== 'object' || filter === null) throw invalid('watch takes { key, prefix, tags }', filter)
+    const key = filter.key === undefined ? undefined : wholeKey(filter.key)
+    const prefix = steadyPrefix(filter.prefix ?? '')
+    const tags = resolveWatchedTags(filter.tags)
+    const resolved = resolveFeedOptions(options)
+    this.#listen()
+    const kind = {
+      start: () => this.#native('write', (id) => native.watchStart(id, key, prefix, tags, resolved.buffer)) as number,
+      read: (item: NativeFeedItem) => toChange(item, tags),
+      afterLoss: ANYTHING,
+    }
+    return this.#feeds.begin(kind, resolved)
+  }
+
+  /**
+   * Sends a message to all who subscribe to a channel of this namespace, in any process. Nothing is kept: who subscribes later
+   * does not get it, and with no subscription nothing is written.
+   *
+   * @param message Anything that can be stored. With its channel it may have about 32 KiB in a segment of the default size,
+   * a quarter of that in the smallest; for more, `set` it and publish its key.
+   * @returns How many subscriptions it was written for: those noted when it was published, of this process and of every
+   * other that was alive at that moment, by the channel and by prefixes of it.
+   * @throws {CacheError} As `set`; `ERR_INVALID_ARGUMENT` for what can be no channel.
+   * @example
+   * const heard = cache.publish('jobs', { id: 42, done: true })
+   */
+  publish(channel: string, message: unknown): number {
+    this.#live()
+    checkChannel(channel)
+    const { kind, bytes } = packMessage(message, this.#options.codec)
+    try {
+      return this.#native('write', (id) => native.publish(id, channel, kind, bytes)) as number
+    } catch (error) {
+      if (!(error instanceof CacheError) || error.code !== 'ERR_VALUE_TOO_LARGE') throw error
+      const hint = 'Store it with set, and publish its key.'
+      throw new CacheError(error.code, error.message, { hint, cause: error })
+    }
+  }
+
+  /**
+   * The messages of a channel of this namespace from now on, or of all channels that start with a prefix. Each comes at most
+   * once, those of one channel in the order in which they were published; who keeps up misses none. Else as `watch`.
+   *
+   * @param channel Its name, 1 byte to 8 KiB as UTF-8, or `{ prefix }`.
+   * @param options As `watch`. A loss shows in `lost` of the next message; one that cannot be decoded counts as lost.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`; `ERR_NO_SPACE` where 4,096 channels are subscribed to, each
+   * counted once per process; `ERR_BUSY`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { message } of cache.subscribe<Job>('jobs')) handle(message)
+   */
+  subscribe<M = unknown>(
+    channel: string | { readonly prefix: string },
+    options: FeedOptions = {},
+  ): AsyncIterableIterator<ChannelMessage<M>> {
+    this.#live()
+    const { name, isPrefix } = resolveChannel(channel)
+    const resolved = resolveFeedOptions(options)
+    this.#listen()
+    const kind = {
+      start: () => this.#native('write', (id) => native.subscribeStart(id, name, isPrefix, resolved.buffer)) as number,
+      read: (item: NativeFeedItem) => this.#toMessage<M>(item),
+      afterLoss: undefined,
+    }
+    return this.#feeds.begin(kind, resolved)
+  }
+
+  /**
+   * The value of `key`; where there is none, `load` is called for it on the whole host once, over processes and threads, and
+   * all who ask meanwhile get what it brings. If the process that loads dies, another caller takes over at once.
+   *
+   * What was cleared, invalidated, deleted or set during a load is newer than what it brings: that then goes to its callers
+   * and is not kept, and who asks after a `delete` or `clear` gets a load that began after it. (What a tag ends is known only
+   * when the load is done: who asks after `invalidateTags` may join a load that began before, whose value is not served again.)
+   *
+   * An error of `load` rejects all who wait for it, in other processes with an equal one, and is not remembered. The caller whose
+   * `load` ran gets what it returned; all others get copies, as from `get`. A wait keeps the process alive. A `load` that asks for
+   * its own key waits for itself, until its `lease` ends.
+   *
+   * @param load Gets a `LoadContext`. What it returns is stored as by `set`; undefined means that there is no value, see
+   * `negativeTtl`.
+   * @param options See `LoadOptions`. A load has those of the call that began it.
+   * @throws {CacheError} Rejects with what `load` throws; with the signal's reason; with `ERR_TIMEOUT` after `hardTimeout` or
+   * the `lease`; with `ERR_CLOSED`; for the value as `set` does, but where the segment has no room or is unwell the value is
+   * returned and not kept; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for the options.
+   * @example
+   * const user = await cache.getOrSet(`user:${id}`, () => db.users.find(id), { ttl: '5m', stale: '1h' })
+   */
+  async getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: LoadOptions<T>): Promise<T> {
+    this.#live()
+    checkLoad(load, 'getOrSet')
+    return (await this.#getOrLoad(key, load, resolveLoad(options as LoadOptions<never>))) as T
+  }
+
+  /**
+   * A function that does what `fn` does, through `getOrSet`: with the same key, one run of it serves the whole host. `this` and
+   * all arguments are passed on.
+   *
+   * @param options As `getOrSet`, and `key`, a function of the arguments. What it leaves out of them must not matter.
+   * @throws {CacheError} At once for wrong options. What it returns rejects as `getOrSet`.
+   * @example
+   * const getUser = cache.wrap((id: number) => db.users.find(id), { key: (id) => `user:${id}`, ttl: '5m' })
+   * await getUser(42)
+   */
+  wrap<This, A extends unknown[], T extends V | undefined>(
+    fn: (this: This, ...args: A) => T | PromiseLike<T>,
+    options: NoInfer<WrapOptions<A, T>>,
+  ): (this: This, ...args: A) => Promise<T> {
+    checkLoad(fn, 'wrap')
+    const { key } = options ?? {}
+    const resolved = resolveWrap(options as unknown as WrapOptions<never, never>)
+    const getOrLoad = async (keyOf: () => Key, load: Load<V, T>): Promise<T> => {
+      this.#live()
+      return (await this.#getOrLoad(keyOf(), load, resolved)) as T
+    }
+    return function (this: This, ...args: A): Promise<T> {
+      return getOrLoad(
+        () => key(...args),
+        () => Reflect.apply(fn, this, args),
+      )
+    }
+  }
+
+  /**
+   * Runs `fn` once on the whole host under this name, and gives its result to all who ask, also later and after restarts of
+   * every process; until the segment is destroyed, or for `ttl`. No `clear` and no `delete` forgets it. A run that throws, or whose
+   * process dies, does not count: the next caller runs its own `fn`. While its process lives, nobody else runs it, however long it
+   * takes.
+   *
+   * @param name Of what is done, in this namespace; 1 byte to 8 KiB.
+   * @param fn Its result must be something that can be stored, or undefined.
+   * @throws {CacheError} Rejects with what `fn` throws, also if another process ran it; with the signal's reason; with
+   * `ERR_CLOSED`; with `ERR_UNSERIALIZABLE`, `ERR_VALUE_TOO_LARGE`, `ERR_NO_SPACE`, `ERR_BUSY` where the result cannot be
+   * remembered: then it counts as not done.
+   * @example
+   * await cache.once('migrate-to-v7', () => migrate(), { ttl: '1d' })
+   */
+  async once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: OnceOptions): Promise<T> {
+    this.#live()
+    checkLoad(fn, 'once')
+    const resolved = resolveOnce(options)
+    resolved.signal?.throwIfAborted()
+    return (await this.#onceFlights.load(wholeKey(name), () => fn(), resolved)) as T
+  }
+
+  /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
    * - `evict`, `expire`: this process removed an entry of this namespace, for room or for time.
@@ -825,9 +1087,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   }
 
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Locks, permits and leaderships
-   * that were got through it are released. Deletes nothing; other handles, threads and processes are not affected. A second
-   * call does nothing.
+   * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call.
+   * Locks, permits and leaderships that were got through it are released. Deletes nothing; other handles, threads and processes
+   * are not affected. A second call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())
@@ -842,6 +1104,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     this.#handle = undefined
     nativeHandles.delete(this)
     this.#waits.close(closedError(this.name))
+    this.#feeds.close()
+    this.#flights.close(closedError(this.name))
+    this.#onceFlights.close(closedError(this.name))
     this.#turns.reject(closedError(this.name))
     this.#turns.lose(closedError(this.name))
     closeHandle(handle)
@@ -892,8 +1157,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     }
     const kind = handle.ints[MetaInt.Kind] as number
     if (kind < Kind.BigIntHex) return near.offer(key, found, kind) as V
-    if (isBytes(kind)) return this.#decode('read', handle, key, found, 0)
-    const value = this.#fromText('read', found as string, kind)
+    // Bytes are not kept; large ones need another call, and what a codec of the user made is its own.
+    const isOurs = !isBytes(kind) || (kind === Kind.Structured && handle.ints[MetaInt.Large] === 0)
+    const value = this.#decode('read', handle, key, found, 0)
+    if (!isOurs) return value
     return value === undefined ? undefined : (near.offer(key, value, kind) as V)
   }
 
@@ -951,8 +1218,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (kind === 0) return this.#miss(key)
     if (kind === ASK_ALONE) return this.get(key)
     if (kind < Kind.BigIntHex) return found as V
-    if (isBytes(kind)) return this.#fromBytes('read', found as Buffer, kind, true)
-    const value = this.#fromText('read', found as string, kind)
+    const value = isBytes(kind)
+      ? this.#fromBytes('read', found as Buffer, kind, true)
+      : this.#fromText('read', found as string, kind)
     return this.#near === undefined ? value : (this.#near.shown(value, kind) as V | undefined)
   }
 
@@ -1014,6 +1282,90 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       size: floats[MetaFloat.Size] as number,
       stale: floats[MetaFloat.Stale] === 1,
     }
+  }
+
+  // ---- loading
+
+  #flightCache(): FlightCache<V> {
+    return {
+      vigils: this.#vigils,
+      codec: this.#options.codec,
+      ttl: this.#ttl,
+      handle: () => this.#live().id,
+      listen: () => this.#listen(),
+      run: (call) => this.#native('read', call),
+      insist: <T>(call: (id: number) => T) => this.#native('write', call) as T,
+      refuse: (error) => this.#refuse('read', error),
+      peek: (key) => this.#read('read', key, GetFlag.Peek),
+      previous: (key) => this.#previous(key),
+      finish: (flight, stored) => this.#finishFlight(flight, stored),
+      report: (key, done, error) => {
+        if (!channels.load.hasSubscribers) return
+        channels.load.publish(this.#message({ key: givenKey(key), done, ...(error !== undefined && { error }) }))
+      },
+    }
+  }
+
+  async #getOrLoad(key: Key, load: Load<V, V | undefined>, options: ResolvedLoad): Promise<V | undefined> {
+    options.signal?.throwIfAborted()
+    if (!options.force) {
+      const found = options.refreshAhead === undefined ? this.get(key) : this.#getAndRefresh(key, load, options)
+      if (found !== undefined) return found
+    }
+    const steady = wholeKey(key)
+    if (!options.force && options.stale !== undefined && options.timeout === Number.POSITIVE_INFINITY) {
+      const previous = this.#previous(steady)
+      if (previous !== undefined && previous.late <= options.stale) {
+        this.#flights.refresh(steady, load as Load<unknown, unknown>, options, 0)
+        return previous.value
+      }
+    }
+    return this.#flights.load(steady, load as Load<unknown, unknown>, options) as Promise<V | undefined>
+  }
+
+  /** A fresh value; one that expires soon is reloaded in the background. */
+  #getAndRefresh(key: Key, load: Load<V, V | undefined>, options: ResolvedLoad): V | undefined {
+    const value = this.#read('read', key, GetFlag.Meta)
+    if (value === undefined || options.refreshAhead === undefined) return value
+    const { floats } = this.#live()
+    const remaining = floats[MetaFloat.Remaining] as number
+    const version = floats[MetaFloat.Version] as number
+    if (isDue(options.refreshAhead, remaining, (floats[MetaFloat.Age] as number) + remaining)) {
+      this.#flights.refresh(wholeKey(key), load as Load<unknown, unknown>, options, version)
+    }
+    return value
+  }
+
+  /** Also a value that is stale. Not counted, and no use of it. */
+  #previous(key: RawKey): Previous<V> | undefined {
+    const value = this.#read('read', key, GetFlag.Meta | GetFlag.Peek | GetFlag.Stale)
+    return value === undefined ? undefined : { value, late: this.#live().floats[MetaFloat.Late] as number }
+  }
+
+  #finishFlight(flight: FlightTicket, stored: Stored): boolean {
+    const { payload, kind, ttl, stale, tags } = stored
+    const handle = this.#live()
+    if (flight.token === 0) {
+      return this.#storeResolved(flight.key, payload, kind, { ttl, stale, tags, isOver: false, flags: 0, version: 0 })
+    }
+    // Begun in a segment that is gone.
+    if (flight.handle !== handle.id) return false
+    const landing = handle.flightFinish(flight.key, payload, kind, ttl, stale, tags, flight.token)
+    if (landing === undefined) return this.#finishAgain(flight, stored)
+    const done = landing === Landing.Kept
+    if (channels.set.hasSubscribers) channels.set.publish(this.#message({ key: givenKey(flight.key), done }))
+    return done
+  }
+
+  #finishAgain(flight: FlightTicket, stored: Stored): boolean {
+    const { ints, maxEntrySize } = this.#live()
+    const status = ints[MetaInt.Status] as number
+    if (status === Status.SuspectText && stored.kind === Kind.String) {
+      return this.#finishFlight(flight, { ...stored, payload: JSON.stringify(stored.payload), kind: Kind.Json })
+    }
+    if (status === Status.Detached) return false
+    const { name, writeTimeout } = this.#options.native
+    throw fromStatus(status, { name, writeTimeout, maxEntrySize })
   }
 
   // ---- writing
@@ -1267,6 +1619,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     closeHandle(lost)
     this.#vigils.clear()
     this.#waits.restart()
+    this.#feeds.restart()
+    this.#flights.restart()
+    this.#onceFlights.restart()
     this.#turns.restart()
     return this.#live()
   }
@@ -1312,6 +1667,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     switch (notice) {
       case Notice.Waits:
         return this.#waits.notify(ids)
+      case Notice.Fed:
+        return this.#feeds.notify(ids)
       case Notice.Vigils:
         return this.#vigils.notify(ids)
       case Notice.Repaired:
@@ -1351,12 +1708,35 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
   #detached(handle: Handle): void {
     this.#announce(handle)
-    if (this.#waits.size === 0 && this.#turns.waiting === 0) return
+    const { size: waits } = this.#waits
+    const flights = this.#flights.waiting + this.#onceFlights.waiting
+    if (waits + this.#feeds.size + flights + this.#turns.waiting === 0) return
     try {
       this.#reopen(handle, 'look')
     } catch (error) {
       this.#waits.close(error)
       this.#turns.reject(error)
+      this.#flights.reject(error)
+      this.#onceFlights.reject(error)
+      this.#feeds.fail(error)
+    }
+  }
+
+  #toMessage<M>({ key, kind, value, lost }: NativeFeedItem): ChannelMessage<M> | undefined {
+    try {
+      const message = unpackMessage(kind, value as Uint8Array, this.#options.codec) as M
+      return { channel: String(givenKey(key as RawKey)), message, lost }
+    } catch {
+      return undefined // it counts as lost
+    }
+  }
+
+  #endFeed(feed: number): void {
+    if (this.#handle === undefined) return
+    try {
+      native.feedEnd(this.#handle.id, feed)
+    } catch {
+      // The segment was lost, and the feed with it.
     }
   }
 

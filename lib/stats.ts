@@ -49,6 +49,8 @@ export interface Stats {
   readonly lockWaitTimes: readonly LockWaitBucket[]
   /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
   readonly tagsOverflowed: number
+  /** States of limiters that had to make room before their time: their keys began anew. */
+  readonly limitsEvicted: number
   /** Processes attached now. */
   readonly processes: number
   /** Names of the segment's namespaces, in the order in which they were made. */
@@ -73,6 +75,7 @@ export const NO_STATS: NativeStats = {
   lockWaits: 0,
   lockWaitTimes: [],
   tagsOverflowed: 0,
+  limitsEvicted: 0,
   processes: 0,
   namespaces: [],
 }

@@ -4,6 +4,7 @@
  * Adapters take this interface and never the class, so that a test can hand them anything that passes
  * `__test__/store.suite.ts`.
  */
+import type { Load, LoadOptions } from './load-options.ts'
 import type { IncrOptions, ScanOptions, SetOptions } from './options.ts'
 import type { Duration, Milliseconds } from './units.ts'
 import type { Key } from './values.ts'
@@ -32,6 +33,11 @@ export interface CacheStore<V = unknown> {
   setMany(items: Iterable<Item<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
   deleteMany(keys: Iterable<Key>): boolean[]
   hasMany(keys: Iterable<Key>): boolean[]
+  /**
+   * The value of `key`, or what `load` returns for it: one load for all who ask meanwhile. Of the options a store knows at least
+   * `ttl`, `force` and `signal`.
+   */
+  getOrSet(key: Key, load: Load<V, V | undefined>, options?: LoadOptions<V>): Promise<V | undefined>
   /** Each key of an entry that stays while the iteration goes on, once. */
   keys(options?: ScanOptions): IterableIterator<Key>
   namespace<W = V>(name: string): CacheStore<W>

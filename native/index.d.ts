@@ -12,6 +12,33 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** Moves the manual clock of a test's segment. */
 export declare function advanceClock(id: number, milliseconds: number): void
 
+/** See `NativeFeedItem`. */
+export interface BindingFeedItem {
+  what: number
+  key?: string | Uint8Array
+  version: number
+  tags: Array<number>
+  value?: Uint8Array
+  kind: number
+  lost: number
+}
+
+/** See `NativeFlight` in `lib/native.ts`. */
+export interface BindingFlight {
+  state: number
+  number: number
+}
+
+/** See `NativeMetric`. */
+export interface BindingMetric {
+  key: string
+  kind: number
+  help: string
+  bounds: Float64Array
+  value: number
+  counts: Float64Array
+}
+
 /** See `NativeOpened`. */
 export interface BindingOpened {
   id: number
@@ -111,6 +138,7 @@ export interface BindingStats {
   lockWaits: number
   lockWaitTimes: Array<number>
   tagsOverflowed: number
+  limitsEvicted: number
   processes: number
   namespaces: Array<string>
 }
@@ -145,14 +173,59 @@ export declare function close(id: number): void
 /** Deletes the namespace's entries whose keys start with `prefix`. */
 export declare function deletePrefix(id: number, prefix: Key): number
 
+/** Ends a watch or a subscription. */
+export declare function feedEnd(id: number, feed: number): void
+
+/** Takes what is there for a watch or a subscription. */
+export declare function feedTake(id: number, feed: number, most: number): Array<BindingFeedItem>
+
+/** Ends a flight without a word; false if another has it. */
+export declare function flightAbandon(id: number, once: boolean, key: Key, token: number): boolean
+
+/** Begins a vigil for the end of a flight, or of its owner; the notifier is told the id returned. */
+export declare function flightAwait(id: number, once: boolean, key: Key, token: number): number
+
+/** Begins to load, unless there is a value or somebody else loads it. */
+export declare function flightBegin(id: number, once: boolean, key: Key, lease: number, newerThan: number, background: boolean): BindingFlight
+
+/** Ends a flight with a word to those who waited for it; false if another has it. */
+export declare function flightFail(id: number, once: boolean, key: Key, token: number, outcome: Uint8Array, failed: boolean): boolean
+
+/** Whether those who ask now are to wait for this flight. */
+export declare function flightIsOn(id: number, once: boolean, key: Key, token: number): boolean
+
+/** The word with which a flight ended. */
+export declare function flightOutcome(id: number, once: boolean, key: Key, token: number): Uint8Array | null
+
 /** Invalidates the namespace's entries that carry one of the tags. */
 export declare function invalidateTags(id: number, tags: Array<string>, outdate: boolean): void
 
 /** Some keys of the namespace: those from `cursor` on, 0 at first. */
 export declare function keys(id: number, cursor: number, prefix: Key, most: number): BindingPage
 
+/** Agrees on a family, and makes one of its series. */
+export declare function metricDeclare(id: number, name: string, kind: number, bounds: Float64Array, help: string, key: string): void
+
+/** Deletes a series, or a family with all of them; false if there was none. */
+export declare function metricDelete(id: number, key: string): boolean
+
+/** One family or series; null if there is none. */
+export declare function metricGet(id: number, key: string): BindingMetric | null
+
+/** All families and series of the namespace. */
+export declare function metricsAll(id: number): Array<BindingMetric>
+
+/** Remembers what was done once, and ends its flight. */
+export declare function onceFinish(id: number, name: Key, token: number, value: Uint8Array, ttl: number): number
+
+/** What was done once. */
+export declare function onceLook(id: number, name: Key): Uint8Array | null
+
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function open(options: BindingOpenOptions): BindingOpened
+
+/** Publishes a message; returns how many subscriptions it was written for. */
+export declare function publish(id: number, channel: string, kind: number, value: Key): number
 
 /** An object of functions bound to one handle: `RawCalls` of `lib/native.ts`. */
 export declare function rawCalls(id: number): object
@@ -199,6 +272,9 @@ export declare function size(id: number): number
 /** Counts over all processes. */
 export declare function stats(id: number): BindingStats
 
+/** Subscribes to a channel, or to all that start with it; the notifier is told the id returned. */
+export declare function subscribeStart(id: number, channel: string, isPrefix: boolean, buffer: number): number
+
 /** Takes a place, or with `wait` enters the queue. */
 export declare function turnAcquire(id: number, space: number, key: Key, permits: number, ttl: number, wait: boolean): BindingTurn
 
@@ -237,3 +313,6 @@ export declare function waitStart(id: number, key: Key, after: number): number
 
 /** Asks for notices of what this process evicts and expires, or ends them. Needs a notifier. */
 export declare function wantGone(id: number, wanted: boolean): void
+
+/** Begins to watch changes; the notifier is told the id returned. */
+export declare function watchStart(id: number, key: Key | undefined | null, prefix: Key, tags: Array<string>, buffer: number): number

@@ -66,7 +66,7 @@ export async function ensureDependencies({ log = console.log } = {}) {
   await inTurn(log, async () => {
     if (dependenciesAreInstalled()) return
     log('Installing the dependencies (npm ci)')
-    // Install scripts would only compile what no prebuilt binary fits: optional parts of contenders in benchmarks.
+    // None of them needs its install script.
     await run('npm', ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
   })
 }

@@ -11,6 +11,9 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import { within } from './eventually.ts'
 
+/** Milliseconds for a message: a program of many takes long to start on a machine with too much to do. */
+export const PATIENCE = 30_000
+
 /** How a child ended. */
 export interface Exit {
   readonly code: number | null
@@ -67,12 +70,12 @@ export class Child {
   }
 
   /** The next message; rejects if the child ends first, or after a while. */
-  next<T = unknown>(timeout?: number): Promise<T> {
+  next<T = unknown>(timeout = PATIENCE): Promise<T> {
     return within(`a message of child ${this.process.pid}`, this.#next<T>(), timeout)
   }
 
   /** Sends, and returns the next message. */
-  ask<T = unknown>(question: unknown, timeout?: number): Promise<T> {
+  ask<T = unknown>(question: unknown, timeout = PATIENCE): Promise<T> {
     this.send(question)
     return this.next<T>(timeout)
   }

@@ -5,8 +5,20 @@
  * tags and stale times, which a `CacheStore` has no way to ask for, are taken and forgotten.
  */
 import { CacheError } from '../../index.ts'
-import type { CacheStore, Duration, IncrOptions, Item, Key, ScanOptions, SetOptions } from '../../index.ts'
+import type {
+  CacheStore,
+  Duration,
+  IncrOptions,
+  Item,
+  Key,
+  Load,
+  LoadOptions,
+  ScanOptions,
+  SetOptions,
+} from '../../index.ts'
 import { invalid } from '../../lib/errors.ts'
+import { checkLoad, lifetimeOf, resolveLoad } from '../../lib/load-options.ts'
+import type { ResolvedLoad } from '../../lib/load-options.ts'
 import { SetFlag } from '../../lib/native.ts'
 import { resolveSet, resolveTtl } from '../../lib/options.ts'
 
@@ -29,6 +41,7 @@ export class MapStore<V = unknown> implements CacheStore<V> {
   readonly #world: World
   readonly #name: string
   readonly #children: MapStore<unknown>[] = []
+  readonly #loads = new Map<string, Promise<unknown>>()
   #closed = false
 
   constructor(world: World = { now: 0, version: 0, namespaces: new Map() }, name = '') {
@@ -131,6 +144,38 @@ export class MapStore<V = unknown> implements CacheStore<V> {
 
   hasMany(keys: Iterable<Key>): boolean[] {
     return Array.from(list(keys), (key) => this.has(key))
+  }
+
+  async getOrSet(key: Key, load: Load<V, V | undefined>, options?: LoadOptions<V>): Promise<V | undefined> {
+    checkLoad(load, 'getOrSet')
+    const resolved = resolveLoad(options as LoadOptions<never>)
+    const { signal, force } = resolved
+    signal?.throwIfAborted()
+    const found = force ? undefined : this.get(key)
+    if (found !== undefined) return found
+    const name = named(key)
+    const running = this.#loads.get(name) ?? this.#load(key, load, resolved)
+    this.#loads.set(name, running)
+    const aborted = new Promise<never>((_, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason as Error))
+    })
+    const value = await Promise.race([running, aborted])
+    return (value === undefined ? value : copy(value)) as V | undefined
+  }
+
+  async #load(key: Key, load: Load<V, V | undefined>, options: ResolvedLoad): Promise<V | undefined> {
+    const { signal } = new AbortController()
+    try {
+      const notModified = (): never => {
+        throw invalid('there is no value before', key)
+      }
+      const value = await load({ key, signal, stale: undefined, token: 0, notModified })
+      const ttl = value === undefined ? undefined : lifetimeOf(value, options, 0)
+      if (value !== undefined && ttl !== undefined) this.set(key, value, ttl === 0 ? {} : { ttl })
+      return value
+    } finally {
+      this.#loads.delete(named(key))
+    }
   }
 
   keys({ prefix = '' }: ScanOptions = {}): IterableIterator<Key> {

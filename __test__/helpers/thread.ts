@@ -4,6 +4,7 @@
 import { Worker } from 'node:worker_threads'
 import type { ExecutionContext } from 'ava'
 import { within } from './eventually.ts'
+import { PATIENCE } from './fork.ts'
 
 /** A running worker thread. */
 export class Thread {
@@ -34,11 +35,11 @@ export class Thread {
     })
   }
 
-  next<T = unknown>(timeout?: number): Promise<T> {
+  next<T = unknown>(timeout = PATIENCE): Promise<T> {
     return within('a message of a thread', this.#next<T>(), timeout)
   }
 
-  ask<T = unknown>(question: unknown, timeout?: number): Promise<T> {
+  ask<T = unknown>(question: unknown, timeout = PATIENCE): Promise<T> {
     this.worker.postMessage(question)
     return this.next<T>(timeout)
   }

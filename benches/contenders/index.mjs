@@ -7,6 +7,7 @@ import { betterSqlite3 } from './better-sqlite3.mjs'
 import { cacheMachine } from './cache-machine.mjs'
 import { clusterSharedMemory } from './cluster-shared-memory.mjs'
 import { ioredis } from './ioredis.mjs'
+import { limiters } from './limiters.mjs'
 import { lmdb } from './lmdb.mjs'
 import { lruCache } from './lru-cache.mjs'
 import { map } from './map.mjs'
@@ -27,7 +28,7 @@ import { processSend } from './process-send.mjs'
  * @property {'json' | 'advanced'} [serialization] of the channel to its primary
  * @property {string} [store] in the primary: which library answers there; default: none
  * @property {boolean} [inProcess] every process has data of its own, and has to load it
- * @property {'memory'} [only] the workload that it is for; default: all
+ * @property {'memory' | 'limiter'} [only] the workload that it is for; default: all
  * @property {number} inFlight 0: synchronous; 1: one call at a time; more: that many await their own call each
  * @property {(context: Context) => Promise<Store>} open
  */
@@ -52,6 +53,8 @@ import { processSend } from './process-send.mjs'
  * @property {() => any} [destroy] removes what is left on the host, after `close`
  * @property {(text: string) => any} [ring] tells all listeners
  * @property {(listener: (text: string) => void) => any} [listen] resolves when `ring` would be heard
+ * @property {(key: string) => any} [consume] takes a token of the key: whether it was there
+ * @property {(key: string) => any} [used] tokens that were taken
  */
 
 /** @type {Contender[]} */
@@ -68,6 +71,7 @@ export const contenders = [
   ...processSend,
   ...memored,
   ...clusterSharedMemory,
+  ...limiters,
 ]
 
 /** @param {string} id */

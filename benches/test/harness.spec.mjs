@@ -29,6 +29,11 @@ const plan = {
   traceRounds: 1,
 }
 
+/** Starting processes takes long on a machine that is busy with something else. */
+const PATIENCE_MS = 180_000
+
+test.beforeEach((t) => t.timeout(PATIENCE_MS))
+
 function folderOf(t) {
   const folder = mkdtempSync(join(tmpdir(), 'cache-machine-test-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))

@@ -206,9 +206,9 @@ test('a section takes the place of the old one, and marks that are missing or tw
   t.throws(() => withSection(text + text, 'new'))
 })
 
-test('the README shows the results that are committed', async (t) => {
+test('the README shows the results that are committed, or that there are none', async (t) => {
   const file = `${root}benches/results/README.json`
-  if (!existsSync(file)) return t.fail('benches/results/README.json is missing: npm run bench -- --readme writes it')
+  const results = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
   const readme = readFileSync(`${root}README.md`, 'utf8')
-  t.is(await renderReadme(readme, JSON.parse(readFileSync(file, 'utf8'))), readme, 'node benches/readme.mjs mends it')
+  t.is(await renderReadme(readme, results), readme, 'node benches/readme.mjs mends it')
 })

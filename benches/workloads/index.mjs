@@ -3,6 +3,7 @@
  */
 import { measureFill } from './fill.mjs'
 import { measureHitRatio } from './hit-ratio.mjs'
+import { measureLimiter } from './limiter.mjs'
 import { measureLock } from './lock.mjs'
 import { measureMemory } from './memory.mjs'
 import { measureProcesses } from './processes.mjs'
@@ -19,6 +20,7 @@ export const workloads = [
   })),
   { id: 'processes', measure: measureProcesses },
   { id: 'wake-up', measure: measureWakeUp },
+  { id: 'limiter', measure: measureLimiter },
   { id: 'lock', measure: measureLock },
   { id: 'memory', measure: measureMemory },
   { id: 'fill', measure: measureFill },

@@ -1,26 +1,48 @@
 /**
- * Fresh copies of plain objects, and frozen ones: what JSON makes, nothing else.
+ * Fresh copies of values, and frozen ones: of trees of plain objects and arrays, and nothing that would come out as something
+ * else.
  *
  * An object is looked at once, for where in it there are further objects; each copy is then a spread or a slice for each of
- * them, several times as quick as a parse. The thing to get wrong: `__proto__`, which JSON makes an own property. Assigning
- * it would set a prototype, so an object that has one is not copied in this way at all.
+ * them, several times as quick as decoding. The thing to get wrong: what a spread loses. It calls no setter, but assigning
+ * `__proto__` would; it gives every object the usual prototype; and of one object that is there twice it makes two. Whatever
+ * has one of these is not copied in this way at all.
  */
+import { types } from 'node:util'
+import { isDense } from './kinds.ts'
 
 /** Makes a copy of the value for which it was made, or of an equal one. */
 export type Copier = (value: unknown) => unknown
 
-/** For plain objects and arrays of immutable values. Undefined: parse again. */
-export function copier(value: unknown): Copier | undefined {
-  if (typeof value !== 'object' || value === null) return (same) => same
-  return Array.isArray(value) ? arrayCopier(value) : objectCopier(value as Record<string, unknown>)
+/** For a tree of plain objects, arrays, Dates and immutable values. Undefined: decode again. */
+export function copier(value: object): Copier | undefined {
+  return copierOf(value, new Set())
 }
 
-function objectCopier(object: Record<string, unknown>): Copier | undefined {
+function copierOf(value: object, seen: Set<object>): Copier | undefined {
+  if (seen.size === seen.add(value).size) return undefined
+  switch (Object.getPrototypeOf(value)) {
+    case Object.prototype:
+      return objectCopier(value as Record<string, unknown>, seen)
+    case Array.prototype:
+      return Array.isArray(value) && isDense(value) ? arrayCopier(value, seen) : undefined
+    case Date.prototype:
+      return types.isDate(value) ? copyDate : undefined
+    default:
+      return undefined
+  }
+}
+
+function copyDate(value: unknown): Date {
+  return new Date((value as Date).getTime())
+}
+
+function objectCopier(object: Record<string, unknown>, seen: Set<object>): Copier | undefined {
   const inner: [string, Copier][] = []
-  for (const [name, value] of Object.entries(object)) {
+  for (const name of Object.keys(object)) {
     if (name === '__proto__') return undefined
+    const value = object[name]
     if (typeof value !== 'object' || value === null) continue
-    const copy = copier(value)
+    const copy = copierOf(value, seen)
     if (copy === undefined) return undefined
     inner.push([name, copy])
   }
@@ -32,11 +54,11 @@ function objectCopier(object: Record<string, unknown>): Copier | undefined {
   }
 }
 
-function arrayCopier(array: readonly unknown[]): Copier | undefined {
+function arrayCopier(array: readonly unknown[], seen: Set<object>): Copier | undefined {
   const inner: [number, Copier][] = []
   for (const [index, value] of array.entries()) {
     if (typeof value !== 'object' || value === null) continue
-    const copy = copier(value)
+    const copy = copierOf(value, seen)
     if (copy === undefined) return undefined
     inner.push([index, copy])
   }
@@ -48,9 +70,23 @@ function arrayCopier(array: readonly unknown[]): Copier | undefined {
   }
 }
 
-/** The same value, frozen as deep as it goes. */
-export function freeze(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  for (const inner of Object.values(value)) freeze(inner)
-  return Object.freeze(value)
+/**
+ * Freezes a value as deep as it goes, if that makes it immutable: plain objects and arrays do, a Map or a Date would only look
+ * like it. True if it is frozen now; else nothing has changed.
+ */
+export function freeze(value: object): boolean {
+  const parts = new Set<object>()
+  if (!collect(value, parts)) return false
+  for (const part of parts) Object.freeze(part)
+  return true
+}
+
+function collect(value: object, parts: Set<object>): boolean {
+  if (parts.size === parts.add(value).size) return true
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return false
+  for (const inner of Object.values(value)) {
+    if (typeof inner === 'object' && inner !== null && !collect(inner, parts)) return false
+  }
+  return true
 }

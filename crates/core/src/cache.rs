@@ -8,6 +8,7 @@
 
 use crate::entry::MAX_TAGS;
 use crate::error::CacheError;
+use crate::feed::Feeds;
 use crate::geometry::{Eviction, FIRST_RESERVATION, Geometry, LOCK_WAITS};
 use crate::gone;
 use crate::key::Key;
@@ -22,12 +23,13 @@ use crate::shard::{Count, Field, ShardView, Tally};
 use crate::spaces::{Space, is_record};
 use crate::tags::{self, Invalidation};
 use crate::vigils::{Awaited, Vigils};
-use crate::waits::Waits;
+use crate::waits::{Begun, Waits};
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
     BootClock, Counter, Header, Listeners, RUNG_STRIPES, Region, Segment, ShmError, State, random_u64, remove_unused,
 };
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -111,6 +113,8 @@ pub struct Stats {
     pub retries: u64,
     /// Tags that died with another, for want of room to tell them apart.
     pub tags_overflowed: u64,
+    /// States of limiters that were evicted before their time.
+    pub limits_evicted: u64,
     /// Attached processes.
     pub processes: u64,
 }
@@ -284,7 +288,7 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`.
     pub fn invalidate_tags(&self, tags: &[u64], how: Invalidation) -> Result<(), CacheError> {
-        self.count_busy(self.invalidate(tags, how, self.write_timeout))
+        self.count_busy(self.invalidate(self.namespace, tags, how, self.write_timeout))
     }
 
     /// Removes everything at once: entries of an earlier life are dead. On the root its namespaces too, else only its own.
@@ -328,9 +332,10 @@ impl Cache {
     pub fn wait_for(&self, key: &[u8], after: u64, listener: u64) -> Result<u64, CacheError> {
         let key = self.key(key)?;
         self.check_attached()?;
-        let id = self.waits.add(self, &key, after, listener);
-        // The background thread looks at once; from then on it looks when the bell rings.
-        self.segment.member().ring_own_stripe(key.stripe());
+        let (id, begun) = self.waits.add(self, &key, after, listener);
+        if begun != Begun::Further {
+            self.segment.member().ring_own();
+        }
         Ok(id)
     }
 
@@ -342,8 +347,8 @@ impl Cache {
         let key = Key::new(self.geometry(), space.of(self.namespace), key)?;
         self.check_attached()?;
         let id = self.vigils.add(self, &key, awaited, listener);
-        // The background thread looks at once; from then on it looks when the bell rings.
-        self.segment.member().ring_own_stripe(key.stripe());
+        // The background thread may be asleep for longer than a probe allows, or has to tell at once.
+        self.segment.member().ring_own();
         Ok(id)
     }
 
@@ -494,6 +499,7 @@ pub struct Core {
     /// How many in this process listen to each stripe of keys.
     listening: Mutex<[u32; RUNG_STRIPES]>,
     pub(crate) orphans: Mutex<Vec<Orphan>>,
+    pub(crate) feeds: Feeds,
     pub(crate) notified: Notified,
     detached: AtomicBool,
 }
@@ -525,6 +531,7 @@ impl Core {
             vigils: Vigils::default(),
             listening: Mutex::new([0; RUNG_STRIPES]),
             orphans: Mutex::default(),
+            feeds: Feeds::default(),
             notified: Notified::default(),
             detached: AtomicBool::new(false),
         })
@@ -565,12 +572,6 @@ impl Core {
         }
         self.segment.header().manual_clock().fetch_add(by_ms, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// The point in time at which `ttl_ms` from now is over; 0 for never.
-    pub(crate) fn deadline(&self, ttl_ms: u64) -> u64 {
-        const LATEST: u64 = (1 << 48) - 1;
-        if ttl_ms == 0 { 0 } else { self.now_ms().saturating_add(ttl_ms).min(LATEST) }
     }
 
     #[inline]
@@ -722,9 +723,11 @@ impl Core {
             namespace,
             life: namespaces::life(region, root_epoch, namespace),
             tag_clock: tags::clock(region),
+            now: Cell::new(0),
             notes_gone: false,
             listeners: Listeners::NONE,
             more_listeners: Listeners::NONE,
+            told: false,
             repaired: None,
         }
     }
@@ -762,7 +765,7 @@ impl Core {
         })
     }
 
-    fn check_size(&self, key: &Key<'_>, value: usize) -> Result<(), CacheError> {
+    pub(crate) fn check_size(&self, key: &Key<'_>, value: usize) -> Result<(), CacheError> {
         let needed = key.bytes.len() + value;
         if needed > self.geometry.max_entry {
             return Err(CacheError::ValueTooLarge { needed, limit: self.geometry.max_entry });
@@ -835,14 +838,18 @@ impl Core {
         (0..self.geometry.shards).map(|index| self.shard(index))
     }
 
-    /// Changes whenever anything is written anywhere; `None` while a shard's lock is held, also by a dead or stopped
-    /// owner: then its last write may still become visible.
-    pub(crate) fn writes_so_far(&self) -> Option<u64> {
-        // Acquire: the sequences are read before the locks. A lock seen free after its sequence was counted means that
-        // the write was published before it was released.
-        let sum = self.shards().map(|s| s.count(Count::Sequence).load(Ordering::Acquire)).fold(0, u64::wrapping_add);
-        let quiet = self.shards().all(|s| s.field(Field::Lock).load(Ordering::Acquire) == 0);
-        quiet.then_some(sum)
+    /// Changes whenever anything is written to a shard; `None` while its lock is held, also by a dead or stopped owner: then
+    /// its last write may still become visible.
+    pub(crate) fn writes_so_far(&self, shard: &ShardView<'_>) -> Option<u64> {
+        // Acquire: the sequence is read before the lock. A lock seen free after its sequence was counted means that the
+        // write was published before it was released.
+        let writes = shard.count(Count::Sequence).load(Ordering::Acquire);
+        (shard.field(Field::Lock).load(Ordering::Acquire) == 0).then_some(writes)
+    }
+
+    /// How often keys were looked at because somebody in this process waits for them.
+    pub fn looks_of_waits(&self) -> u64 {
+        self.waits.looks()
     }
 
     /// Counts over all processes since the segment was made.
@@ -872,11 +879,12 @@ impl Core {
         self.notified.add(listener)
     }
 
-    /// Forgets a listener, and all its waits.
+    /// Forgets a listener, and all its waits, watches and subscriptions.
     pub fn remove_listener(&self, id: u64) {
         self.notified.remove(id);
         self.waits.remove_of(self, id);
         self.vigils.remove_of(self, id);
+        self.end_feeds_of(id);
     }
 
     /// Listens to the keys of a stripe; as often as that, `ignore` ends it.
@@ -905,6 +913,12 @@ impl Core {
     pub fn cancel_wait(&self, id: u64) {
         self.waits.remove(self, id);
     }
+}
+
+/// The point in time at which `ttl_ms` from now is over; 0 for never.
+pub(crate) fn deadline_of(ttl_ms: u64, now: impl FnOnce() -> u64) -> u64 {
+    const LATEST: u64 = (1 << 48) - 1;
+    if ttl_ms == 0 { 0 } else { now().saturating_add(ttl_ms).min(LATEST) }
 }
 
 /// A lock in the header, held. Released on drop; a panic leaves it a suspect.
@@ -973,6 +987,8 @@ pub(crate) fn stats_of(region: &Region, geometry: &Geometry) -> Stats {
         let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64);
         stats.repairs = stats.repairs.wrapping_add(shard.count(Count::Repairs).load(Ordering::Relaxed));
         stats.damaged = stats.damaged.wrapping_add(shard.count(Count::Damaged).load(Ordering::Relaxed));
+        let limits_evicted = shard.count(Count::LimitsEvicted).load(Ordering::Relaxed);
+        stats.limits_evicted = stats.limits_evicted.wrapping_add(limits_evicted);
         stats.reserved_bytes += reserved * unit;
         stats.used_bytes += reserved.saturating_sub(1).saturating_sub(u64::from(shard.get(Field::Free))) * unit;
     }

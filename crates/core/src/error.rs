@@ -21,6 +21,14 @@ pub enum CacheError {
         /// The segment's `maxEntrySize`.
         limit: usize,
     },
+    /// A message is too long for a ring.
+    #[error("the message needs {needed} bytes with its channel, the segment takes {limit} at most")]
+    MessageTooLarge {
+        /// Bytes of the message in the ring.
+        needed: usize,
+        /// Most of these.
+        limit: usize,
+    },
     /// An increment of something else.
     #[error("the value is not a number")]
     NotANumber,
@@ -64,7 +72,7 @@ impl CacheError {
         match self {
             Self::InvalidArgument(_) => 1,
             Self::KeyTooLong(_) => 3,
-            Self::ValueTooLarge { .. } => 4,
+            Self::ValueTooLarge { .. } | Self::MessageTooLarge { .. } => 4,
             Self::NotANumber => 5,
             Self::Overflow => 6,
             Self::NoSpace(_) => 8,
@@ -83,7 +91,7 @@ impl CacheError {
         match self {
             Self::InvalidArgument(_) => "ERR_INVALID_ARGUMENT",
             Self::KeyTooLong(_) => "ERR_KEY_TOO_LONG",
-            Self::ValueTooLarge { .. } => "ERR_VALUE_TOO_LARGE",
+            Self::ValueTooLarge { .. } | Self::MessageTooLarge { .. } => "ERR_VALUE_TOO_LARGE",
             Self::NotANumber => "ERR_NOT_A_NUMBER",
             Self::Overflow => "ERR_OVERFLOW",
             Self::NoSpace(_) => "ERR_NO_SPACE",

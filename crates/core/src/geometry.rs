@@ -1,8 +1,8 @@
 //! Where everything lies in a segment: pure arithmetic over the requested size, stored in the header and read once.
 //!
 //! ```text
-//! header 4 KiB · process table · namespaces: names, epochs, reads · tag records
-//! per shard: control, index lines, bitmap, ghost, one tally per namespace · per shard: space
+//! header 4 KiB · process table · namespaces: names, epochs, reads · tag records · subscriptions
+//! per shard: control, index lines, bitmap, ghost, one tally per namespace, two rings · per shard: space
 //! index line, 64 bytes:  7 words of 8 bytes · 7 touched bytes · 1 count of keys that overflowed from this line
 //! index word:            generation 32 bits · unit · tag (unit and tag share 32 bits; unit 0: the word is empty)
 //! ```
@@ -10,6 +10,8 @@
 //! The thing to get wrong: trusting a stored geometry. It is recomputed from its inputs and must come out the same.
 
 use crate::error::CacheError;
+use crate::ring::{RING_CONTROL, Stream};
+use crate::subscriptions::SUBSCRIPTIONS_BYTES;
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::{HEADER_BYTES, Header, Identity, ProcessTable, Region};
 
@@ -52,8 +54,10 @@ const NAMES_AT: usize = HEADER_BYTES + ProcessTable::BYTES;
 const EPOCHS_AT: usize = NAMES_AT + MAX_NAMESPACES * NAME_BYTES;
 const READS_AT: usize = EPOCHS_AT + MAX_NAMESPACES * 4;
 const TAGS_AT: usize = READS_AT + MAX_NAMESPACES * READ_STRIPES * READS_BYTES;
+/// Offset of the table of subscriptions to channels: `subscriptions.rs`.
+pub(crate) const SUBSCRIPTIONS_AT: usize = TAGS_AT + TAG_SETS * TAG_WAYS * TAG_RECORD;
 /// Offset of the first shard's control block, whose first word is its lock.
-pub const META_AT: usize = TAGS_AT + TAG_SETS * TAG_WAYS * TAG_RECORD;
+pub const META_AT: usize = SUBSCRIPTIONS_AT + SUBSCRIPTIONS_BYTES;
 /// Words of the header behind the geometry's inputs.
 pub(crate) const NAMES_LOCK: usize = Header::CACHE + 64;
 pub(crate) const NAMES_USED: usize = NAMES_LOCK + 4;
@@ -64,6 +68,10 @@ pub const TAG_CLOCK: usize = Header::CACHE + 192;
 pub(crate) const TAG_FLOOR: usize = TAG_CLOCK + 8;
 pub(crate) const LOCK_WAITS: usize = Header::CACHE + 256;
 pub(crate) const GHOST_WAYS: usize = 8;
+/// Bytes of a shard's ring of changes: a 128th of the shard within these limits.
+const CHANGES_BYTES: std::ops::RangeInclusive<usize> = 32 << 10..=64 << 10;
+/// Bytes of its ring of messages: a 64th. A quarter of it is the longest message.
+const MESSAGES_BYTES: std::ops::RangeInclusive<usize> = 32 << 10..=128 << 10;
 /// First reservation of a shard's space, and later ones.
 pub(crate) const FIRST_RESERVATION: usize = 4096;
 pub(crate) const RESERVATION_STEP: usize = 16384;
@@ -116,6 +124,8 @@ pub struct Geometry {
     bitmap_at: usize,
     ghost_at: usize,
     tally_at: usize,
+    rings_at: usize,
+    ring_bytes: [usize; 2],
     meta_bytes: usize,
     pub(crate) space_at: usize,
 }
@@ -159,9 +169,14 @@ impl Geometry {
     fn with_shards(len: usize, shards: usize, eviction: Eviction, seed: u64) -> Self {
         let per_shard = (len - META_AT) / shards;
         // Bytes per unit of space, in 1/1024: the unit, its share of index lines, bitmap and ghost.
-        let mut units = (per_shard - CONTROL_BYTES - MAX_NAMESPACES * TALLY_BYTES) * 1024 / (UNIT * 1024 + 7450);
+        let ring_bytes = [
+            ring_bytes(per_shard / 128, CHANGES_BYTES), // by `Stream`
+            ring_bytes(per_shard / 64, MESSAGES_BYTES),
+        ];
+        let fixed = CONTROL_BYTES + MAX_NAMESPACES * TALLY_BYTES + ring_bytes[0] + ring_bytes[1] + 2 * RING_CONTROL;
+        let mut units = (per_shard - fixed) * 1024 / (UNIT * 1024 + 7450);
         loop {
-            let plan = Self::with_units(len, shards, units, eviction, seed);
+            let plan = Self::with_units(len, shards, units, ring_bytes, eviction, seed);
             if plan.space_at + shards * units * UNIT <= len {
                 return plan;
             }
@@ -169,14 +184,22 @@ impl Geometry {
         }
     }
 
-    fn with_units(len: usize, shards: usize, units: usize, eviction: Eviction, seed: u64) -> Self {
+    fn with_units(
+        len: usize,
+        shards: usize,
+        units: usize,
+        ring_bytes: [usize; 2],
+        eviction: Eviction,
+        seed: u64,
+    ) -> Self {
         let main_lines = units.div_ceil(UNITS_PER_WORD * WORDS_PER_LINE);
         let overflow_lines = main_lines.div_ceil(OVERFLOW_SHARE);
         let bitmap_at = CONTROL_BYTES + (main_lines + overflow_lines) * 64;
         let ghost_at = (bitmap_at + units.div_ceil(64) * 8).next_multiple_of(64);
         let ghost_sets = (units / UNITS_PER_GHOST / GHOST_WAYS).max(1);
         let tally_at = (ghost_at + ghost_sets * GHOST_WAYS * 4).next_multiple_of(64);
-        let meta_bytes = tally_at + MAX_NAMESPACES * TALLY_BYTES;
+        let rings_at = tally_at + MAX_NAMESPACES * TALLY_BYTES;
+        let meta_bytes = rings_at + ring_bytes.iter().sum::<usize>() + 2 * RING_CONTROL;
         let unit_bits = (usize::BITS - units.leading_zeros()).max(MIN_UNIT_BITS);
         Self {
             len,
@@ -192,6 +215,8 @@ impl Geometry {
             bitmap_at,
             ghost_at,
             tally_at,
+            rings_at,
+            ring_bytes,
             meta_bytes,
             space_at: (META_AT + shards * meta_bytes).next_multiple_of(4096),
         }
@@ -202,7 +227,8 @@ impl Geometry {
         let entries =
             [UNIT, WORDS_PER_LINE, CONTROL_BYTES, UNITS_PER_WORD, OVERFLOW_SHARE, UNITS_PER_GHOST, GHOST_WAYS];
         let tables = [MAX_NAMESPACES, NAME_BYTES, READ_STRIPES, TAG_SETS, TAG_WAYS, TAG_RECORD, TALLY_BYTES];
-        let sizes = entries.iter().chain(&tables);
+        let rings = [SUBSCRIPTIONS_BYTES, RING_CONTROL, *CHANGES_BYTES.end(), *MESSAGES_BYTES.end()];
+        let sizes = entries.iter().chain(&tables).chain(&rings);
         let fingerprint =
             sizes.fold(cfg!(target_endian = "big") as u64 + 2, |sum, size| sum.wrapping_mul(1_000_003) ^ *size as u64);
         Identity { layout: LAYOUT_VERSION, fingerprint, table: Self::table() }
@@ -284,6 +310,13 @@ impl Geometry {
         self.meta(shard) + self.tally_at + namespace % MAX_NAMESPACES * TALLY_BYTES
     }
 
+    /// Offset of a ring's control block, behind which its words are, and how many words it has.
+    #[inline]
+    pub(crate) fn ring(&self, shard: usize, stream: Stream) -> (usize, usize) {
+        let before = if stream == Stream::Changes { 0 } else { self.ring_bytes[0] + RING_CONTROL };
+        (self.meta(shard) + self.rings_at + before, self.ring_bytes[stream as usize] / 8)
+    }
+
     pub(crate) fn lines_offset(&self, shard: usize) -> usize {
         self.meta(shard) + CONTROL_BYTES
     }
@@ -308,6 +341,11 @@ impl Geometry {
     pub fn capacity(&self) -> usize {
         self.shards * (self.units - 1) * UNIT
     }
+}
+
+/// Whole cache lines, as the control blocks between the rings are.
+fn ring_bytes(share: usize, limits: std::ops::RangeInclusive<usize>) -> usize {
+    share.clamp(*limits.start(), *limits.end()) / 64 * 64
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub const JSON: u8 = 8;
 
 /// Words of a record of coordination.
 pub const RECORD: u8 = 10;
+/// No value: it is known that there is none. A miss to all who read.
+pub const ABSENT: u8 = 11;
 
 /// Whether a value of this kind crosses as bytes: buffers, and whatever a codec makes.
 pub fn is_bytes(kind: u8) -> bool {

@@ -15,8 +15,11 @@
 //! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
 //! spaces    what an entry is for                 records  small records of coordination, changed in one step
 //! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
-//! orphans   what an owner left that is gone, while its process lives on
+//! orphans   what an owner left that is gone, while its process lives on      flights  who loads the value of a key
 //! regions   segments of raw bytes with a lock, beside the cache
+//! ring      changes and messages, by shard       feed     who in this process watches and subscribes
+//! subscriptions  who subscribes to which channel, over all processes
+//! limits    limiters: tokens of a key        metrics  counters, gauges, histograms    pinned  which records there are
 //! ```
 
 #![forbid(unsafe_code)]
@@ -26,24 +29,31 @@ mod bench_doors;
 mod cache;
 mod entry;
 mod error;
+mod feed;
+mod flights;
 mod geometry;
 mod gone;
 mod key;
 pub mod kind;
+mod limits;
 mod locked;
+mod metrics;
 mod namespaces;
 mod orphans;
+mod pinned;
 mod policy;
 mod read;
 mod records;
 mod recover;
 mod regions;
+mod ring;
 mod scan;
 mod segments;
 mod service;
 mod shard;
 mod space;
 mod spaces;
+mod subscriptions;
 mod tags;
 mod turns;
 mod vigils;
@@ -54,14 +64,19 @@ pub use cache_machine_shm::lock::Acquired;
 pub use cache_machine_shm::{Memory, Region};
 pub use entry::MAX_TAGS;
 pub use error::CacheError;
+pub use feed::{FeedItem, Watch};
+pub use flights::{Boarding, Departure, Landing, Loads, MAX_OUTCOME};
 pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
 pub use gone::{GoneEntry, Reason};
 pub use key::MAX_KEY;
+pub use limits::{Algorithm, Demand, Limit, MAX_TOKENS, Verdict};
 pub use locked::{Condition, Increment, Write};
+pub use metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};
 pub use namespaces::MAX_NAME;
 pub use orphans::Orphan;
 pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
 pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
+pub use ring::What;
 pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use service::{Listener, Notice};

@@ -7,7 +7,7 @@
 //! The thing to get wrong: doing something slow here. No callback, no allocation, no log line; one system call, the
 //! reservation of space.
 
-use crate::cache::Core;
+use crate::cache::{Core, deadline_of};
 use crate::entry::{ASCII, BINARY_KEY, CHAINED, Damaged, Head, LAST_VERSION, MAX_TAGS, STALE, TAGGED, pieces};
 use crate::error::CacheError;
 use crate::geometry::{Eviction, RESERVATION_STEP, UNIT, WORDS_PER_LINE};
@@ -16,15 +16,18 @@ use crate::key::{Key, Placing};
 use crate::kind;
 use crate::namespaces::{self, registered};
 use crate::read::{Meta, Sink, fetch};
+use crate::ring::What;
 use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally, Visit};
 use crate::space::worst_case;
 use crate::spaces::{is_pinned, is_record};
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::bell::after_publish;
 use cache_machine_shm::lock;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
 use cache_machine_shm::{Listeners, ShmError};
+use std::cell::Cell;
 
 /// Why an operation under the lock ended early.
 #[derive(Debug)]
@@ -140,6 +143,18 @@ pub(crate) enum Gone {
     Cleared,
 }
 
+impl Gone {
+    /// What watchers hear of it; nothing where they have heard of the clear or the invalidation.
+    fn told_as(self) -> Option<What> {
+        match self {
+            Self::Deleted => Some(What::Delete),
+            Self::Evicted => Some(What::Evict),
+            Self::Expired => Some(What::Expire),
+            Self::Cleared => None,
+        }
+    }
+}
+
 /// The lock of one shard, held. Released on drop; a panic leaves it a suspect.
 pub(crate) struct Locked<'a> {
     pub(crate) shard: ShardView<'a>,
@@ -152,11 +167,15 @@ pub(crate) struct Locked<'a> {
     pub(crate) life: u64,
     /// What a value is stamped with that begins to be made now.
     pub(crate) tag_clock: u64,
+    /// Milliseconds since boot, 0: not asked for so far. Asked once: the clock costs as much as a search.
+    pub(crate) now: Cell<u64>,
     /// Somebody in this process wants to know what is evicted or expires.
     pub(crate) notes_gone: bool,
     pub(crate) listeners: Listeners,
     /// Those of a second key, where one step changes two.
     pub(crate) more_listeners: Listeners,
+    /// Something is new in the ring of changes.
+    pub(crate) told: bool,
     /// Index words dropped by a rebuild under this lock; told after the unlock.
     pub(crate) repaired: Option<u32>,
 }
@@ -173,6 +192,9 @@ impl Drop for Locked<'_> {
         lock::unlock(word, member);
         member.ring(self.listeners);
         member.ring(self.more_listeners);
+        if self.told {
+            member.ring_watchers(self.shard.index);
+        }
         // Before anybody is told anything: a listener may change another cache, and this thread's notes are then that one's.
         let gone = self.notes_gone.then(gone::take);
         if let Some(dropped) = self.repaired {
@@ -213,10 +235,24 @@ impl Locked<'_> {
         namespaces::life(self.shard.region, self.root_epoch, namespace)
     }
 
+    /// A value, and one that is fresh.
     pub(crate) fn is_live(&self, head: &Head) -> Result<bool, Damaged> {
+        Ok(head.kind != kind::ABSENT && self.is_current(head)?)
+    }
+
+    /// Neither expired nor of an earlier life nor killed by a tag.
+    pub(crate) fn is_current(&self, head: &Head) -> Result<bool, Damaged> {
         let alive =
-            head.life == self.life_of(head.namespace) && (head.deadline == 0 || !head.is_expired(self.core.now_ms()));
+            head.life == self.life_of(head.namespace) && (head.deadline == 0 || !head.is_expired(self.now_ms()));
         Ok(alive && (head.flags & TAGGED == 0 || tags::fate(self.shard, head)? == Fate::Fresh))
+    }
+
+    /// The time of this change: all of it happens at once.
+    pub(crate) fn now_ms(&self) -> u64 {
+        if self.now.get() == 0 {
+            self.now.set(self.core.now_ms());
+        }
+        self.now.get()
     }
 
     /// Writes a value. `None`: the condition did not hold, or there is no room and nothing may be evicted.
@@ -235,6 +271,16 @@ impl Locked<'_> {
         if !holds {
             return Ok(None);
         }
+        self.set_found(key, existing, write)
+    }
+
+    /// `set` in any case, by whoever has looked already; `existing` is what `find` found.
+    pub(crate) fn set_found(
+        &mut self,
+        key: &Key<'_>,
+        existing: Option<Existing>,
+        write: &Write<'_>,
+    ) -> Result<Option<u64>, Fault> {
         let version = self.write(key, existing, write)?;
         let swept = self.sweep_now_and_then();
         self.settle(swept);
@@ -246,7 +292,7 @@ impl Locked<'_> {
         let live = existing.filter(|e| e.live);
         let (deadline, stale_ms) = match live {
             Some(e) if write.keep_ttl => (e.head.deadline, e.head.stale_ms(self.shard)?),
-            _ => (self.core.deadline(write.ttl_ms), if write.ttl_ms == 0 { 0 } else { write.stale_ms }),
+            _ => (deadline_of(write.ttl_ms, || self.now_ms()), if write.ttl_ms == 0 { 0 } else { write.stale_ms }),
         };
         let Write { value, kind, binary_key, tags, .. } = *write;
         // Not later than now: a value whose making began in a segment that is gone brings that one's clock.
@@ -310,7 +356,7 @@ impl Locked<'_> {
             version,
             deadline: new.deadline,
             namespace: key.namespace,
-            written: self.core.now_ms(),
+            written: self.now_ms(),
             extras,
             life: self.life_of(key.namespace),
             run: placement.run,
@@ -334,6 +380,7 @@ impl Locked<'_> {
             self.shard.add_tally(key.namespace, Tally::Sets, 1);
         }
         self.listeners = self.core.segment.member().listeners(key.stripe());
+        self.tell(What::Set, &head);
         Ok(Some(version))
     }
 
@@ -405,7 +452,7 @@ impl Locked<'_> {
         // One that is stale is renewed in time.
         if old.head.life == self.life_of(old.head.namespace)
             && old.head.deadline != 0
-            && old.head.is_over(self.shard, self.core.now_ms())?
+            && old.head.is_over(self.shard, self.now_ms())?
         {
             self.note_gone(&old.head, Gone::Expired);
         }
@@ -478,6 +525,9 @@ impl Locked<'_> {
             Gone::Expired => (Tally::Expirations, Some(Reason::Expired)),
             Gone::Cleared => return,
         };
+        if head.kind == kind::ABSENT {
+            return; // nobody set it
+        }
         if is_record(head.namespace) {
             if gone == Gone::Evicted {
                 self.shard.bump(Count::LimitsEvicted);
@@ -536,6 +586,10 @@ impl Locked<'_> {
         step("delete.dequeued");
         self.count_out(&entry.head);
         self.note_gone(&entry.head, gone);
+        if let Some(what) = gone.told_as() {
+            after_publish();
+            self.tell(what, &entry.head);
+        }
         self.shard.free_entry(entry.unit, &entry.head)?;
         step("delete.freed");
         Ok(())
@@ -567,12 +621,14 @@ impl Locked<'_> {
 
     /// Deletes the key's entry, if its version is `version` (0: any).
     pub(crate) fn delete(&mut self, key: &Key<'_>, version: u64) -> Result<bool, Fault> {
+        let is_other = |entry: &Existing| entry.live && entry.head.version != version;
+        if version != 0 && self.find(key)?.is_some_and(|entry| is_other(&entry)) {
+            return Ok(false);
+        }
+        self.outdate_flight(key)?;
         let Some(existing) = self.find(key)? else {
             return Ok(false);
         };
-        if existing.live && version != 0 && existing.head.version != version {
-            return Ok(false);
-        }
         self.delete_found(existing)?;
         Ok(existing.live)
     }
@@ -600,7 +656,7 @@ impl Locked<'_> {
         }
         let unit = self.shard.take_head()?;
         step("touch.taken");
-        let head = Head { deadline: self.core.deadline(ttl_ms), ..old.head };
+        let head = Head { deadline: deadline_of(ttl_ms, || self.now_ms()), ..old.head };
         head.store(self.shard.unit_words(unit)?);
         step("touch.head");
         publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));

@@ -147,6 +147,7 @@ impl Core {
         // with the Acquire loads in `root_epoch` and `life`.
         epoch.fetch_add(1, Ordering::SeqCst);
         step("clear.published");
+        self.ring_for_clear();
         self.check_not_lost()
     }
 }

@@ -34,6 +34,15 @@ pub enum Orphan {
         /// How many can hold it at once.
         permits: u32,
     },
+    /// A load that nobody will end.
+    Flight {
+        /// See `Loads::flights_of`.
+        namespace: u16,
+        /// Of the value.
+        key: Vec<u8>,
+        /// Of the flight.
+        token: u64,
+    },
 }
 
 impl Orphan {
@@ -49,6 +58,9 @@ impl Orphan {
             }
             Self::Ticket { namespace, key, ticket, permits } => {
                 core.leave_queue(&Queue { namespace: *namespace, key, permits: *permits, timeout }, *ticket)
+            }
+            Self::Flight { namespace, key, token } => {
+                core.end_flight(*namespace, key, *token, None, false, timeout).map(drop)
             }
         }
     }

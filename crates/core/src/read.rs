@@ -130,6 +130,8 @@ pub enum Manner {
     UseStale,
     /// Like `Peek`, and a stale value is taken as well.
     PeekStale,
+    /// Like `Peek`, and the knowledge that there is no value is taken as well: its kind is `ABSENT`.
+    PeekAbsent,
 }
 
 impl Manner {
@@ -249,16 +251,20 @@ impl<S: Sink> Reading<'_, '_, S> {
         let expired = head.deadline != 0 && head.is_expired(self.core.now_ms());
         self.meta.stale = false;
         self.meta.depends.tag_clock = None;
-        if (expired || head.flags & TAGGED != 0) && !self.is_acceptable(&head, expired)? {
+        let special = expired || head.flags & TAGGED != 0 || head.kind == kind::ABSENT;
+        if special && !self.is_acceptable(&head, expired)? {
             return Ok(Look::Dead);
         }
         fetch(self.shard, &head, self.sink, self.meta)?;
         Ok(Look::Found)
     }
 
-    /// Whether an entry that has expired or has tags is still to be served; notes whether as stale.
+    /// Whether an entry that has expired, has tags or stands for no value is to be served; notes whether as stale.
     #[cold]
     fn is_acceptable(&mut self, head: &Head, expired: bool) -> Result<bool, Damaged> {
+        if head.kind == kind::ABSENT && self.manner != Manner::PeekAbsent {
+            return Ok(false);
+        }
         let mut fate = Fate::Fresh;
         if head.flags & TAGGED != 0 {
             // Before the records are looked at: a near copy that keeps a later clock outlives its invalidation.
@@ -337,8 +343,9 @@ impl Core {
     }
 }
 
+/// Notes that an entry is used.
 #[inline]
-fn touch(shard: ShardView<'_>, at: Position) {
+pub(crate) fn touch(shard: ShardView<'_>, at: Position) {
     let touched = shard.touched(at);
     // Relaxed, and not one step: a hint to the policy. Stored only when it changes, so hot lines stay shared.
     let now = touched.load(Ordering::Relaxed);

@@ -109,8 +109,8 @@ impl Sink for Words {
 }
 
 #[derive(Default)]
-struct Buffers {
-    words: Words,
+pub(crate) struct Buffers {
+    pub(crate) words: Words,
     bytes: Vec<u8>,
 }
 
@@ -178,7 +178,7 @@ impl crate::Cache {
 }
 
 /// Runs `f` with this thread's buffers, large enough for any record.
-fn with_buffers<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
+pub(crate) fn with_buffers<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
     BUFFERS.with_borrow_mut(|buffers| {
         buffers.words.prepare();
         buffers.bytes.clear();
@@ -194,17 +194,14 @@ impl Locked<'_> {
         buffers: &mut Buffers,
         change: &mut impl FnMut(&mut Edit<'_>) -> Result<(Change, R), CacheError>,
     ) -> Result<R, Fault> {
-        let Buffers { words, bytes } = buffers;
-        let existing = self.record_words(key, words)?;
+        let existing = self.record_words(key, &mut buffers.words)?;
         let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed) + 1; // guarded by the lock
-        let mut edit = Edit { words, version, now: self.core.now_ms() };
+        let mut edit = Edit { words: &mut buffers.words, version, now: self.now_ms() };
         let (becomes, result) = change(&mut edit)?;
         match becomes {
             Change::Keep => {}
             Change::Store { ttl_ms } => {
-                bytes.clear();
-                words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
-                self.store_record(key, bytes, ttl_ms)?;
+                self.store_words(key, buffers, ttl_ms)?;
             }
             Change::Remove => {
                 if existing {
@@ -227,6 +224,14 @@ impl Locked<'_> {
             words.clear();
         }
         Ok(true)
+    }
+
+    /// Stores the buffered words as the record.
+    pub(crate) fn store_words(&mut self, key: &Key<'_>, buffers: &mut Buffers, ttl_ms: u64) -> Result<(), Fault> {
+        let Buffers { words, bytes } = buffers;
+        bytes.clear();
+        words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        self.store_record(key, bytes, ttl_ms)
     }
 
     fn store_record(&mut self, key: &Key<'_>, bytes: &[u8], ttl_ms: u64) -> Result<(), Fault> {

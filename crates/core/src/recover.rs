@@ -13,6 +13,7 @@ use crate::key::{Key, MAX_KEY, Placing};
 use crate::locked::Locked;
 use crate::namespaces::registered;
 use crate::policy::Queue;
+use crate::ring::Stream;
 use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally};
 use crate::spaces::{is_known, is_pinned, number};
 use cache_machine_shm::atomic::Ordering;
@@ -84,6 +85,10 @@ impl Locked<'_> {
         if !(totals.newest..=LAST_VERSION).contains(&sequence.load(Ordering::Relaxed)) {
             sequence.store(totals.newest, Ordering::Relaxed);
         }
+        for stream in [Stream::Changes, Stream::Messages] {
+            self.shard.ring(stream).reset();
+        }
+        self.told = true;
         self.shard.bump(Count::Repairs);
         let damaged = self.shard.count(Count::Damaged);
         damaged.store(damaged.load(Ordering::Relaxed).wrapping_add(u64::from(totals.dropped)), Ordering::Relaxed);
@@ -311,6 +316,9 @@ impl ShardView<'_> {
             if u32::from(noted) != *count && noted != SATURATED {
                 report(format!("line {line}: {count} keys went past it, noted {noted}"));
             }
+        }
+        if !self.ring(Stream::Changes).is_quiet() || !self.ring(Stream::Messages).is_quiet() {
+            report("a message in a ring was begun and not published".into());
         }
         let queued: usize = [Queue::Small, Queue::Main, Queue::Pinned]
             .into_iter()

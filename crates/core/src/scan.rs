@@ -9,9 +9,11 @@ use crate::cache::{Cache, Core};
 use crate::entry::{BINARY_KEY, Damaged, Head, TAGGED, pieces};
 use crate::error::CacheError;
 use crate::geometry::WORDS_PER_LINE;
+use crate::kind;
 use crate::locked::{Existing, Fault, Locked};
 use crate::namespaces;
 use crate::shard::{Position, ShardView};
+use crate::spaces::Space;
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::recheck;
@@ -89,15 +91,16 @@ impl Cache {
     }
 }
 
-struct Wanted<'a> {
-    namespace: u16,
-    life: u64,
-    prefix: &'a [u8],
+/// Which entries a walk looks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) namespace: u16,
+    pub(crate) life: u64,
+    pub(crate) prefix: &'a [u8],
 }
 
 impl Core {
     /// The key of the entry that a word names, if it is wanted.
-    fn key_at(&self, shard: ShardView<'_>, at: Position, wanted: &Wanted<'_>) -> Option<ScannedKey> {
+    pub(crate) fn key_at(&self, shard: ShardView<'_>, at: Position, wanted: &Wanted<'_>) -> Option<ScannedKey> {
         let mut tries = 0u32;
         loop {
             // Acquire: pairs with the Release store in `publish`.
@@ -129,6 +132,9 @@ impl Core {
         if head.namespace != wanted.namespace || head.life != wanted.life || head.is_expired(self.now_ms()) {
             return Ok(None);
         }
+        if head.kind == kind::ABSENT {
+            return Ok(None);
+        }
         let Some(bytes) = key_of(shard, &head, wanted.prefix)? else {
             return Ok(None);
         };
@@ -158,12 +164,14 @@ impl Locked<'_> {
                 continue;
             }
             let head = self.shard.head(unit)?;
-            if head.namespace != self.namespace || !self.starts_with(&head, prefix)? {
+            // What is being loaded under such a key is older than its deletion.
+            let is_flight = head.namespace == Space::Flights.of(self.namespace);
+            if !(head.namespace == self.namespace || is_flight) || !self.starts_with(&head, prefix)? {
                 continue;
             }
             let live = self.is_live(&head)?;
             self.delete_found(Existing { at, unit, head, live })?;
-            *deleted += u64::from(live);
+            *deleted += u64::from(live && !is_flight);
         }
         Ok(())
     }

@@ -5,10 +5,12 @@
 //! waits the thread looks every 50 ms.
 
 use crate::cache::Core;
+use crate::feed::{FeedTick, look_at_feeds};
 use crate::gone::GoneEntry;
 use crate::shard::{Field, ShardView};
 use cache_machine_shm::RUNG_STRIPES;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,6 +43,8 @@ pub enum Notice {
     },
     /// These vigils are over: their records have changed as awaited.
     Vigils(Vec<u64>),
+    /// There is something to take for these watches and subscriptions.
+    Fed(Vec<u64>),
     /// The segment was destroyed, truncated or replaced.
     Detached,
 }
@@ -122,7 +126,7 @@ impl Listeners {
         }
     }
 
-    fn tell_one(&self, id: u64, notice: Notice) {
+    pub(crate) fn tell_one(&self, id: u64, notice: Notice) {
         if let Some((_, listener)) = self.snapshot().into_iter().find(|(other, _)| *other == id) {
             listener.notify(notice);
         }
@@ -173,14 +177,16 @@ fn run(core: &Core, stop: &AtomicBool) {
     let mut next_sweep = Instant::now() + SWEEP_EVERY;
     let mut next_shard = 0;
     let mut next_look = Instant::now() + IDLE;
-    let mut tick = Tick { next: Instant::now(), writes: core.writes_so_far() };
+    let mut tick = Tick { next: Instant::now(), writes: vec![None; core.geometry().shards] };
     let mut next_probe = Instant::now();
     // What rings from here on ends the next wait, so each look comes after the bell was read and before it is slept on.
     let bell = core.segment.member().bell();
+    let mut feed_tick = FeedTick::new();
     while !stop.load(Ordering::Relaxed) {
         let rung = core.segment.member().take_rung();
         look_at_waits(core, &rung, &mut tick);
         look_at_vigils(core, &rung, &mut next_probe);
+        look_at_feeds(core, &mut feed_tick);
         let now = Instant::now();
         if now >= next_look {
             core.look_at_name();
@@ -200,6 +206,7 @@ fn run(core: &Core, stop: &AtomicBool) {
         if !core.vigils.is_empty() || core.has_orphans() {
             sleep = sleep.min(next_probe.saturating_duration_since(now));
         }
+        sleep = feed_tick.limit(core, sleep);
         // `stop` is set before the bell rings.
         if !stop.load(Ordering::Relaxed) {
             bell.wait(sleep.max(Duration::from_millis(1)));
@@ -210,23 +217,26 @@ fn run(core: &Core, stop: &AtomicBool) {
 /// The bounded look for what a dead writer did not ring.
 struct Tick {
     next: Instant,
-    /// `writes_so_far` before the last look at everything.
-    writes: Option<u64>,
+    /// `writes_so_far` of each shard before the last look at its keys.
+    writes: Vec<Option<u64>>,
 }
 
 fn look_at_waits(core: &Core, rung: &Rung, tick: &mut Tick) {
     if core.waits.is_empty() {
         return;
     }
-    let mut everything = false;
+    let mut written = HashSet::new();
     if Instant::now() >= tick.next {
         tick.next = Instant::now() + LOOK_EVERY;
-        let writes = core.writes_so_far();
-        everything = writes.is_none() || writes != tick.writes;
-        tick.writes = writes;
+        for (shard, seen) in core.shards().zip(&mut tick.writes) {
+            let writes = core.writes_so_far(&shard);
+            if writes.is_none() || writes != *seen {
+                written.insert(shard.index);
+            }
+            *seen = writes;
+        }
     }
-    let rang = |stripe: usize| everything || has_rung(rung, stripe);
-    for (listener, waits) in core.waits.take_ready(core, rang) {
+    for (listener, waits) in core.waits.take_ready(core, |stripe| has_rung(rung, stripe), &written) {
         core.notified.tell_one(listener, Notice::Waits(waits));
     }
 }

@@ -17,6 +17,7 @@
 use crate::cache::Core;
 use crate::entry::{Damaged, Head};
 use crate::error::CacheError;
+use crate::feed::ANY_NAMESPACE;
 use crate::geometry::{Geometry, TAG_CLOCK, TAG_FLOOR, TAG_RECORD, TAG_WAYS, TAGS_LOCK, TAGS_OVERFLOWED};
 use crate::shard::ShardView;
 use cache_machine_shm::Region;
@@ -155,7 +156,13 @@ impl Core {
     }
 
     /// Invalidates all entries that carry one of these tags and whose value began to be made before now.
-    pub(crate) fn invalidate(&self, tags: &[u64], how: Invalidation, timeout: Duration) -> Result<(), CacheError> {
+    pub(crate) fn invalidate(
+        &self,
+        namespace: u16,
+        tags: &[u64],
+        how: Invalidation,
+        timeout: Duration,
+    ) -> Result<(), CacheError> {
         self.check_attached()?;
         // After a death its clock is odd: the next odd number is all that there is to repair.
         let guard = self.lock_header(TAGS_LOCK, "the table of tags", timeout)?;
@@ -168,6 +175,13 @@ impl Core {
         step("tag.begun");
         for tag in tags {
             self.place_of(*tag).note(how, now);
+        }
+        // Before the clock is even: a death in between leaves it odd, and whoever makes it even tells of that.
+        if before & 1 == 1 {
+            self.tell_invalidated(ANY_NAMESPACE, &[], timeout);
+        }
+        if !tags.is_empty() {
+            self.tell_invalidated(namespace, tags, timeout);
         }
         // Release: as above; who sees the clock even sees the records.
         word.store(now.wrapping_add(1), Ordering::Release);
@@ -206,6 +220,10 @@ impl Core {
 
     /// An invalidator died: until the clock is even again no tagged entry can be kept near.
     pub(crate) fn finish_invalidation(&self) -> Result<(), CacheError> {
-        if self.tag_clock() & 1 == 1 { self.invalidate(&[], Invalidation::Remove, Duration::ZERO) } else { Ok(()) }
+        if self.tag_clock() & 1 == 1 {
+            self.invalidate(ANY_NAMESPACE, &[], Invalidation::Remove, Duration::ZERO)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -24,6 +24,11 @@ pub enum Awaited {
         /// How many can hold it at once.
         permits: u32,
     },
+    /// The end of the flight of this token, or of its owner.
+    Flight {
+        /// Of the flight.
+        token: u64,
+    },
 }
 
 /// The vigils of one process, by stripe.
@@ -37,6 +42,8 @@ struct Table {
     last_id: u64,
     by_stripe: HashMap<usize, HashMap<u64, Vigil>>,
     stripe_of: HashMap<u64, usize>,
+    /// Over when they began: listener and number.
+    over: Vec<(u64, u64)>,
 }
 
 struct Vigil {
@@ -55,7 +62,8 @@ impl Vigils {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.table().stripe_of.is_empty()
+        let table = self.table();
+        table.stripe_of.is_empty() && table.over.is_empty()
     }
 
     pub(crate) fn add(&self, core: &Core, key: &Key<'_>, awaited: Awaited, listener: u64) -> u64 {
@@ -67,15 +75,22 @@ impl Vigils {
         if of_stripe.is_empty() {
             core.listen(stripe);
         }
-        of_stripe.insert(id, Vigil { namespace: key.namespace, key: key.bytes.to_vec(), awaited, listener });
+        let vigil = Vigil { namespace: key.namespace, key: key.bytes.to_vec(), awaited, listener };
+        // After the mark: whoever changes the record from here on rings.
+        let is_over = vigil.is_over(core, true).unwrap_or(false);
+        of_stripe.insert(id, vigil);
         table.stripe_of.insert(id, stripe);
+        if is_over {
+            table.forget(core, id);
+            table.over.push((listener, id));
+        }
         id
     }
 
     pub(crate) fn remove(&self, core: &Core, id: u64) {
         let mut table = self.table();
-        let Some(stripe) = table.stripe_of.remove(&id) else { return };
-        table.forget(core, stripe, id);
+        table.forget(core, id);
+        table.over.retain(|(_, over)| *over != id);
     }
 
     pub(crate) fn remove_of(&self, core: &Core, listener: u64) {
@@ -85,10 +100,9 @@ impl Vigils {
         };
         let ids: Vec<u64> = table.by_stripe.values().flat_map(of_it).collect();
         for id in ids {
-            if let Some(stripe) = table.stripe_of.remove(&id) {
-                table.forget(core, stripe, id);
-            }
+            table.forget(core, id);
         }
+        table.over.retain(|(other, _)| *other != listener);
     }
 
     /// Looks at the records of the stripes that `rang` picks; takes out those that are over and returns (listener, ids).
@@ -96,7 +110,10 @@ impl Vigils {
     pub(crate) fn take_ready(&self, core: &Core, probe: bool, rang: impl Fn(usize) -> bool) -> HashMap<u64, Vec<u64>> {
         let mut ready: HashMap<u64, Vec<u64>> = HashMap::new();
         let mut table = self.table();
-        let Table { by_stripe, stripe_of, .. } = &mut *table;
+        let Table { by_stripe, stripe_of, over, .. } = &mut *table;
+        for (listener, id) in over.drain(..) {
+            ready.entry(listener).or_default().push(id);
+        }
         by_stripe.retain(|stripe, of_stripe| {
             if !probe && !rang(*stripe) {
                 return true;
@@ -106,7 +123,7 @@ impl Vigils {
                     // Busy: the next tick tries again. Gone: the handle is told.
                     let _ = vigil.probe(core);
                 }
-                let is_over = vigil.is_over(core).unwrap_or(false);
+                let is_over = vigil.is_over(core, probe).unwrap_or(false);
                 if is_over {
                     stripe_of.remove(id);
                     ready.entry(vigil.listener).or_default().push(*id);
@@ -123,7 +140,8 @@ impl Vigils {
 }
 
 impl Table {
-    fn forget(&mut self, core: &Core, stripe: usize, id: u64) {
+    fn forget(&mut self, core: &Core, id: u64) {
+        let Some(stripe) = self.stripe_of.remove(&id) else { return };
         if let Some(of_stripe) = self.by_stripe.get_mut(&stripe) {
             of_stripe.remove(&id);
             if of_stripe.is_empty() {
@@ -135,9 +153,10 @@ impl Table {
 }
 
 impl Vigil {
-    fn is_over(&self, core: &Core) -> Result<bool, CacheError> {
+    fn is_over(&self, core: &Core, probe: bool) -> Result<bool, CacheError> {
         match self.awaited {
             Awaited::Turn { ticket, .. } => Ok(core.turn_of(self.namespace, &self.key, ticket)? != Turn::Waiting),
+            Awaited::Flight { token } => core.flight_is_over(self.namespace, &self.key, token, probe),
         }
     }
 
@@ -147,6 +166,8 @@ impl Vigil {
                 let Self { namespace, ref key, .. } = *self;
                 core.advance_queue(&Queue { namespace, key, permits, timeout: PATIENCE })
             }
+            // The one who waits begins a flight of its own, and passes over the dead.
+            Awaited::Flight { .. } => Ok(()),
         }
     }
 }

@@ -9,8 +9,9 @@
 mod support;
 
 use cache_machine_core::{
-    Cache, Claim, Claimed, Eviction, Invalidation, Listener, MAX_TAGS, Manner, Notice, OpenOptions, Space, Turn, Write,
-    destroy, kind,
+    Algorithm, Boarding, Cache, Claim, Claimed, Demand, Departure, Eviction, Family, FeedItem, Invalidation, Landing,
+    Limit, Listener, Loads, MAX_TAGS, Manner, Measured, Measurement, MetricKind, Notice, OpenOptions, Space, Turn,
+    Watch, What, Write, destroy, kind,
 };
 use cache_machine_shm::atomic::{
     AtomicU64,
@@ -50,6 +51,11 @@ fn main() {
             run: waiter_killed_beside_a_stopped_holder,
         },
         Test { name: "a_release_beside_a_stopped_holder_is_made_up_for", run: release_beside_a_stopped_holder },
+        Test { name: "a_watcher_beside_killed_writers_is_told_right_or_of_a_loss", run: watcher_beside_killed_writers },
+        Test {
+            name: "an_invalidation_that_cannot_be_told_in_time_counts_as_lost_also_when_killed",
+            run: invalidation_beside_a_stopped_holder,
+        },
         Test { name: "random_kills_lose_nothing_and_stop_nobody", run: random_kills },
     ];
     let summary = Test { name: "every_step_in_the_sources_was_killed_at", run: every_step_was_killed_at };
@@ -211,7 +217,7 @@ fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "expire for room",
             eviction: Eviction::None,
-            prepare: |c| mortal(c, 11, 110_000),
+            prepare: |c| mortal(c, 10, 110_000),
             act: |c| set(c, "target", &[3; 300_000]),
             ..BASE
         },
@@ -369,7 +375,7 @@ fn scenarios() -> Vec<Scenario> {
             eviction: Eviction::None,
             prepare: |c| {
                 let own = c.in_namespace("ns").unwrap();
-                let value = vec![7; 110_000];
+                let value = vec![7; 100_000];
                 (0..5).for_each(|i| set(&own, &format!("d{i}"), &value));
                 let write = Write { tags: &[c.tag("red")], ..bytes(&value) };
                 (0..5).for_each(|i| assert!(c.set(format!("d{i}").as_bytes(), &write).unwrap().is_some()));
@@ -380,6 +386,68 @@ fn scenarios() -> Vec<Scenario> {
             act: |c| set(c, "target", &[3; 300_000]),
             ..BASE
         },
+        Scenario { name: "begin to load", act: |c| assert!(begin(c, Loads::Values) > 0), ..BASE },
+        Scenario {
+            name: "load, and keep what came",
+            prepare: |c| set_tagged(c, "target", &["red"], 50),
+            act: |c| {
+                let token = begin(c, Loads::Values);
+                let write = Write { tags: &[c.tag("red"), c.tag("blue")], ttl_ms: 70, ..bytes(b"loaded") };
+                let landing = c.finish_flight(Loads::Values, b"target", token, &write).unwrap();
+                assert!(matches!(landing, Landing::Kept(_)));
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "load, and fail twice",
+            act: |c| {
+                for _ in 0..2 {
+                    let token = begin(c, Loads::Values);
+                    assert!(c.fail_flight(Loads::Values, b"target", token, &[7; 300], true).unwrap());
+                }
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "delete what is being loaded",
+            prepare: |c| set(c, "target", b"old"),
+            act: |c| {
+                let token = begin(c, Loads::Values);
+                assert!(c.delete(b"target", 0).unwrap());
+                let landing = c.finish_flight(Loads::Values, b"target", token, &bytes(b"older")).unwrap();
+                assert_eq!(landing, Landing::Refused);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "delete by prefix what is being loaded",
+            prepare: |c| set(c, "target", b"old"),
+            act: |c| {
+                assert!(begin(c, Loads::Values) > 0);
+                assert_eq!(c.delete_prefix(b"tar").unwrap(), 1);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "know that there is nothing",
+            prepare: |c| set(c, "target", b"old"),
+            act: |c| {
+                let token = begin(c, Loads::Values);
+                let write = Write { ttl_ms: 70, ..Write::new(kind::ABSENT, b"") };
+                let landing = c.finish_flight(Loads::Values, b"target", token, &write).unwrap();
+                assert!(matches!(landing, Landing::Kept(_)));
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "do it once",
+            act: |c| {
+                let token = begin(c, Loads::Once);
+                let landing = c.finish_flight(Loads::Once, b"target", token, &bytes(&[1; 500])).unwrap();
+                assert!(matches!(landing, Landing::Kept(_)));
+            },
+            ..BASE
+        },
         Scenario {
             name: "wait, then set",
             act: |c| {
@@ -387,6 +455,74 @@ fn scenarios() -> Vec<Scenario> {
                 c.wait_for(b"target", 0, listener).unwrap();
                 set(c, "target", b"new");
             },
+            ..BASE
+        },
+        Scenario {
+            name: "watch, then set with tags, replace and delete",
+            prepare: |c| ["key", "kept"].into_iter().for_each(|key| set(c, key, b"old")),
+            act: |c| {
+                let watch = watch_all(c);
+                set_tagged(c, "target", &["red", "blue"], 50);
+                set(c, "kept", b"new");
+                assert!(c.delete(b"key", 0).unwrap());
+                c.end_feed(watch);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "watch, then evict and expire",
+            entries: 0,
+            prepare: |c| {
+                fill(c);
+                mortal(c, 3, 10);
+            },
+            act: |c| {
+                watch_all(c);
+                set(c, "target", &[3; 9000]);
+            },
+            ..BASE
+        },
+        Scenario {
+            name: "watch, then clear and invalidate",
+            prepare: tagged,
+            act: |c| {
+                watch_all(c);
+                invalidate(c, "green", Invalidation::Remove);
+                c.clear().unwrap();
+            },
+            together: &["g", "h", "e"],
+            ..BASE
+        },
+        Scenario {
+            name: "subscribe twice and by prefix, publish, and end it",
+            act: |c| {
+                let listener = c.add_listener(Box::new(Deaf));
+                let subscribe = |name: &[u8], is_prefix| c.subscribe(name, is_prefix, 10, listener).unwrap();
+                let feeds = [subscribe(b"news", false), subscribe(b"news", false), subscribe(b"ne", true)];
+                assert_eq!(c.publish(b"news", kind::BUFFER, b"a message").unwrap(), 3);
+                feeds.into_iter().for_each(|feed| c.end_feed(feed));
+                assert_eq!(c.publish(b"news", kind::BUFFER, b"a message").unwrap(), 0);
+            },
+            ..BASE
+        },
+        Scenario { name: "consume the first tokens", act: consume, ..BASE },
+        Scenario { name: "consume more tokens", prepare: consume, act: consume, ..BASE },
+        Scenario { name: "consume in a full shard", entries: 0, prepare: fill, act: consume, ..BASE },
+        Scenario {
+            name: "reset a limit",
+            prepare: consume,
+            act: |c| assert!(c.reset_limit(b"limit").unwrap()),
+            ..BASE
+        },
+        Scenario { name: "declare a metric", act: declare, ..BASE },
+        Scenario { name: "observe", prepare: declare, act: observe, ..BASE },
+        Scenario {
+            name: "delete a metric",
+            prepare: |c| {
+                declare(c);
+                observe(c);
+            },
+            act: |c| assert!(c.delete_metric("metric").unwrap()),
             ..BASE
         },
         Scenario { name: "take a lock", act: |c| _ = held(lock(c)), ..BASE },
@@ -472,7 +608,40 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The key of locks and semaphores.
+const LIMIT: Limit = Limit { algorithm: Algorithm::SlidingWindow, tokens: 1000, window_ms: 60_000 };
+
+fn consume(cache: &Cache) {
+    assert!(cache.limit(b"limit", &LIMIT, Demand::Consume(3)).unwrap().allowed);
+}
+
+fn declare(cache: &Cache) {
+    let family = Family { kind: MetricKind::Histogram, bounds: &[0.5, 1.0, 2.5, 5.0, 10.0], help: "Sizes." };
+    cache.declare_metric("metric", &family, "metric{}").unwrap();
+}
+
+fn observe(cache: &Cache) {
+    assert_eq!(cache.measure(b"metric{}", Measurement::Observe(2.0)).unwrap(), Measured::Done);
+}
+
+/// Begins to load the target, whatever there is.
+fn begin(cache: &Cache, loads: Loads) -> u64 {
+    let departure = Departure { lease_ms: 1000, newer_than: u64::MAX, background: false };
+    match cache.begin_flight(loads, b"target", &departure).unwrap() {
+        Boarding::Begun(token) => token,
+        // Of this process, which panicked: its own to give up. Nobody waits for the dead.
+        Boarding::Joined(token) => {
+            assert!(cache.abandon_flight(loads, b"target", token).unwrap(), "joined a flight of the dead");
+            begin(cache, loads)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Records of a lock and of a semaphore among the keys that are looked at.
+const LOCK_RECORD: &str = "#lock";
+const SEMAPHORE_RECORD: &str = "#semaphore";
+
+/// The key of both.
 const LOCK: &[u8] = b"lock";
 const ONE: Claim = Claim { permits: 1, ttl_ms: 0, wait: true };
 
@@ -526,6 +695,12 @@ fn set(cache: &Cache, key: &str, value: &[u8]) {
 fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     cache.get(key.as_bytes(), Manner::Peek, &mut out).unwrap().map(|_| out)
+}
+
+/// Watches everything, heard by nobody.
+fn watch_all(cache: &Cache) -> u64 {
+    let listener = cache.add_listener(Box::new(Deaf));
+    cache.watch(&Watch::default(), 100, listener).unwrap()
 }
 
 fn set_tagged(cache: &Cache, key: &str, names: &[&str], stale_ms: u64) {
@@ -618,18 +793,39 @@ fn universe() -> Vec<String> {
     let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
     let new = [("d", 10), ("g", 20), ("h", 20), ("p", 40), ("@ns/d", 10), ("@ns/n", 20), ("@ns/p", 1)];
     let numbered = series.iter().chain(&new).flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
-    let single = ["target", "key", "kept", "@ns/target", "@fresh/target", "#locks", "#semaphores"];
-    numbered.chain(single.map(String::from)).collect()
+    let records = [LIMIT_STATE, METRIC_FAMILY, METRIC_SERIES];
+    let others = ["target", "key", "kept", "@ns/target", "@fresh/target", LOCK_RECORD, SEMAPHORE_RECORD];
+    numbered.chain(others.into_iter().chain(records).map(String::from)).collect()
 }
 
 fn is_dead_from_the_start(key: &str) -> bool {
     key.starts_with('d') || key.starts_with("@ns/d")
 }
 
+/// What is no value is looked at in its own way.
+const LIMIT_STATE: &str = "#limit";
+const METRIC_FAMILY: &str = "#metric";
+const METRIC_SERIES: &str = "#metric{}";
+
+fn record_state(cache: &Cache, name: &str) -> u64 {
+    if name == "limit" {
+        let seen = cache.look_at_limit(b"limit", &LIMIT, 1).unwrap();
+        return LIMIT.tokens - seen.remaining;
+    }
+    cache.metric(name).unwrap().map_or(0, |metric| {
+        let mut hasher = DefaultHasher::new();
+        format!("{metric:?}").hash(&mut hasher);
+        hasher.finish().max(1)
+    })
+}
+
 /// Value, kind, deadline and freshness of a key in one number; 0 where there is none.
 fn state(cache: &Cache, key: &str) -> u64 {
     if let Some(space) = space_of(key) {
         return state_of_record(&cache.words_of(space, LOCK).unwrap());
+    }
+    if let Some(name) = key.strip_prefix('#') {
+        return record_state(cache, name);
     }
     if let Some((name, key)) = key.strip_prefix('@').and_then(|key| key.split_once('/')) {
         // A look makes no namespace.
@@ -646,8 +842,8 @@ fn state(cache: &Cache, key: &str) -> u64 {
 /// Of a record, which is no key of the user's.
 fn space_of(key: &str) -> Option<Space> {
     match key {
-        "#locks" => Some(Space::Locks),
-        "#semaphores" => Some(Space::Semaphores),
+        LOCK_RECORD => Some(Space::Locks),
+        SEMAPHORE_RECORD => Some(Space::Semaphores),
         _ => None,
     }
 }
@@ -796,7 +992,7 @@ impl Stage {
     /// Whether a fault at a step leaves a shard's lock to be repaired. What the locks in the header guard needs no repair.
     fn holds_the_lock_at(&self, at: u64) -> bool {
         let [taken, stolen, released] = ["lock.taken", "lock.stolen", "lock.released"].map(print);
-        let in_the_header = ["namespace.text", "tag.begun"].map(print);
+        let in_the_header = ["namespace.text", "tag.begun", "subscription.begun"].map(print);
         let mut held = false;
         for (i, step) in self.steps[..=at as usize].iter().enumerate() {
             if *step == taken || *step == stolen {
@@ -815,7 +1011,7 @@ impl Stage {
         let look = |when: &str| -> Vec<u64> {
             let states = self.keys.iter().map(|(key, before, after)| {
                 let state = state(cache, key);
-                let is_halfway = key == "#locks" && self.halfway != 0 && state == self.halfway;
+                let is_halfway = key == LOCK_RECORD && self.halfway != 0 && state == self.halfway;
                 let whole = state == *before || state == *after || is_halfway;
                 assert!(whole, "{what}: {key} is neither old nor new {when} the repair");
                 state
@@ -835,6 +1031,10 @@ impl Stage {
                 self.keys.iter().zip(&before).filter(|((key, old, new), _)| key.starts_with(prefix) && old != new);
             let kinds: BTreeSet<bool> = changed.map(|((_, _, new), state)| state == new).collect();
             assert!(kinds.len() < 2, "{what}: some of {prefix} are old, some are new");
+        }
+        for loads in [Loads::Values, Loads::Once] {
+            let token = begin(cache, loads);
+            assert!(cache.abandon_flight(loads, b"target", token).unwrap());
         }
         for i in 0..20 {
             let _ = cache.set(format!("after{i}").as_bytes(), &bytes(&value_of(i))).unwrap();
@@ -1102,7 +1302,7 @@ fn notes_of_two_segments() {
             // No room is left, so each of these evicts.
             fill(&a, 'a');
             arm(at, Fault::Panic);
-            let outcome = catch_unwind(AssertUnwindSafe(|| set(&a, &format!("a-{at}"), &[1; 3000])));
+            let outcome = catch_unwind(AssertUnwindSafe(|| set(&a, &format!("a-{at}"), &[1; 4000])));
             let steps: u64 = passed().values().sum();
             disarm();
             panics += u64::from(outcome.is_err());
@@ -1290,6 +1490,174 @@ fn release_beside_a_stopped_holder() {
 fn permit_of_two(cache: &Cache) -> Claimed {
     held(cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap());
     cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap()
+}
+
+/// What a writer does under the eyes of a watcher in another process; each change has a value of its own.
+fn watched_act(cache: &Cache) {
+    set_tagged(cache, "one", &["red"], 0);
+    set(cache, "two", b"2");
+    assert!(cache.delete(b"one", 0).unwrap());
+    assert!(cache.publish(b"news", kind::BUFFER, b"first").unwrap() > 0);
+    set(cache, "three", &[3; 3000]);
+    assert!(cache.publish(b"news", kind::BUFFER, b"second").unwrap() > 0);
+}
+
+/// What a watcher was told, as text, with what it lost.
+struct Heard {
+    told: Vec<String>,
+    lost: u64,
+}
+
+impl Heard {
+    /// Takes until `last` came.
+    fn until(cache: &Cache, feed: u64, last: &str) -> Self {
+        let mut heard = Self { told: Vec::new(), lost: 0 };
+        let start = Instant::now();
+        while heard.told.last().is_none_or(|told| told != last) {
+            assert!(start.elapsed() < forked::SOON, "{last} never came; {:?} did", heard.told);
+            for item in cache.take_fed(feed, 10) {
+                heard.take(item);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        heard
+    }
+
+    fn take(&mut self, item: FeedItem) {
+        self.lost += item.lost;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        match item.what {
+            What::Invalidate => assert_eq!((item.key.len(), item.lost > 0), (0, true), "nobody invalidated anything"),
+            What::Message => self.told.push(text(item.value)),
+            what => self.told.push(format!("{what:?} {}", text(item.key))),
+        }
+    }
+
+    /// All that was told happened, in this order; of the first `done` nothing is missing unless something was lost.
+    fn check(&self, what: &str, all: &[&str], done: usize) {
+        let places: Vec<usize> = self
+            .told
+            .iter()
+            .map(|told| all.iter().position(|one| one == told).unwrap_or_else(|| panic!("{what}: {told} was made up")))
+            .collect();
+        assert!(places.is_sorted_by(|a, b| a < b), "{what}: out of order or twice: {:?}", self.told);
+        assert!(places.len() >= done || self.lost > 0, "{what}: silently lost; told {:?}", self.told);
+    }
+}
+
+/// Lock-free readers beside writers that die at any step: what comes is right and in order, what is missing is counted.
+fn watcher_beside_killed_writers() {
+    const CHANGES: [&str; 5] = ["Set one", "Set two", "Delete one", "Set three", "Set last"];
+    const MESSAGES: [&str; 3] = ["first", "second", "last"];
+    let ledger = shared_words(TRACE);
+    let words = shared_words(1);
+    let copied = Copied { options: options(&segment_name("watched")) };
+    let mut steps = Vec::new();
+    let mut next = 0;
+    loop {
+        words[0].store(0, SeqCst);
+        let watcher = fork(|| {
+            let cache = copied.open();
+            cache.clear().unwrap();
+            let watch = watch_all(&cache);
+            let news = cache.subscribe(b"news", false, 100, 0).unwrap();
+            words[0].store(1, SeqCst);
+            forked::wait_for(&words[0], |word| word != 1);
+            let acknowledged = (words[0].load(SeqCst) - 2) as usize;
+            let changes = Heard::until(&cache, watch, "Set last");
+            let messages = Heard::until(&cache, news, "last");
+            let what = format!("killed at step {acknowledged}");
+            // "last" is written by somebody else, so it is the one that must come.
+            changes.check(&what, &CHANGES, if acknowledged == 0 { CHANGES.len() } else { 1 });
+            messages.check(&what, &MESSAGES, if acknowledged == 0 { MESSAGES.len() } else { 1 });
+            0
+        });
+        forked::wait_for(&words[0], |word| word == 1);
+        // First the whole, to learn its steps; then a death at each point.
+        let at = if steps.is_empty() { NEVER } else { steps[next] };
+        let writer = fork(|| {
+            trace(ledger);
+            let cache = copied.open();
+            ledger[0].store(0, Relaxed);
+            arm(at, Fault::Kill);
+            watched_act(&cache);
+            disarm();
+            0
+        });
+        let ended = forked::ended_within(writer, forked::SOON, "the writer");
+        assert_eq!(ended, if at == NEVER { Ended::Exit(0) } else { Ended::Signal(9) });
+        if at == NEVER {
+            steps = kill_points(&trace_of(ledger));
+        } else {
+            note_kill(ledger);
+            next += 1;
+        }
+        in_child("the last writer", || {
+            let cache = copied.open();
+            set(&cache, "last", b"last");
+            assert_eq!(cache.publish(b"news", kind::BUFFER, b"last").unwrap(), 1, "the dead do not count");
+            assert_valid(&cache);
+        });
+        words[0].store(if at == NEVER { 2 } else { 3 + at }, SeqCst);
+        assert_eq!(forked::ended_within(watcher, forked::SOON, "the watcher"), Ended::Exit(0));
+        if next == steps.len() {
+            break;
+        }
+    }
+    println!("  {} deaths beside a watcher", steps.len());
+}
+
+/// Nobody waits for a stopped holder for longer than its time; that it could not tell is told.
+fn invalidation_beside_a_stopped_holder() {
+    let ledger = shared_words(TRACE);
+    let stage = Stage::prepare(&Scenario { act: |c| set(c, "target", b"holder's"), ..BASE }, ledger);
+    let copied = Copied::of(&stage.content);
+    // Not asleep once, so that the steps are the same each time.
+    let impatient = || {
+        let impatient = OpenOptions { write_timeout: Duration::ZERO, ..copied.options.clone() };
+        Cache::open(&impatient).unwrap().0
+    };
+    let holder = fork(|| {
+        let cache = copied.open();
+        arm(8, Fault::Stop);
+        set(&cache, "target", b"holder's");
+        0
+    });
+    assert_eq!(holder.wait_or_stopped(), Ended::Stopped);
+    in_child("an invalidation", || {
+        trace(ledger);
+        let cache = impatient();
+        let watch = watch_all(&cache);
+        ledger[0].store(0, Relaxed);
+        arm(NEVER, Fault::Kill);
+        invalidate(&cache, "red", Invalidation::Remove);
+        disarm();
+        let start = Instant::now();
+        let told = loop {
+            if let Some(told) = cache.take_fed(watch, 1).pop() {
+                break told;
+            }
+            assert!(start.elapsed() < forked::SOON, "never told");
+        };
+        assert_eq!((told.what, told.lost), (What::Invalidate, 1));
+    });
+    let steps = trace_of(ledger);
+    let untold = steps.iter().position(|step| *step == print("feed.untold")).unwrap();
+    let killed = fork(|| {
+        let cache = impatient();
+        watch_all(&cache);
+        trace(ledger);
+        ledger[0].store(0, Relaxed);
+        arm(untold as u64, Fault::Kill);
+        invalidate(&cache, "blue", Invalidation::Remove); // with a new record, as the first
+        0
+    });
+    assert_eq!(forked::ended_within(killed, forked::SOON, "the invalidation"), Ended::Signal(9));
+    assert_eq!(trace_of(ledger).last(), Some(&print("feed.untold")));
+    note_kill(ledger);
+    holder.resume();
+    assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
+    in_child("afterwards", || stage.check(&copied.open(), None, 0));
 }
 
 // ---- random kills ----------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 use crate::env_state::{self, Handle, NO_WAIT};
 use crate::options::{BindingOpenOptions, BindingOpened, BindingSegmentInfo, BindingStats};
 use cache_machine_core::{
-    Cache, CacheError, Invalidation, Listener, Notice, OpenOptions, Reason, destroy, inspect, list,
+    Cache, CacheError, FeedItem, Invalidation, Listener, Notice, OpenOptions, Reason, Watch, What, destroy, inspect,
+    list,
 };
 use napi::bindgen_prelude::{Either, FnArgs, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunction;
@@ -110,6 +111,7 @@ impl Listener for Notifier {
             Notice::Damage { shard: index, dropped } => (2, shard(index, dropped)),
             Notice::Detached => (3, Vec::new()),
             Notice::Vigils(ids) => (5, ids.into_iter().map(|id| id as f64).collect()),
+            Notice::Fed(ids) => (6, ids.into_iter().map(|id| id as f64).collect()),
             Notice::Gone { entries, lost } => {
                 let mut ids = vec![lost as f64];
                 for entry in entries.iter().filter(|entry| entry.namespace == self.namespace) {
@@ -153,6 +155,76 @@ pub fn wait_cancel(id: u32, wait: f64) {
     if let Some(handle) = env_state::find(id) {
         handle.with(|cache| cache.cancel_wait(wait as u64));
     }
+}
+
+/// Begins to watch changes; the notifier is told the id returned.
+#[napi]
+pub fn watch_start(id: u32, key: Option<Key>, prefix: Key, tags: Vec<String>, buffer: u32) -> Result<f64> {
+    let listener = listener_of(id)?;
+    with(id, |cache| {
+        let tags: Vec<u64> = tags.iter().map(|name| cache.tag(name)).collect();
+        let watch = Watch { key: key.as_ref().map(key_bytes), prefix: key_bytes(&prefix), tags: &tags };
+        cache.watch(&watch, buffer as usize, listener)
+    })
+    .map(|feed| feed as f64)
+}
+
+/// Subscribes to a channel, or to all that start with it; the notifier is told the id returned.
+#[napi]
+pub fn subscribe_start(id: u32, channel: String, is_prefix: bool, buffer: u32) -> Result<f64> {
+    let listener = listener_of(id)?;
+    with(id, |cache| cache.subscribe(channel.as_bytes(), is_prefix, buffer as usize, listener)).map(|feed| feed as f64)
+}
+
+fn listener_of(id: u32) -> Result<u64> {
+    let listener = handle(id)?.listener();
+    listener.ok_or_else(|| Error::new(Code("ERR_INVALID_ARGUMENT"), "there must be a notifier".to_owned()))
+}
+
+/// Takes what is there for a watch or a subscription.
+#[napi]
+pub fn feed_take(id: u32, feed: f64, most: u32) -> Result<Vec<BindingFeedItem>> {
+    let items = with(id, |cache| Ok(cache.take_fed(feed as u64, most as usize)))?;
+    Ok(items.into_iter().map(feed_item).collect())
+}
+
+fn feed_item(item: FeedItem) -> BindingFeedItem {
+    let is_message = item.what == What::Message;
+    BindingFeedItem {
+        what: item.what as u32,
+        key: (!item.key.is_empty()).then(|| key_of(&item.key, item.binary_key)),
+        version: item.version as f64,
+        tags: item.tags.into_iter().map(|tag| tag as u32).collect(),
+        value: is_message.then(|| Uint8Array::new(item.value)),
+        kind: u32::from(item.value_kind),
+        lost: item.lost as f64,
+    }
+}
+
+/// See `NativeFeedItem`.
+#[napi(object)]
+pub struct BindingFeedItem {
+    pub what: u32,
+    pub key: Option<Either<String, Uint8Array>>,
+    pub version: f64,
+    pub tags: Vec<u32>,
+    pub value: Option<Uint8Array>,
+    pub kind: u32,
+    pub lost: f64,
+}
+
+/// Ends a watch or a subscription.
+#[napi]
+pub fn feed_end(id: u32, feed: f64) {
+    if let Some(handle) = env_state::find(id) {
+        handle.with(|cache| cache.end_feed(feed as u64));
+    }
+}
+
+/// Publishes a message; returns how many subscriptions it was written for.
+#[napi]
+pub fn publish(id: u32, channel: String, kind: u32, value: Key) -> Result<u32> {
+    with(id, |cache| cache.publish(channel.as_bytes(), kind as u8, key_bytes(&value)))
 }
 
 /// Asks for notices of what this process evicts and expires, or ends them. Needs a notifier.

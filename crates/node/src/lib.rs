@@ -9,6 +9,9 @@
 
 mod calls;
 mod env_state;
+mod flights;
+mod limits;
+mod metrics;
 mod options;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;

@@ -111,6 +111,7 @@ pub struct BindingStats {
     pub lock_waits: f64,
     pub lock_wait_times: Vec<f64>,
     pub tags_overflowed: f64,
+    pub limits_evicted: f64,
     pub processes: f64,
     pub namespaces: Vec<String>,
 }
@@ -131,6 +132,7 @@ impl BindingStats {
             lock_waits: stats.lock_waits as f64,
             lock_wait_times: stats.lock_wait_times.iter().map(|count| *count as f64).collect(),
             tags_overflowed: stats.tags_overflowed as f64,
+            limits_evicted: stats.limits_evicted as f64,
             processes: stats.processes as f64,
             namespaces: cache.namespace_names(),
         }

@@ -7,10 +7,11 @@
 //! array are used only until the call returns; `meta` and `scratch` are kept alive by references of the environment.
 
 use crate::env_state::{self, Handle};
+use crate::flights::{flight_of, landed};
 use crate::regions;
 use cache_machine_core::{
-    Cache, CacheError, Condition, Depends, Increment, MAX_KEY, MAX_TAGS, Manner, Memory, Meta, NoSink, Sink, SliceSink,
-    Write, kind,
+    Cache, CacheError, Condition, Depends, Increment, Landing, Loads, MAX_KEY, MAX_TAGS, Manner, Memory, Meta, NoSink,
+    Sink, SliceSink, Write, kind,
 };
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
@@ -28,13 +29,16 @@ const META_BYTES: usize = 128;
 const SCRATCH_BYTES: usize = 64 << 10;
 /// A value's buffer that grew beyond this is given back after the call.
 const KEEP_BYTES: usize = 1 << 20;
-/// Room for a key of the largest size, one more character to tell that it is longer, and a final zero.
-const KEY_BUFFER: usize = MAX_KEY + 8;
+/// Room for a key of the largest size, one more character to tell that it is longer, and a final zero; before it for a
+/// prefix.
+const KEY_BUFFER: usize = MAX_KEY + 8 + PREFIX;
+/// Bytes that a call may have in front of a key.
+const PREFIX: usize = 8;
 
 /// Texts shorter than this take the quick way.
 const SHORT: usize = 256;
 
-const INVALID_ARGUMENT: i64 = 1;
+pub(crate) const INVALID_ARGUMENT: i64 = 1;
 const CLOSED: i64 = 7;
 const CORRUPT: i64 = 12;
 /// The key's UTF-8 has U+FFFD: perhaps a lone surrogate that the conversion replaced.
@@ -74,11 +78,11 @@ struct Bound {
     shared: Rc<Shared>,
 }
 
-type Value = sys::napi_value;
+pub(crate) type Value = sys::napi_value;
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> Value;
 
 /// One call under way.
-struct Call<'b> {
+pub(crate) struct Call<'b> {
     env: sys::napi_env,
     bound: &'b Bound,
     /// Arguments that were passed.
@@ -86,7 +90,7 @@ struct Call<'b> {
 }
 
 /// Why a call returns `undefined`. As wide as a pointer, so that an `Outcome` is returned in two registers.
-struct Failed(i64);
+pub(crate) struct Failed(pub(crate) i64);
 
 impl From<CacheError> for Failed {
     fn from(error: CacheError) -> Self {
@@ -94,9 +98,9 @@ impl From<CacheError> for Failed {
     }
 }
 
-type Outcome = std::result::Result<Value, Failed>;
+pub(crate) type Outcome = std::result::Result<Value, Failed>;
 
-const MISS: Failed = Failed(0);
+pub(crate) const MISS: Failed = Failed(0);
 
 impl Call<'_> {
     fn put_int(&self, index: usize, value: i32) {
@@ -106,21 +110,29 @@ impl Call<'_> {
         unsafe { at.write(value) };
     }
 
-    fn put_float(&self, index: usize, value: f64) {
+    pub(crate) fn put_float(&self, index: usize, value: f64) {
         // SAFETY: as above, with indices below 16 of 8 bytes each.
         let at = unsafe { self.bound.shared.meta.cast::<f64>().add(index) };
         // SAFETY: as above; an ArrayBuffer's memory is aligned to 8.
         unsafe { at.write(value) };
     }
 
-    fn number(&self, value: Value) -> std::result::Result<f64, Failed> {
+    /// A number that JavaScript put into `meta`.
+    pub(crate) fn taken_float(&self, index: usize) -> f64 {
+        // SAFETY: as in `put_float`.
+        let at = unsafe { self.bound.shared.meta.cast::<f64>().add(index) };
+        // SAFETY: as in `put_float`; any bytes are a double.
+        unsafe { at.read() }
+    }
+
+    pub(crate) fn number(&self, value: Value) -> std::result::Result<f64, Failed> {
         let mut number = 0.0;
         // SAFETY: `env` and `value` are those of this call; `number` is valid for the write.
         let status = unsafe { sys::napi_get_value_double(self.env, value, &mut number) };
         if status == sys::Status::napi_ok { Ok(number) } else { Err(Failed(INVALID_ARGUMENT)) }
     }
 
-    fn flags(&self, value: Value) -> std::result::Result<u32, Failed> {
+    pub(crate) fn flags(&self, value: Value) -> std::result::Result<u32, Failed> {
         let mut flags = 0;
         // SAFETY: as in `number`.
         let status = unsafe { sys::napi_get_value_uint32(self.env, value, &mut flags) };
@@ -129,7 +141,7 @@ impl Call<'_> {
 
     /// Runs `f` with the cache and the key's bytes; the second argument tells whether the key was given as bytes.
     #[inline]
-    fn with_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
+    pub(crate) fn with_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
         let mut short = [MaybeUninit::<u8>::uninit(); SHORT];
         if let Some(key) = self.short_ascii(key, &mut short) {
             return self.with_cache(|cache| f(cache, key, false));
@@ -169,10 +181,39 @@ impl Call<'_> {
     /// `with_key` for the others.
     fn with_any_key(&self, key: Value, f: impl FnOnce(&Cache, &[u8], bool) -> Outcome) -> Outcome {
         let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
+        let (key, is_text) = self.read_key(key, &mut buffer)?;
+        self.bound.handle.with(|cache| f(cache, key, !is_text)).unwrap_or(Err(Failed(CLOSED)))
+    }
+
+    /// The same with a number's bytes in front of the key, which has one byte at least.
+    #[inline]
+    pub(crate) fn with_key_of(&self, prefix: u64, key: Value, f: impl FnOnce(&Cache, &[u8]) -> Outcome) -> Outcome {
+        let mut buffer = [MaybeUninit::<u8>::uninit(); KEY_BUFFER];
+        let (front, rest) = buffer.split_at_mut(PREFIX);
+        for (to, from) in front.iter_mut().zip(prefix.to_le_bytes()) {
+            to.write(from);
+        }
+        let len = self.read_key(key, rest)?.0.len();
+        if len == 0 {
+            return Err(Failed(INVALID_ARGUMENT));
+        }
+        // SAFETY: the prefix and the `len` bytes behind it were written above.
+        let key = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), PREFIX + len) };
+        self.bound.handle.with(|cache| f(cache, key)).unwrap_or(Err(Failed(CLOSED)))
+    }
+
+    /// The bytes of a key, copied into `buffer`, which is longer than the longest key by 8 at least; and whether it is text.
+    #[inline]
+    fn read_key<'b>(
+        &self,
+        key: Value,
+        buffer: &'b mut [MaybeUninit<u8>],
+    ) -> std::result::Result<(&'b [u8], bool), Failed> {
         let mut len = 0;
-        // SAFETY: `buffer` has KEY_BUFFER writable bytes; Node writes at most that many, a final zero included.
+        let room = buffer.len();
+        // SAFETY: `buffer` has `room` writable bytes; Node writes at most that many, a final zero included.
         let status =
-            unsafe { sys::napi_get_value_string_utf8(self.env, key, buffer.as_mut_ptr().cast(), KEY_BUFFER, &mut len) };
+            unsafe { sys::napi_get_value_string_utf8(self.env, key, buffer.as_mut_ptr().cast(), room, &mut len) };
         let is_text = status == sys::Status::napi_ok;
         if !is_text {
             let bytes = self.bytes(key)?;
@@ -186,7 +227,7 @@ impl Call<'_> {
         if is_text && !key.is_ascii() && has_replacement(key) {
             return Err(Failed(KEY_NEEDS_A_LOOK));
         }
-        self.with_cache(|cache| f(cache, key, !is_text))
+        Ok((key, is_text))
     }
 
     /// Start and length of a Uint8Array (or Buffer), good until the call returns.
@@ -227,7 +268,7 @@ impl Call<'_> {
         Ok(SliceSink::new(unsafe { std::slice::from_raw_parts_mut(start, len) }))
     }
 
-    fn boolean(&self, value: bool) -> Outcome {
+    pub(crate) fn boolean(&self, value: bool) -> Outcome {
         let mut result = null_mut();
         // SAFETY: `env` is that of this call; `result` is valid for the write.
         unsafe { sys::napi_get_boolean(self.env, value, &mut result) };
@@ -297,6 +338,7 @@ impl Call<'_> {
         self.put_float(4, meta.remaining_ms(now).map_or(f64::INFINITY, |ms| ms as f64));
         self.put_float(5, meta.size as f64);
         self.put_float(6, f64::from(u8::from(meta.stale)));
+        self.put_float(15, if meta.deadline == 0 { 0.0 } else { now.saturating_sub(meta.deadline) as f64 });
     }
 
     /// A value whose bytes are all in `bytes`: like `value`, with bytes as a Buffer of their own.
@@ -786,6 +828,25 @@ fn set_with(call: &Call<'_>, [key, value, kind, ttl, flags, version, stale, name
     call.with_key(key, |cache, key, binary| set_value(call, cache, (key, binary), value, &arguments))
 }
 
+/// Stores what a flight brought and ends it; the number of the landing.
+fn flight_finish(call: &Call<'_>, [key, value, kind, ttl, stale, names, token]: [Value; 7]) -> Outcome {
+    let kind = call.flags(kind)? as u8;
+    let (ttl_ms, stale_ms) = (milliseconds(call.number(ttl)?), milliseconds(call.number(stale)?));
+    let token = call.number(token)? as u64;
+    let tags = call.tags(names)?;
+    call.with_key(key, |cache, key, binary_key| {
+        call.with_value(value, kind, |value| {
+            let write = Write { binary_key, ttl_ms, stale_ms, tags: &tags, ..Write::new(kind, value) };
+            let landing = cache.finish_flight(Loads::Values, key, token, &write)?;
+            call.bound.handle.no_longer_hold(&flight_of(cache, Loads::Values, key, token));
+            if let Landing::Kept(version) = landing {
+                call.put_float(2, version as f64);
+            }
+            call.double(f64::from(landed(landing)))
+        })
+    })
+}
+
 /// Asks for each of many keys; one that needs more than that is `undefined` with `ASK_ALONE` as its kind.
 fn get_many(call: &Call<'_>, [keys, flags]: [Value; 2]) -> Outcome {
     let manner = manner(call.flags(flags)?);
@@ -939,7 +1000,7 @@ unsafe fn enter<const N: usize>(
     }
 }
 
-const FUNCTIONS: [(&CStr, Callback); 19] = [
+const FUNCTIONS: [(&CStr, Callback); 22] = [
     raw_function!(c"get", get, 2),
     raw_function!(c"getInto", get_into, 3),
     raw_function!(c"getNear", get_near, 1),
@@ -949,6 +1010,7 @@ const FUNCTIONS: [(&CStr, Callback); 19] = [
     raw_function!(c"has", has, 1),
     raw_function!(c"set", set, 6),
     raw_function!(c"setWith", set_with, 8),
+    raw_function!(c"flightFinish", flight_finish, 7),
     raw_function!(c"getMany", get_many, 2),
     raw_function!(c"setMany", set_many, 4),
     raw_function!(c"hasMany", has_many, 1),
@@ -959,6 +1021,8 @@ const FUNCTIONS: [(&CStr, Callback); 19] = [
     raw_function!(c"incr", incr, 6),
     raw_function!(c"touch", touch, 2),
     raw_function!(c"ttl", ttl, 1),
+    raw_function!(c"limit", crate::limits::limit, 3),
+    raw_function!(c"measure", crate::metrics::measure, 3),
 ];
 
 /// An object of functions bound to one handle: `RawCalls` of `lib/native.ts`.

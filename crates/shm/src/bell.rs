@@ -53,6 +53,21 @@ pub fn ring(rung: &AtomicU64, stripe_bit: u32, bell: &AtomicU32) {
     step("bell.moved");
 }
 
+/// The same for a listener who, once it looks, sees all that is new: where the bit is set already, whoever set it rings, or has
+/// died, and then the listener looks in time all the same. True: to be woken.
+pub fn ring_once(rung: &AtomicU64, bit: u32, bell: &AtomicU32) -> bool {
+    // AcqRel: the Release pairs with the Acquire of the listener's swap, also through the changes of others in between, so
+    // whoever takes the bit sees what was published before it was set, the first time or again.
+    if rung.fetch_or(1 << bit, Ordering::AcqRel) >> bit & 1 == 1 {
+        return false;
+    }
+    step("bell.rung");
+    // Release: as in `ring`.
+    bell.fetch_add(1, Ordering::Release);
+    step("bell.moved");
+    true
+}
+
 /// The listener's side, before it looks at its keys: the value to sleep on.
 pub fn load(bell: &AtomicU32) -> u32 {
     // Acquire: pairs with the Release in `ring`.

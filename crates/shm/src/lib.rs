@@ -40,7 +40,7 @@ pub use error::ShmError;
 #[cfg(not(cache_machine_loom))]
 pub use os::{boot_id, fork, random_u64};
 #[cfg(not(cache_machine_loom))]
-pub use process_table::{Counter, Listeners, Member, PROCESS_SLOTS, ProcessTable, RUNG_STRIPES, SLOT_BYTES};
+pub use process_table::{Counter, Listeners, Member, PROCESS_SLOTS, ProcessTable, RUNG_STRIPES, SLOT_BYTES, Slots};
 #[cfg(not(cache_machine_loom))]
 pub use region::Region;
 #[cfg(not(cache_machine_loom))]

@@ -1,8 +1,11 @@
 //! Who is attached: one slot per process, with a lease that the kernel drops when the process ends.
 //!
 //! ```text
-//! slot, 128 bytes:  generation u32 · bell u32 · pid u32 · – · attached at u64 · – · rung stripes 4 × u64 · 8 counters
+//! slot, 128 bytes:  generation u32 · bell u32 · pid u32 · – · attached at u64 · – · rung stripes 4 × u64 · 7 counters ·
+//!                   rung rings u64
 //! marks:            for each group of 64 slots, one u64 per stripe: which of the group's slots listen to the stripe
+//! watch marks:      for each group one u64: which of its slots watch all changes. In lines of their own, which hardly
+//!                   ever change, since every writer looks at them.
 //! ```
 //!
 //! Order at attach: lease, then generation, then everything else. The lease proves that the slot's last owner is dead;
@@ -31,6 +34,10 @@ pub const SLOT_BYTES: usize = 128;
 /// Stripes of keys that can be listened to.
 pub const RUNG_STRIPES: usize = 256;
 const GROUPS: usize = PROCESS_SLOTS / 64;
+/// One bit per process slot.
+pub type Slots = [u64; GROUPS];
+/// Offset in a slot of the rings that have something new: bit `shard % 64`.
+const RUNG_RINGS: usize = 120;
 /// No lock sleeps longer before it looks again whether the owner lives: a wake may have been eaten by a dying waiter.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
@@ -58,7 +65,7 @@ pub struct ProcessTable {
 
 impl ProcessTable {
     /// Bytes of slots and marks.
-    pub const BYTES: usize = PROCESS_SLOTS * SLOT_BYTES + GROUPS * RUNG_STRIPES * 8;
+    pub const BYTES: usize = PROCESS_SLOTS * SLOT_BYTES + GROUPS * RUNG_STRIPES * 8 + GROUPS * 8;
 
     /// A table at `offset`, a multiple of 64.
     pub const fn at(offset: usize) -> Self {
@@ -93,6 +100,14 @@ impl ProcessTable {
     fn marks<'r>(&self, region: &'r Region, group: usize, stripe: usize) -> &'r AtomicU64 {
         let index = (group % GROUPS) * RUNG_STRIPES + stripe % RUNG_STRIPES;
         region.u64(self.offset + PROCESS_SLOTS * SLOT_BYTES + index * 8)
+    }
+
+    fn watch_marks<'r>(&self, region: &'r Region, group: usize) -> &'r AtomicU64 {
+        region.u64(self.offset + PROCESS_SLOTS * SLOT_BYTES + (GROUPS * RUNG_STRIPES + group % GROUPS) * 8)
+    }
+
+    fn rung_rings<'r>(&self, region: &'r Region, slot: u16) -> &'r AtomicU64 {
+        region.u64(self.slot(slot) + RUNG_RINGS)
     }
 
     /// Sum of a counter over all slots that ever had an owner.
@@ -156,6 +171,7 @@ impl Member {
         for stripe in 0..RUNG_STRIPES {
             bell::unmark(table.marks(&region, usize::from(slot) / 64, stripe), u32::from(slot) % 64);
         }
+        bell::unmark(table.watch_marks(&region, usize::from(slot) / 64), u32::from(slot) % 64);
         step("join.unmarked");
         region.u32(table.slot(slot) + 8).store(std::process::id(), Ordering::Relaxed);
         region.u64(table.slot(slot) + 16).store(now_ms, Ordering::Relaxed);
@@ -216,6 +232,57 @@ impl Member {
         }
     }
 
+    /// Watches all changes: from now on each of them rings this process's bell, until `unwatch`.
+    pub fn watch(&self) {
+        let slot = usize::from(self.owner.slot);
+        bell::mark(self.table.watch_marks(&self.region, slot / 64), (slot % 64) as u32);
+    }
+
+    /// Watches no longer.
+    pub fn unwatch(&self) {
+        let slot = usize::from(self.owner.slot);
+        bell::unmark(self.table.watch_marks(&self.region, slot / 64), (slot % 64) as u32);
+    }
+
+    /// Whether anybody watches all changes; to be called after `bell::after_publish` or `listeners`.
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        let groups = Header::of(&self.region).slots_used().div_ceil(64).max(1);
+        (0..groups).any(|group| bell::marked(self.table.watch_marks(&self.region, group)) != 0)
+    }
+
+    /// Rings everyone who watches all changes: one of `shard` is in its ring.
+    #[cold]
+    pub fn ring_watchers(&self, shard: usize) {
+        self.ring_slots(&std::array::from_fn(|group| bell::marked(self.table.watch_marks(&self.region, group))), shard);
+    }
+
+    /// Rings these processes: something is in a ring of `shard`.
+    pub fn ring_slots(&self, slots: &Slots, shard: usize) {
+        for (group, slots) in slots.iter().enumerate() {
+            let mut left = *slots;
+            while left != 0 {
+                let slot = (group * 64) as u16 + left.trailing_zeros() as u16;
+                left &= left - 1;
+                let bell = self.table.bell(&self.region, slot);
+                if bell::ring_once(self.table.rung_rings(&self.region, slot), (shard % 64) as u32, bell) {
+                    os::futex_wake(bell, i32::MAX);
+                }
+            }
+        }
+    }
+
+    /// Takes the shards whose rings have something new for this process since the last call: bit `shard % 64`.
+    pub fn take_rung_rings(&self) -> u64 {
+        // Acquire: pairs with the AcqRel in `bell::ring_once`. The rings are read after it; what rings later sets it again.
+        self.table.rung_rings(&self.region, self.owner.slot).swap(0, Ordering::Acquire)
+    }
+
+    /// The process as lock words name it.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
     /// The process's slot.
     #[inline]
     pub fn slot(&self) -> u16 {
@@ -236,13 +303,6 @@ impl Member {
     pub fn ring_own(&self) {
         let bell = self.table.bell(&self.region, self.owner.slot);
         bell.fetch_add(1, Ordering::Release); // Release: pairs with the Acquire in `bell::load`
-        os::futex_wake(bell, i32::MAX);
-    }
-
-    /// As if a writer had changed a key of `stripe`: the background thread looks at the stripe's keys.
-    pub fn ring_own_stripe(&self, stripe: usize) {
-        let bell = self.table.bell(&self.region, self.owner.slot);
-        bell::ring(self.table.rung(&self.region, self.owner.slot, stripe), (stripe % 64) as u32, bell);
         os::futex_wake(bell, i32::MAX);
     }
 

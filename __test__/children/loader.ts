@@ -1,0 +1,61 @@
+/**
+ * Loads a key as often as it is told to, and says what came of it.
+ *
+ * The first message names the segment; each further one is a load: so many calls at once, and a loader that takes its time, or
+ * never comes back.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { open } from '../../index.ts'
+import type { LoadOptions } from '../../index.ts'
+import { input, receive, send } from '../helpers/port.ts'
+
+export interface LoadOrder {
+  readonly key: string
+  readonly value: unknown
+  readonly calls?: number
+  /** Milliseconds that the loader takes. Infinity: it never comes back. Default: 0. */
+  readonly takes?: number
+  /** What the loader throws, after that time. */
+  readonly fails?: { readonly name: string; readonly message: string; readonly status: number }
+  readonly options?: LoadOptions
+  /** Say that the loader runs. */
+  readonly tell?: boolean
+  readonly once?: boolean
+}
+
+/** What came of it. */
+export interface Loaded {
+  readonly values?: unknown[]
+  readonly loads: number
+  /** Epoch milliseconds. */
+  readonly at?: number
+  readonly error?: { readonly name: string; readonly message: string; readonly status: unknown; readonly code: unknown }
+}
+
+const { name } = input<{ name: string }>()
+const cache = open({ name, size: '8mb', writeTimeout: '10s' })
+
+receive<LoadOrder>((order) => {
+  void run(order).then(send)
+})
+send('ready')
+
+async function run({ key, value, calls = 1, takes = 0, fails, options, tell, once }: LoadOrder): Promise<Loaded> {
+  let loads = 0
+  const load = async (): Promise<unknown> => {
+    loads++
+    if (tell) send('loading')
+    if (takes === Infinity) await new Promise(() => undefined)
+    if (takes > 0) await delay(takes)
+    if (fails !== undefined) throw Object.assign(new Error(fails.message), fails)
+    return value
+  }
+  const ask = (): Promise<unknown> => (once ? cache.once(key, load) : cache.getOrSet(key, load, options))
+  try {
+    const values = await Promise.all(Array.from({ length: calls }, ask))
+    return { values, loads, at: Date.now() }
+  } catch (error) {
+    const { name, message, status, code } = error as Error & { status?: unknown; code?: unknown }
+    return { loads, error: { name, message, status, code } }
+  }
+}

@@ -1812,8 +1812,8 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void
   /**
    * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call.
-   * Locks, permits and leaderships that were got through it are released. Deletes nothing; other handles, threads and processes
-   * are not affected. A second call does nothing.
+   * Locks, permits and leaderships that were got through it are released. Deletes nothing; other handles, threads and
+   * processes are not affected. A second call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())

@@ -14,7 +14,7 @@ import * as throughput from './tasks/throughput.mjs'
 import * as wakeUp from './tasks/wake-up.mjs'
 
 /** By name: each takes what the process remembers, and the arguments of the question. */
-const commands = { ...store, ...throughput, ...wakeUp, ...fill, ...hitRatio, ...limiter, ...lock }
+const commands = { ...store, ...throughput, ...wakeUp, ...lock, ...limiter, ...fill, ...hitRatio }
 
 const { socket: path, id } = JSON.parse(process.env.BENCH_CHILD)
 const memory = {}

@@ -1088,8 +1088,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
 
   /**
    * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call.
-   * Locks, permits and leaderships that were got through it are released. Deletes nothing; other handles, threads and processes
-   * are not affected. A second call does nothing.
+   * Locks, permits and leaderships that were got through it are released. Deletes nothing; other handles, threads and
+   * processes are not affected. A second call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())
@@ -1708,9 +1708,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   /** Nobody called, so the segment is not made anew, unless someone waits for what others may put into it. */
   #detached(handle: Handle): void {
     this.#announce(handle)
-    const { size: waits } = this.#waits
-    const flights = this.#flights.waiting + this.#onceFlights.waiting
-    if (waits + this.#feeds.size + flights + this.#turns.waiting === 0) return
+    const waiting = this.#waits.size + this.#turns.waiting + this.#flights.waiting + this.#onceFlights.waiting
+    if (waiting + this.#feeds.size === 0) return
     try {
       this.#reopen(handle, 'look')
     } catch (error) {

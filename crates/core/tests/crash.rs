@@ -50,12 +50,12 @@ fn main() {
             name: "a_waiter_killed_beside_a_stopped_holder_harms_nobody",
             run: waiter_killed_beside_a_stopped_holder,
         },
-        Test { name: "a_release_beside_a_stopped_holder_is_made_up_for", run: release_beside_a_stopped_holder },
         Test { name: "a_watcher_beside_killed_writers_is_told_right_or_of_a_loss", run: watcher_beside_killed_writers },
         Test {
             name: "an_invalidation_that_cannot_be_told_in_time_counts_as_lost_also_when_killed",
             run: invalidation_beside_a_stopped_holder,
         },
+        Test { name: "a_release_beside_a_stopped_holder_is_made_up_for", run: release_beside_a_stopped_holder },
         Test { name: "random_kills_lose_nothing_and_stop_nobody", run: random_kills },
     ];
     let summary = Test { name: "every_step_in_the_sources_was_killed_at", run: every_step_was_killed_at };
@@ -637,11 +637,7 @@ fn begin(cache: &Cache, loads: Loads) -> u64 {
     }
 }
 
-/// Records of a lock and of a semaphore among the keys that are looked at.
-const LOCK_RECORD: &str = "#lock";
-const SEMAPHORE_RECORD: &str = "#semaphore";
-
-/// The key of both.
+/// The key of locks and semaphores.
 const LOCK: &[u8] = b"lock";
 const ONE: Claim = Claim { permits: 1, ttl_ms: 0, wait: true };
 
@@ -793,8 +789,8 @@ fn universe() -> Vec<String> {
     let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
     let new = [("d", 10), ("g", 20), ("h", 20), ("p", 40), ("@ns/d", 10), ("@ns/n", 20), ("@ns/p", 1)];
     let numbered = series.iter().chain(&new).flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
-    let records = [LIMIT_STATE, METRIC_FAMILY, METRIC_SERIES];
-    let others = ["target", "key", "kept", "@ns/target", "@fresh/target", LOCK_RECORD, SEMAPHORE_RECORD];
+    let records = [LIMIT_STATE, METRIC_FAMILY, METRIC_SERIES, "#locks", "#semaphores"];
+    let others = ["target", "key", "kept", "@ns/target", "@fresh/target"];
     numbered.chain(others.into_iter().chain(records).map(String::from)).collect()
 }
 
@@ -842,8 +838,8 @@ fn state(cache: &Cache, key: &str) -> u64 {
 /// Of a record, which is no key of the user's.
 fn space_of(key: &str) -> Option<Space> {
     match key {
-        LOCK_RECORD => Some(Space::Locks),
-        SEMAPHORE_RECORD => Some(Space::Semaphores),
+        "#locks" => Some(Space::Locks),
+        "#semaphores" => Some(Space::Semaphores),
         _ => None,
     }
 }
@@ -1011,7 +1007,7 @@ impl Stage {
         let look = |when: &str| -> Vec<u64> {
             let states = self.keys.iter().map(|(key, before, after)| {
                 let state = state(cache, key);
-                let is_halfway = key == LOCK_RECORD && self.halfway != 0 && state == self.halfway;
+                let is_halfway = key == "#locks" && self.halfway != 0 && state == self.halfway;
                 let whole = state == *before || state == *after || is_halfway;
                 assert!(whole, "{what}: {key} is neither old nor new {when} the repair");
                 state
@@ -1431,67 +1427,6 @@ fn waiter_killed_beside_a_stopped_holder() {
     });
 }
 
-/// Whoever releases is not told to try again: the background thread does it when the stopped process goes on, or dies.
-fn release_beside_a_stopped_holder() {
-    let ledger = shared_words(TRACE);
-    let stage = Stage::prepare(&Scenario { entries: 5, ..BASE }, ledger);
-    for dies in [false, true] {
-        let copied = Copied::of(&stage.content);
-        let words = shared_words(2);
-        let [released, over] = [&words[0], &words[1]];
-        let stopping = fork(|| {
-            let cache = copied.open();
-            forked::wait_for(released, |word| word == 1);
-            arm(8, Fault::Stop);
-            set(&cache, "target", b"across the stop");
-            0
-        });
-        let holder = fork(|| {
-            let patience = Duration::from_millis(50);
-            let cache = Cache::open(&OpenOptions { write_timeout: patience, ..copied.options.clone() }).unwrap().0;
-            let token = held(lock(&cache));
-            let ticket = queued(permit_of_two(&cache));
-            released.store(1, SeqCst);
-            forked::wait_for(released, |word| word == 2);
-            assert!(cache.release(Space::Locks, LOCK, token, 1).unwrap());
-            cache.leave(Space::Semaphores, LOCK, ticket, 1).unwrap();
-            assert!(cache.holds(Space::Locks, LOCK, token).unwrap(), "nobody can write beside the stopped process");
-            released.store(3, SeqCst);
-            // It lives on: what frees the lock is not its death.
-            forked::wait_for(over, |word| word == 1);
-            0
-        });
-        assert_eq!(stopping.wait_or_stopped(), Ended::Stopped);
-        released.store(2, SeqCst);
-        forked::wait_for(released, |word| word == 3);
-        if dies {
-            assert_eq!(stopping.kill(), Ended::Signal(9));
-        } else {
-            stopping.resume();
-            assert_eq!(forked::ended_within(stopping, forked::SOON, "the stopped one"), Ended::Exit(0));
-        }
-        in_child("after the stop", || {
-            let cache = copied.open();
-            let start = Instant::now();
-            while cache.places(Space::Locks, LOCK).unwrap() != (0, 0)
-                || cache.places(Space::Semaphores, LOCK).unwrap().1 > 0
-            {
-                assert!(start.elapsed() < forked::SOON, "it was never given back");
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            held(lock(&cache));
-        });
-        over.store(1, SeqCst);
-        assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
-    }
-}
-
-/// Takes the only permit, and a ticket behind it.
-fn permit_of_two(cache: &Cache) -> Claimed {
-    held(cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap());
-    cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap()
-}
-
 /// What a writer does under the eyes of a watcher in another process; each change has a value of its own.
 fn watched_act(cache: &Cache) {
     set_tagged(cache, "one", &["red"], 0);
@@ -1658,6 +1593,67 @@ fn invalidation_beside_a_stopped_holder() {
     holder.resume();
     assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
     in_child("afterwards", || stage.check(&copied.open(), None, 0));
+}
+
+/// Whoever releases is not told to try again: the background thread does it when the stopped process goes on, or dies.
+fn release_beside_a_stopped_holder() {
+    let ledger = shared_words(TRACE);
+    let stage = Stage::prepare(&Scenario { entries: 5, ..BASE }, ledger);
+    for dies in [false, true] {
+        let copied = Copied::of(&stage.content);
+        let words = shared_words(2);
+        let [released, over] = [&words[0], &words[1]];
+        let stopping = fork(|| {
+            let cache = copied.open();
+            forked::wait_for(released, |word| word == 1);
+            arm(8, Fault::Stop);
+            set(&cache, "target", b"across the stop");
+            0
+        });
+        let holder = fork(|| {
+            let patience = Duration::from_millis(50);
+            let cache = Cache::open(&OpenOptions { write_timeout: patience, ..copied.options.clone() }).unwrap().0;
+            let token = held(lock(&cache));
+            let ticket = queued(permit_of_two(&cache));
+            released.store(1, SeqCst);
+            forked::wait_for(released, |word| word == 2);
+            assert!(cache.release(Space::Locks, LOCK, token, 1).unwrap());
+            cache.leave(Space::Semaphores, LOCK, ticket, 1).unwrap();
+            assert!(cache.holds(Space::Locks, LOCK, token).unwrap(), "nobody can write beside the stopped process");
+            released.store(3, SeqCst);
+            // It lives on: what frees the lock is not its death.
+            forked::wait_for(over, |word| word == 1);
+            0
+        });
+        assert_eq!(stopping.wait_or_stopped(), Ended::Stopped);
+        released.store(2, SeqCst);
+        forked::wait_for(released, |word| word == 3);
+        if dies {
+            assert_eq!(stopping.kill(), Ended::Signal(9));
+        } else {
+            stopping.resume();
+            assert_eq!(forked::ended_within(stopping, forked::SOON, "the stopped one"), Ended::Exit(0));
+        }
+        in_child("after the stop", || {
+            let cache = copied.open();
+            let start = Instant::now();
+            while cache.places(Space::Locks, LOCK).unwrap() != (0, 0)
+                || cache.places(Space::Semaphores, LOCK).unwrap().1 > 0
+            {
+                assert!(start.elapsed() < forked::SOON, "it was never given back");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            held(lock(&cache));
+        });
+        over.store(1, SeqCst);
+        assert_eq!(forked::ended_within(holder, forked::SOON, "the holder"), Ended::Exit(0));
+    }
+}
+
+/// Takes the only permit, and a ticket behind it.
+fn permit_of_two(cache: &Cache) -> Claimed {
+    held(cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap());
+    cache.acquire(Space::Semaphores, LOCK, &ONE).unwrap()
 }
 
 // ---- random kills ----------------------------------------------------------------------------------------------------

@@ -44,11 +44,11 @@ export interface CacheMessage {
   readonly key?: Key
   readonly prefix?: Key
   readonly tags?: readonly string[]
-  /** Whether a `set` was stored, or a `delete` found something. */
+  /** Whether a `set` was stored, a `delete` found something, or what a `load` brought was kept. */
   readonly done?: boolean
   /** How many entries a `delete` by prefix found, a repair dropped, or were evicted at once and cannot be named. */
   readonly count?: number
-  readonly error?: Error
+  readonly error?: unknown
 }
 /**
  * What `CacheError.code` can be.
@@ -233,6 +233,10 @@ export interface CacheEvents {
   repaired: RepairedEvent
   detached: DetachedEvent
 }
+/** A label's value; numbers and booleans as `String` writes them. */
+export type LabelValue = string | number | boolean
+/** Labels of a series by their names. */
+export type Labels = Readonly<Record<string, LabelValue>>
 /**
  * Who has to go when the memory limit is reached.
  *
@@ -241,16 +245,21 @@ export interface CacheEvents {
  * - `'none'`: nothing; `set` returns false when the key's part of the segment is full.
  */
 export type Eviction = 's3-fifo' | 'lru' | 'none'
-/** Options of the near cache: copies of values in this thread that are checked against the segment with every read. */
+/**
+ * Options of the near cache: copies of values in this thread that are checked against the segment with every `get`. When it is
+ * full, a key comes in with its second read, and what was not read for long has to go. Keys of bytes, and values of an own
+ * `Codec`, are not kept.
+ */
 export interface NearOptions {
   /** Most values. Default: 10,000. */
   maxEntries?: number | undefined
   /** Most bytes of values as they are stored; decoded objects take more. Default: `'32mb'`. */
   maxSize?: Bytes | undefined
   /**
-   * What `get` gives for an object. `'copy'`: a fresh copy each time. `'frozen'`: the same deeply frozen object as long as it
-   * is valid, at the speed of a cache in the process; what JSON cannot hold (a Map, a Date…) is a fresh copy here too.
-   * Default: `'copy'`.
+   * What `get` and `getMany` give for an object. `'copy'`: a fresh copy each time. `'frozen'`: a deeply frozen object, the same
+   * one as long as it is valid and kept, at the speed of a cache in the process. That holds for plain objects and arrays of
+   * immutable values; one with a Date, a Map, a Set, an Error, a RegExp or bytes in it is a fresh copy here too, and not
+   * frozen, since that would not keep it from being changed. All other methods give fresh copies. Default: `'copy'`.
    */
   objects?: 'copy' | 'frozen' | undefined
 }
@@ -281,8 +290,10 @@ export interface OpenOptions {
    */
   codec?: 'auto' | 'json' | Codec | undefined
   /**
-   * Keep copies of values in this thread, which are never older than the segment. Strings, numbers, bigints and plain
-   * objects are kept, bytes are not. `false`: none. Default: `{ maxEntries: 10_000, maxSize: '32mb', objects: 'copy' }`.
+   * Keep copies of values in this thread, which are never older than the segment: of strings, numbers, booleans, null and
+   * bigints, and of plain objects and arrays (with Dates, too). All other values are read from the segment, as all are where
+   * the host forbids buffers over foreign memory (Electron). `false`: none. Default: `{ maxEntries: 10_000, maxSize: '32mb',
+   * objects: 'copy' }`.
    */
   near?: false | NearOptions | undefined
   /** Pin the segment in RAM; `ERR_PERMISSION` if the system's limit forbids it. Default: false. */
@@ -410,6 +421,505 @@ export interface WaitOptions {
 export interface SegmentOptions {
   /** The folder that was passed to `open`. Default: POSIX shared memory. */
   directory?: string | undefined
+}
+/**
+ * How a limiter counts. None ever allows more than the limit at once; they differ in when tokens come back.
+ *
+ * - `'sliding-window'`: each token comes back one window after it was taken, at most a sixteenth of a window later. In no
+ *   stretch of time of one window's length more than the limit is allowed, wherever it begins.
+ * - `'gcra'`: tokens come back evenly, one each `window / limit`, as from a leaky bucket. Whoever is refused waits the
+ *   shortest time. In a stretch of one window up to twice the limit is allowed: what was there at its start, and what came back.
+ * - `'fixed-window'`: the first token begins a window, at whose end all come back. In a stretch of one window up to twice
+ *   the limit is allowed: at the end of one and at the start of the next.
+ *
+ * The first two are right to the millisecond, the sliding window to a sixteenth of its length, never too early.
+ */
+export type LimitAlgorithm = 'sliding-window' | 'gcra' | 'fixed-window'
+/** Options of `limiter`. */
+export interface LimiterOptions {
+  /** Tokens per window and key: a whole number from 1 to `Number.MAX_SAFE_INTEGER`. */
+  limit: number
+  /** Whole milliseconds, rounded up, or a duration such as `'1m'`. */
+  window: Duration
+  /** Default: `'sliding-window'`. */
+  algorithm?: LimitAlgorithm | undefined
+}
+/** What a limiter answers. Times are for the case that nobody else takes tokens meanwhile. */
+export interface LimitResult {
+  /** Whether the tokens were taken. */
+  readonly allowed: boolean
+  /** The limit, as it was given. */
+  readonly limit: number
+  /** Tokens that are left now. */
+  readonly remaining: number
+  /** Until as many as were asked for are there; 0 if they were, Infinity if the limit is less than that. */
+  readonly retryAfter: Milliseconds
+  /** Until all tokens of the limit are there again. */
+  readonly resetAfter: Milliseconds
+}
+/**
+ * A limiter, as `SharedCache.limiter` makes it. All processes that use the same name, window and algorithm share its tokens.
+ *
+ * Every method throws `ERR_INVALID_ARGUMENT` for a key that cannot be one, `ERR_CLOSED` after the cache was closed, and, but
+ * for `peek`, `ERR_BUSY` when a stopped process holds the key's shard for longer than `writeTimeout`. With `eviction: 'none'`
+ * and a full segment they throw `ERR_NO_SPACE`; else the state of a key may be evicted for room when it was not asked for for
+ * long, and the key then has all its tokens: see `stats().limitsEvicted`.
+ */
+export interface Limiter {
+  readonly name: string
+  /** Tokens per window and key. */
+  readonly limit: number
+  readonly window: Milliseconds
+  readonly algorithm: LimitAlgorithm
+  /**
+   * Takes tokens of `key` if all of them are there, else none. Synchronous, and exact over all processes.
+   *
+   * @param key Whom the limit is for: an address, a user, a route; 1 byte to about 8,000.
+   * @param cost How many: a whole number. Default: 1. 0 is always allowed and takes nothing; more than the limit never is.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a cost that is negative or not whole.
+   * @example
+   * const { allowed, retryAfter } = limiter.consume(request.ip)
+   * if (!allowed) response.writeHead(429, { 'Retry-After': Math.ceil(retryAfter / 1000) }).end()
+   */
+  consume(key: Key, cost?: number): LimitResult
+  /**
+   * What `consume` would answer now, but with the tokens that are left without it. Takes nothing, waits for nobody.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * const { remaining } = limiter.peek(user.id)
+   */
+  peek(key: Key, cost?: number): LimitResult
+  /**
+   * Takes tokens whether they are there or not: for whoever failed to log in, or turned out to cost more than was asked for. What
+   * is owed has to come back before anything is allowed again; in a fixed window it is forgotten at its end.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * if (!passwordIsRight) limiter.penalty(request.ip, 5)
+   */
+  penalty(key: Key, cost?: number): LimitResult
+  /**
+   * Gives tokens back, as many as were taken at most: for a request that was not served after all.
+   *
+   * @param cost As for `consume`. Default: 1.
+   * @returns `allowed`, `retryAfter`: whether and when one more token is there.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * if (response.fromCache) limiter.reward(request.ip)
+   */
+  reward(key: Key, cost?: number): LimitResult
+  /**
+   * Gives `key` all its tokens.
+   *
+   * @returns Whether some were missing.
+   * @throws {CacheError} As `consume`.
+   * @example
+   * limiter.reset(user.id)
+   */
+  reset(key: Key): boolean
+}
+/** How many lock waits took how long. */
+export interface LockWaitBucket {
+  /** Upper limit, which is not reached; Infinity in the last one. */
+  readonly below: Milliseconds
+  readonly count: number
+}
+/** See `SharedCache.stats`. Sizes are bytes. */
+export interface Stats {
+  /** Reads that found an entry. */
+  readonly hits: number
+  /** Reads that found none. */
+  readonly misses: number
+  /** Writes of values, `incr` included. */
+  readonly sets: number
+  /** Entries deleted by callers. */
+  readonly deletes: number
+  /** Entries that had to make room. */
+  readonly evictions: number
+  /** Entries whose time was up. */
+  readonly expirations: number
+  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
+  readonly entries: number
+  /** Bytes that entries occupy. */
+  readonly usedBytes: number
+  /** Bytes that entries can occupy. */
+  readonly capacityBytes: number
+  /** Bytes of the segment taken from the system so far. */
+  readonly reservedBytes: number
+  /** Shards rebuilt because a process died while it wrote. */
+  readonly repairs: number
+  /** Entries dropped because they were damaged. */
+  readonly damaged: number
+  /** Writes that ended in `ERR_BUSY`. */
+  readonly busy: number
+  /** Reads that began again because their entry was replaced meanwhile. */
+  readonly retries: number
+  /** How often a write had to sleep until another one was done. */
+  readonly lockWaits: number
+  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
+  readonly lockWaitTimes: readonly LockWaitBucket[]
+  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
+  readonly tagsOverflowed: number
+  /** States of limiters that had to make room before their time: their keys began anew. */
+  readonly limitsEvicted: number
+  /** Processes attached now. */
+  readonly processes: number
+  /** Names of the segment's namespaces, in the order in which they were made. */
+  readonly namespaces: readonly string[]
+  /** Reads through this object that became a miss because the segment was unwell. */
+  readonly degradedReads: number
+}
+/** Options of `counter` and `gauge`. */
+export interface MetricOptions {
+  /** What the metric says, for the `# HELP` line, 4 KiB at most. Default: what was given before, else none. */
+  help?: string | undefined
+}
+/** Options of `histogram`. */
+export interface HistogramOptions extends MetricOptions {
+  /**
+   * Upper bounds of the buckets, finite and growing, 256 at most; one more counts what is larger than all. Default: those that the
+   * histogram was declared with before, else 0.005 to 10, for seconds of a request.
+   */
+  buckets?: readonly number[] | undefined
+}
+/** Options of `prometheus`. */
+export interface PrometheusOptions {
+  /** Also render what the cache counts of itself, as `cache_machine_…`. Default: true. */
+  statistics?: boolean | undefined
+}
+/** What a histogram has counted. */
+export interface HistogramValue {
+  /** Observations. */
+  readonly count: number
+  /** Their sum. */
+  readonly sum: number
+  /** How many were at most `le`; the last one, of Infinity, counts all. */
+  readonly buckets: readonly {
+    readonly le: number
+    readonly count: number
+  }[]
+}
+/** A series that only grows. Exact up to `Number.MAX_SAFE_INTEGER`. */
+export interface Counter {
+  /**
+   * Adds, in one step: no increment of any process is lost.
+   *
+   * @param by A finite number of at least 0, whole or not. Default: 1.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_OVERFLOW` where the sum would not be finite; `ERR_BUSY`; `ERR_CLOSED`;
+   * `ERR_NO_SPACE` with `eviction: 'none'` and a full segment.
+   * @example
+   * requests.inc()
+   */
+  inc(by?: number): void
+  /** The count of all processes; 0 if the series was deleted. */
+  readonly value: number
+  /**
+   * Back to 0, in one step.
+   *
+   * @example
+   * requests.reset()
+   */
+  reset(): void
+}
+/** A series that goes up and down. */
+export interface Gauge {
+  /**
+   * Sets the value for all processes: the last one counts.
+   *
+   * @param value Any number, also NaN and infinite ones.
+   * @throws {CacheError} As `inc`.
+   * @example
+   * temperature.set(21.5)
+   */
+  set(value: number): void
+  /**
+   * Adds, in one step.
+   *
+   * @param by A finite number. Default: 1.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * connections.inc()
+   */
+  inc(by?: number): void
+  /**
+   * Takes away, in one step.
+   *
+   * @param by A finite number. Default: 1.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * connections.dec()
+   */
+  dec(by?: number): void
+  /** The value of all processes; 0 if the series was deleted. */
+  readonly value: number
+  /**
+   * Back to 0, in one step.
+   *
+   * @example
+   * connections.reset()
+   */
+  reset(): void
+}
+/** A series that counts observations by their size. */
+export interface Histogram {
+  /**
+   * Counts an observation: in its bucket and in the sum, in one step.
+   *
+   * @param value A finite number.
+   * @throws {CacheError} As `Counter.inc`.
+   * @example
+   * seconds.observe((performance.now() - start) / 1000)
+   */
+  observe(value: number): void
+  /** What all processes have observed, as it was at one moment. */
+  readonly value: HistogramValue
+  /**
+   * Forgets all observations, in one step.
+   *
+   * @example
+   * seconds.reset()
+   */
+  reset(): void
+}
+/**
+ * The metrics of a cache, or of one of its namespaces, as `SharedCache.metrics` gives them.
+ *
+ * `clear`, eviction and the end of processes leave them alone; `segments.destroy` does not. Metrics, locks and flights
+ * together may take a quarter of each shard: then a new series is refused with `ERR_NO_SPACE`, and those that are there go on. A
+ * series takes 128 bytes and more, by the length of its labels; a histogram with 11 buckets about 320.
+ *
+ * A handle is one series. Making one takes a few microseconds, so keep it where it is used often.
+ */
+export interface Metrics {
+  /** The `Content-Type` to serve `prometheus()` with. */
+  readonly contentType: string
+  /**
+   * A series of a counter, which starts at 0 unless it is there.
+   *
+   * @param name As Prometheus allows, but not `cache_machine_…`; by custom it ends with `_total`.
+   * @param labels Default: none.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a name, label or option that cannot be, and where the name is another kind
+   * of metric; `ERR_KEY_TOO_LONG` where name and labels have more than 8 KiB; `ERR_NO_SPACE`; `ERR_BUSY`; `ERR_CLOSED`.
+   * @example
+   * const requests = cache.metrics().counter('http_requests_total', { method: 'GET' }, { help: 'Requests served.' })
+   * requests.inc()
+   */
+  counter(name: string, labels?: Labels, options?: MetricOptions): Counter
+  /**
+   * A series of a gauge, which starts at 0 unless it is there. All workers share its one value.
+   *
+   * @param name As for `counter`.
+   * @param labels Default: none. For a value of each worker's own, give it a label of its own.
+   * @throws {CacheError} As `counter`.
+   * @example
+   * const connections = cache.metrics().gauge('open_connections')
+   * server.on('connection', (socket) => {
+   *   connections.inc()
+   *   socket.on('close', () => connections.dec())
+   * })
+   */
+  gauge(name: string, labels?: Labels, options?: MetricOptions): Gauge
+  /**
+   * A series of a histogram, which starts empty unless it is there.
+   *
+   * @param name As for `counter`. It has lines named `name_bucket`, `name_sum` and `name_count`, which no other metric may be.
+   * @param labels Default: none. `le` is the histogram's own.
+   * @throws {CacheError} As `counter`; `ERR_INVALID_ARGUMENT` also where it was declared with other buckets.
+   * @example
+   * const seconds = cache.metrics().histogram('query_seconds', { table: 'users' }, { buckets: [0.001, 0.01, 0.1, 1] })
+   * seconds.observe(0.004)
+   */
+  histogram(name: string, labels?: Labels, options?: HistogramOptions): Histogram
+  /**
+   * Deletes one series, or without `labels` the metric with all its series. A handle that is used again makes its series
+   * again, from 0.
+   *
+   * @param labels `{}`: the series without labels.
+   * @returns Whether there was any.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_BUSY`: some series may be gone then.
+   * @example
+   * metrics.delete('open_connections', { worker: 3 })
+   */
+  delete(name: string, labels?: Labels): boolean
+  /**
+   * All metrics of all workers as Prometheus reads them (text format 0.0.4), and after them what the cache counts of itself, in
+   * all processes since the segment was made: `cache_machine_hits_total` and so on, with the label `cache`, in a namespace also
+   * `namespace`. Each series is as it was at one moment.
+   *
+   * @param options `statistics: false`: without what the cache counts of itself, for instance where the metrics of several
+   * namespaces are served as one text.
+   * @throws {CacheError} `ERR_CLOSED`, `ERR_SEGMENT_CORRUPT`.
+   * @example
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  prometheus(options?: PrometheusOptions): string
+}
+/** What to watch. All that is given must hold; nothing given: everything in the namespace. */
+export interface WatchFilter {
+  /** This key alone. */
+  key?: Key | undefined
+  /** Keys that start with it. */
+  prefix?: Key | undefined
+  /** Entries that carry at least one of these tags; 128 at most. */
+  tags?: readonly string[] | undefined
+}
+/** Options of `watch` and `subscribe`. */
+export interface FeedOptions {
+  /** Ends the iterator: `next` rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+  /** Most items that wait to be taken, 1 to 1,000,000; when there are more, the oldest are dropped and counted. Default: 1,000. */
+  buffer?: number | undefined
+  /** Keep the process alive until the iterator ends. Default: false. */
+  ref?: boolean | undefined
+}
+/** Something that became of an entry, or of all of a namespace. Values are not in it: `get` has the newest. */
+export interface Change {
+  /**
+   * - `set`: a value was written, by whatever call.
+   * - `delete`: a user deleted or took it. `evict`: it made room. `expire`: its time was up, told when it is swept.
+   * - `clear`: all entries of the namespace are gone; several clears at once may come as one.
+   * - `invalidate`: tags were invalidated; or, without `tags`, anything may have changed.
+   */
+  readonly type: 'set' | 'delete' | 'evict' | 'expire' | 'clear' | 'invalidate'
+  /** The entry's key; undefined for `clear` and `invalidate`. */
+  readonly key: Key | undefined
+  /** Version of the entry that was written or is gone; 0 for `clear` and `invalidate`. */
+  readonly version: number
+  /** Those of the tags watched that the entry carries or that were invalidated; undefined where no tags are watched. */
+  readonly tags: readonly string[] | undefined
+  /**
+   * How many changes before this one did not come, usually 0. Exact where this consumer was too slow; where the process was,
+   * or another died, it counts all changes that the filter might have let through.
+   */
+  readonly lost: number
+}
+/** A message of a channel. */
+export interface ChannelMessage<M = unknown> {
+  /** The channel, which tells them apart where a prefix is subscribed to. */
+  readonly channel: string
+  /** What was published, a copy of one's own. */
+  readonly message: M
+  /** How many before this one did not come, usually 0; as `Change.lost`. */
+  readonly lost: number
+}
+/** What a loader gets. */
+export interface LoadContext<V = unknown> {
+  readonly key: Key
+  /**
+   * Aborted when nobody needs the result any more: every call that waited for it was aborted by its own signal, the cache was
+   * closed, or the `lease` ran out. A timeout aborts nothing, because the late result is kept.
+   */
+  readonly signal: AbortSignal
+  /** The value before, fresh or stale, if the cache still has one; else undefined. */
+  readonly stale: V | undefined
+  /** Larger than that of every load of this key before: for stores that refuse writes of an older one. 0: not coordinated. */
+  readonly token: number
+  /**
+   * To be returned where the value before is still good: it is stored once more, with a new lifetime and the tags of this call.
+   * Throws `ERR_INVALID_ARGUMENT` where there is none (`stale` is undefined).
+   *
+   * @example
+   * cache.getOrSet('feed', async ({ stale, notModified }) => {
+   *   const answer = await fetch(url, { headers: stale ? { 'if-none-match': stale.etag } : {} })
+   *   if (answer.status === 304) return notModified()
+   *   return { etag: answer.headers.get('etag'), text: await answer.text() }
+   * }, { ttl: '1m', staleIfError: '1h' })
+   */
+  readonly notModified: () => never
+}
+/** Loads a value; what it throws is thrown to all who wait for it. */
+export type Load<V, T> = (context: LoadContext<V>) => T | PromiseLike<T>
+/** Options of `getOrSet` and `wrap`. */
+export interface LoadOptions<T = unknown> {
+  /**
+   * Lifetime of what was loaded, or a function that gets the value and tells it. Of a function: undefined is the default, and 0
+   * or less means that the value is handed to those who wait for it and not kept. Default: the `ttl` of `open`, else no expiry.
+   *
+   * @example
+   * cache.getOrSet('token', fetchToken, { ttl: (token) => token.expiresAt - Date.now() - 5000 })
+   */
+  ttl?: Duration | ((value: T) => Duration | undefined) | undefined
+  /** Tags of the entry, or a function that gets the value and tells them. Default: none. */
+  tags?: readonly string[] | ((value: T) => readonly string[]) | undefined
+  /**
+   * How long after its deadline (or after a tag outdated it) a value is still served at once, while one process of the host
+   * reloads it. What was stored without this option has no such time. Default: not at all.
+   *
+   * @example
+   * cache.getOrSet('news', fetchNews, { ttl: '1m', stale: '10m' }) // never waits, once there was a value
+   */
+  stale?: Duration | undefined
+  /**
+   * How long after its deadline a value is served where the load failed, or took longer than `hardTimeout`. Default: as `stale`.
+   *
+   * @example
+   * cache.getOrSet('rates', fetchRates, { ttl: '1m', staleIfError: '1d' })
+   */
+  staleIfError?: Duration | undefined
+  /**
+   * When a fresh value is reloaded in the background by one of those who read it: a share of its lifetime, as a number below 1,
+   * or a time before its deadline. A reload that fails changes nothing; the next is tried a second later at the earliest. Default:
+   * never.
+   *
+   * @example
+   * cache.getOrSet('config', fetchConfig, { ttl: '10m', refreshAhead: 0.2 }) // in the last two minutes
+   */
+  refreshAhead?: number | Duration | undefined
+  /**
+   * The loader returned undefined: remember for so long that there is no value. `get` is a miss all the same; `getOrSet`
+   * returns undefined without a load; `set`, `delete` and `clear` end it. It takes room like an entry, and counts in `size`. Default:
+   * undefined is handed to those who wait, and not remembered.
+   *
+   * @example
+   * cache.getOrSet(`user:${id}`, () => findUser(id), { ttl: '5m', negativeTtl: '10s' })
+   */
+  negativeTtl?: Duration | undefined
+  /**
+   * After so long a stale value is served if there is one (within `stale`, or `staleIfError` where `stale` is not given), and the
+   * load goes on; its result is kept. Without one it says nothing. Default: with `stale` at once, else never.
+   *
+   * @example
+   * cache.getOrSet('quote', fetchQuote, { ttl: '5s', stale: '1m', timeout: 200 })
+   */
+  timeout?: Duration | undefined
+  /** After so long reject with `ERR_TIMEOUT`; the load goes on, and its late result is kept. Default: the `lease`. */
+  hardTimeout?: Duration | undefined
+  /**
+   * A fraction from 0 to 1: the lifetime is shortened by a random part of so much of it, so that what was loaded together does
+   * not expire together. Never lengthened. Default: 0.
+   */
+  jitter?: number | undefined
+  /** Load even if there is a fresh value; a load that is under way will do. Default: false. */
+  force?: boolean | undefined
+  /**
+   * Ends the wait of this call, which rejects with the signal's reason. The load goes on for others; when every call of this
+   * process that waited for it was aborted, it is given up: its `signal` is aborted, and whoever waits elsewhere loads.
+   */
+  signal?: AbortSignal | undefined
+  /**
+   * How long a load may take. After that those who wait in its process get `ERR_TIMEOUT`, and the next caller may load as well; a
+   * result that comes later is kept only if nobody took over. Default: 30 s.
+   */
+  lease?: Duration | undefined
+}
+/** Options of `wrap`. */
+export interface WrapOptions<A extends readonly unknown[], T> extends LoadOptions<T> {
+  /**
+   * The key of a call, from its arguments. Required: a key is the same for all programs that open the segment, and the name of
+   * a function says too little.
+   */
+  key: (...args: A) => Key
+}
+/** Options of `once`. */
+export interface OnceOptions {
+  /** How long the result is remembered. Default: as long as the segment exists. */
+  ttl?: Duration | undefined
+  /** Ends the wait of this call, which rejects with the signal's reason; what runs goes on. */
+  signal?: AbortSignal | undefined
 }
 /** A process that is attached to a segment. */
 export interface SegmentProcess {
@@ -704,55 +1214,6 @@ export interface Semaphore {
   /** How many permits are held and how many wait; takes no lock. */
   counts(): SemaphoreCounts
 }
-/** How many lock waits took how long. */
-export interface LockWaitBucket {
-  /** Upper limit, which is not reached; Infinity in the last one. */
-  readonly below: Milliseconds
-  readonly count: number
-}
-/** See `SharedCache.stats`. Sizes are bytes. */
-export interface Stats {
-  /** Reads that found an entry. */
-  readonly hits: number
-  /** Reads that found none. */
-  readonly misses: number
-  /** Writes of values, `incr` included. */
-  readonly sets: number
-  /** Entries deleted by callers. */
-  readonly deletes: number
-  /** Entries that had to make room. */
-  readonly evictions: number
-  /** Entries whose time was up. */
-  readonly expirations: number
-  /** Entries now; some may have expired, or be dead by a tag, and not be swept yet. */
-  readonly entries: number
-  /** Bytes that entries occupy. */
-  readonly usedBytes: number
-  /** Bytes that entries can occupy. */
-  readonly capacityBytes: number
-  /** Bytes of the segment taken from the system so far. */
-  readonly reservedBytes: number
-  /** Shards rebuilt because a process died while it wrote. */
-  readonly repairs: number
-  /** Entries dropped because they were damaged. */
-  readonly damaged: number
-  /** Writes that ended in `ERR_BUSY`. */
-  readonly busy: number
-  /** Reads that began again because their entry was replaced meanwhile. */
-  readonly retries: number
-  /** How often a write had to sleep until another one was done. */
-  readonly lockWaits: number
-  /** How long writes waited for others, sleeping or not: each bucket ends at double the time of the one before. */
-  readonly lockWaitTimes: readonly LockWaitBucket[]
-  /** How often the table of invalidated tags was full, so that older entries of other tags died as well. */
-  readonly tagsOverflowed: number
-  /** Processes attached now. */
-  readonly processes: number
-  /** Names of the segment's namespaces, in the order in which they were made. */
-  readonly namespaces: readonly string[]
-  /** Reads through this object that became a miss because the segment was unwell. */
-  readonly degradedReads: number
-}
 /** A key and its value, and for `setMany` how it is to be set. */
 export type Item<V> = readonly [key: Key, value: V, options?: Duration | Omit<SetOptions, 'if'>]
 /** A synchronous cache with expiry: `SharedCache`, or whatever behaves like it. */
@@ -776,6 +1237,11 @@ export interface CacheStore<V = unknown> {
   setMany(items: Iterable<Item<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
   deleteMany(keys: Iterable<Key>): boolean[]
   hasMany(keys: Iterable<Key>): boolean[]
+  /**
+   * The value of `key`, or what `load` returns for it: one load for all who ask meanwhile. Of the options a store knows at least
+   * `ttl`, `force` and `signal`.
+   */
+  getOrSet(key: Key, load: Load<V, V | undefined>, options?: LoadOptions<V>): Promise<V | undefined>
   /** Each key of an entry that stays while the iteration goes on, once. */
   keys(options?: ScanOptions): IterableIterator<Key>
   namespace<W = V>(name: string): CacheStore<W>
@@ -814,7 +1280,7 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
   get closed(): boolean
   /**
    * The value of `key`, or undefined. Objects, arrays and bytes are fresh copies with every call; with
-   * `near: { objects: 'frozen' }` plain objects and arrays are frozen, and the same as long as they are kept.
+   * `near: { objects: 'frozen' }` those of plain objects and arrays are frozen, and the same as long as they are kept.
    *
    * Counts as a hit or a miss, and as a use of the entry.
    *
@@ -1112,6 +1578,30 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   stats(options?: StatsOptions): Stats
   /**
+   * A rate limit that all processes share: so many tokens per key and window. Its states are no entries: `get`, `keys`, `size`
+   * and `clear` know nothing of them, and each is gone as soon as its key has all tokens back. A namespace has limiters of its own.
+   *
+   * @param name 1 to 128 characters. The same name, window and algorithm are the same limiter in every process and thread; the
+   * limit may differ, as it does while a new version is rolled out: each applies its own to the tokens that were taken.
+   * @param options See `LimiterOptions` and `LimitAlgorithm`.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`.
+   * @example
+   * const limiter = cache.limiter('api', { limit: 100, window: '1m' })
+   * if (!limiter.consume(request.ip).allowed) response.writeHead(429).end()
+   */
+  limiter(name: string, options: LimiterOptions): Limiter
+  /**
+   * The application's own counters, gauges and histograms, kept in this segment for all workers. A namespace has its own.
+   *
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * const metrics = cache.metrics()
+   * const requests = metrics.counter('http_requests_total')
+   * requests.inc()
+   * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus())
+   */
+  metrics(): Metrics
+  /**
    * Resolves with the entry of `key` as soon as there is one, whoever sets it. Not counted, and no use of the entry.
    *
    * @param options `after`: only an entry of a later version (default 0: any); `timeout`: default none; `signal`; `ref`: keep
@@ -1196,6 +1686,110 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   region(name: string, bytes: Bytes): Region
   /**
+   * The changes of this namespace from now on, whoever makes them, in any process. Watching begins with this call, not with
+   * the first `next`. Changes of one key come in their order.
+   *
+   * The iterator ends by `break` or `return()`, and by `close` of this object; an abort of `signal` makes `next` reject with its
+   * reason. What waits in the buffer then is dropped. It survives the destruction of the segment and goes on with the new one.
+   *
+   * A consumer that is too slow, for longer than `buffer` changes, is told with the next one how many it lost. A loss that
+   * no change follows comes as an `invalidate` without tags, and so does the move to a new segment: look at everything again.
+   * `clear` and `invalidate` reach everybody whose entries may be concerned, whatever key or prefix is watched.
+   *
+   * @param filter `key`, `prefix`, `tags`: what to watch. Default: everything in this namespace.
+   * @param options `signal`; `buffer`: most changes that wait (default 1,000); `ref`: keep the process alive (default false).
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { type, key, lost } of cache.watch({ prefix: 'config:' })) {
+   *   if (lost > 0 || key === undefined) reloadAll()
+   *   else reload(key)
+   * }
+   */
+  watch(filter?: WatchFilter, options?: FeedOptions): AsyncIterableIterator<Change>
+  /**
+   * Sends a message to all who subscribe to a channel of this namespace, in any process. Nothing is kept: who subscribes later
+   * does not get it, and with no subscription nothing is written.
+   *
+   * @param message Anything that can be stored. With its channel it may have about 32 KiB in a segment of the default size,
+   * a quarter of that in the smallest; for more, `set` it and publish its key.
+   * @returns How many subscriptions it was written for: those noted when it was published, of this process and of every
+   * other that was alive at that moment, by the channel and by prefixes of it.
+   * @throws {CacheError} As `set`; `ERR_INVALID_ARGUMENT` for what can be no channel.
+   * @example
+   * const heard = cache.publish('jobs', { id: 42, done: true })
+   */
+  publish(channel: string, message: unknown): number
+  /**
+   * The messages of a channel of this namespace from now on, or of all channels that start with a prefix. Each comes at most
+   * once, those of one channel in the order in which they were published; who keeps up misses none. Else as `watch`.
+   *
+   * @param channel Its name, 1 byte to 8 KiB as UTF-8, or `{ prefix }`.
+   * @param options As `watch`. A loss shows in `lost` of the next message; one that cannot be decoded counts as lost.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`; `ERR_NO_SPACE` where 4,096 channels are subscribed to, each
+   * counted once per process; `ERR_BUSY`. The reason of a signal that is aborted already.
+   * @example
+   * for await (const { message } of cache.subscribe<Job>('jobs')) handle(message)
+   */
+  subscribe<M = unknown>(
+    channel:
+      | string
+      | {
+          readonly prefix: string
+        },
+    options?: FeedOptions,
+  ): AsyncIterableIterator<ChannelMessage<M>>
+  /**
+   * The value of `key`; where there is none, `load` is called for it on the whole host once, over processes and threads, and
+   * all who ask meanwhile get what it brings. If the process that loads dies, another caller takes over at once.
+   *
+   * What was cleared, invalidated, deleted or set during a load is newer than what it brings: that then goes to its callers
+   * and is not kept, and who asks after a `delete` or `clear` gets a load that began after it. (What a tag ends is known only
+   * when the load is done: who asks after `invalidateTags` may join a load that began before, whose value is not served again.)
+   *
+   * An error of `load` rejects all who wait for it, in other processes with an equal one, and is not remembered. The caller whose
+   * `load` ran gets what it returned; all others get copies, as from `get`. A wait keeps the process alive. A `load` that asks for
+   * its own key waits for itself, until its `lease` ends.
+   *
+   * @param load Gets a `LoadContext`. What it returns is stored as by `set`; undefined means that there is no value, see
+   * `negativeTtl`.
+   * @param options See `LoadOptions`. A load has those of the call that began it.
+   * @throws {CacheError} Rejects with what `load` throws; with the signal's reason; with `ERR_TIMEOUT` after `hardTimeout` or
+   * the `lease`; with `ERR_CLOSED`; for the value as `set` does, but where the segment has no room or is unwell the value is
+   * returned and not kept; with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for the options.
+   * @example
+   * const user = await cache.getOrSet(`user:${id}`, () => db.users.find(id), { ttl: '5m', stale: '1h' })
+   */
+  getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: LoadOptions<T>): Promise<T>
+  /**
+   * A function that does what `fn` does, through `getOrSet`: with the same key, one run of it serves the whole host. `this` and
+   * all arguments are passed on.
+   *
+   * @param options As `getOrSet`, and `key`, a function of the arguments. What it leaves out of them must not matter.
+   * @throws {CacheError} At once for wrong options. What it returns rejects as `getOrSet`.
+   * @example
+   * const getUser = cache.wrap((id: number) => db.users.find(id), { key: (id) => `user:${id}`, ttl: '5m' })
+   * await getUser(42)
+   */
+  wrap<This, A extends unknown[], T extends V | undefined>(
+    fn: (this: This, ...args: A) => T | PromiseLike<T>,
+    options: NoInfer<WrapOptions<A, T>>,
+  ): (this: This, ...args: A) => Promise<T>
+  /**
+   * Runs `fn` once on the whole host under this name, and gives its result to all who ask, also later and after restarts of
+   * every process; until the segment is destroyed, or for `ttl`. No `clear` and no `delete` forgets it. A run that throws, or whose
+   * process dies, does not count: the next caller runs its own `fn`. While its process lives, nobody else runs it, however long it
+   * takes.
+   *
+   * @param name Of what is done, in this namespace; 1 byte to 8 KiB.
+   * @param fn Its result must be something that can be stored, or undefined.
+   * @throws {CacheError} Rejects with what `fn` throws, also if another process ran it; with the signal's reason; with
+   * `ERR_CLOSED`; with `ERR_UNSERIALIZABLE`, `ERR_VALUE_TOO_LARGE`, `ERR_NO_SPACE`, `ERR_BUSY` where the result cannot be
+   * remembered: then it counts as not done.
+   * @example
+   * await cache.once('migrate-to-v7', () => migrate(), { ttl: '1d' })
+   */
+  once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: OnceOptions): Promise<T>
+  /**
    * Calls `listener` at every such event; see `CacheEvents`. What a listener throws becomes an uncaught exception.
    *
    * - `evict`, `expire`: this process removed an entry of this namespace, for room or for time.
@@ -1217,9 +1811,9 @@ export declare class SharedCache<V = unknown> implements CacheStore<V>, Iterable
    */
   off<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): void
   /**
-   * Gives up this handle: pending waits reject with `ERR_CLOSED`, and so does every later call. Locks, permits and leaderships
-   * that were got through it are released. Deletes nothing; other handles, threads and processes are not affected. A second
-   * call does nothing.
+   * Gives up this handle: watches and subscriptions end, pending waits reject with `ERR_CLOSED`, and so does every later call.
+   * Locks, permits and leaderships that were got through it are released. Deletes nothing; other handles, threads and
+   * processes are not affected. A second call does nothing.
    *
    * @example
    * process.on('SIGTERM', () => cache.close())

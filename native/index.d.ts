@@ -12,10 +12,31 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** Moves the manual clock of a test's segment. */
 export declare function advanceClock(id: number, milliseconds: number): void
 
+/** See `NativeFeedItem`. */
+export interface BindingFeedItem {
+  what: number
+  key?: string | Uint8Array
+  version: number
+  tags: Array<number>
+  value?: Uint8Array
+  kind: number
+  lost: number
+}
+
 /** See `NativeFlight` in `lib/native.ts`. */
 export interface BindingFlight {
   state: number
   number: number
+}
+
+/** See `NativeMetric`. */
+export interface BindingMetric {
+  key: string
+  kind: number
+  help: string
+  bounds: Float64Array
+  value: number
+  counts: Float64Array
 }
 
 /** See `NativeOpened`. */
@@ -27,6 +48,7 @@ export interface BindingOpened {
   maxEntrySize: number
   eviction: string
   shards: number
+  rootEpochOffset: number
   epochOffset: number
   tagClockOffset: number
 }
@@ -55,6 +77,33 @@ export interface BindingProcess {
   slot: number
   pid: number
   age: number
+}
+
+/** See `NativeRegion`. */
+export interface BindingRegion {
+  id: number
+  created: boolean
+  path: string
+}
+
+/** See `NativeRegionInfo`. */
+export interface BindingRegionInfo {
+  cache: string
+  name: string
+  path: string
+  layoutVersion: number
+  readable: boolean
+  size: number
+  age: number
+  processes: Array<BindingProcess>
+}
+
+/** See `NativeRegionOptions` in `lib/native.ts`. */
+export interface BindingRegionOptions {
+  cache: string
+  name: string
+  directory?: string
+  size: number
 }
 
 /** See `NativeSegmentInfo`. */
@@ -89,6 +138,7 @@ export interface BindingStats {
   lockWaits: number
   lockWaitTimes: Array<number>
   tagsOverflowed: number
+  limitsEvicted: number
   processes: number
   namespaces: Array<string>
 }
@@ -123,6 +173,12 @@ export declare function close(id: number): void
 /** Deletes the namespace's entries whose keys start with `prefix`. */
 export declare function deletePrefix(id: number, prefix: Key): number
 
+/** Ends a watch or a subscription. */
+export declare function feedEnd(id: number, feed: number): void
+
+/** Takes what is there for a watch or a subscription. */
+export declare function feedTake(id: number, feed: number, most: number): Array<BindingFeedItem>
+
 /** Ends a flight without a word; false if another has it. */
 export declare function flightAbandon(id: number, once: boolean, key: Key, token: number): boolean
 
@@ -147,6 +203,18 @@ export declare function invalidateTags(id: number, tags: Array<string>, outdate:
 /** Some keys of the namespace: those from `cursor` on, 0 at first. */
 export declare function keys(id: number, cursor: number, prefix: Key, most: number): BindingPage
 
+/** Agrees on a family, and makes one of its series. */
+export declare function metricDeclare(id: number, name: string, kind: number, bounds: Float64Array, help: string, key: string): void
+
+/** Deletes a series, or a family with all of them; false if there was none. */
+export declare function metricDelete(id: number, key: string): boolean
+
+/** One family or series; null if there is none. */
+export declare function metricGet(id: number, key: string): BindingMetric | null
+
+/** All families and series of the namespace. */
+export declare function metricsAll(id: number): Array<BindingMetric>
+
 /** Remembers what was done once, and ends its flight. */
 export declare function onceFinish(id: number, name: Key, token: number, value: Uint8Array, ttl: number): number
 
@@ -156,8 +224,35 @@ export declare function onceLook(id: number, name: Key): Uint8Array | null
 /** Creates or attaches; the id stands for the handle in all other calls. */
 export declare function open(options: BindingOpenOptions): BindingOpened
 
+/** Publishes a message; returns how many subscriptions it was written for. */
+export declare function publish(id: number, channel: string, kind: number, value: Key): number
+
 /** An object of functions bound to one handle: `RawCalls` of `lib/native.ts`. */
 export declare function rawCalls(id: number): object
+
+/** False once the region was destroyed, truncated or replaced. */
+export declare function regionAttached(id: number): boolean
+
+/** The region's bytes; null where the host forbids buffers over memory that is not its own. To be called once. */
+export declare function regionBuffer(id: number): ArrayBuffer | null
+
+/** The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`. */
+export declare function regionCalls(id: number): object
+
+/** Closes a handle: its lock is given up, its buffer is empty from here on. Closing twice is fine. */
+export declare function regionClose(id: number): void
+
+/** Creates or attaches; the id stands for the handle in all other calls. */
+export declare function regionOpen(options: BindingRegionOptions): BindingRegion
+
+/** Destroys a region; false if there is none. */
+export declare function regionsDestroy(cache: string, name: string, directory: string | undefined | null, force: boolean): boolean
+
+/** One region, from outside. */
+export declare function regionsInspect(cache: string, name: string, directory?: string | undefined | null): BindingRegionInfo | null
+
+/** This user's regions of a place. */
+export declare function regionsList(directory?: string | undefined | null): Array<BindingRegionInfo>
 
 /** Destroys a segment; false if there is none. */
 export declare function segmentsDestroy(name: string, directory: string | undefined | null, force: boolean): boolean
@@ -176,6 +271,9 @@ export declare function size(id: number): number
 
 /** Counts over all processes. */
 export declare function stats(id: number): BindingStats
+
+/** Subscribes to a channel, or to all that start with it; the notifier is told the id returned. */
+export declare function subscribeStart(id: number, channel: string, isPrefix: boolean, buffer: number): number
 
 /** Takes a place, or with `wait` enters the queue. */
 export declare function turnAcquire(id: number, space: number, key: Key, permits: number, ttl: number, wait: boolean): BindingTurn
@@ -215,3 +313,6 @@ export declare function waitStart(id: number, key: Key, after: number): number
 
 /** Asks for notices of what this process evicts and expires, or ends them. Needs a notifier. */
 export declare function wantGone(id: number, wanted: boolean): void
+
+/** Begins to watch changes; the notifier is told the id returned. */
+export declare function watchStart(id: number, key: Key | undefined | null, prefix: Key, tags: Array<string>, buffer: number): number

@@ -773,14 +773,29 @@ if (
   }
 }
 
-const { advanceClock, clear, close, deletePrefix, invalidateTags, keys, open, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone } = nativeBinding
+const { advanceClock, clear, close, deletePrefix, feedEnd, feedTake, flightAbandon, flightAwait, flightBegin, flightFail, flightIsOn, flightOutcome, invalidateTags, keys, metricDeclare, metricDelete, metricGet, metricsAll, onceFinish, onceLook, open, publish, rawCalls, regionAttached, regionBuffer, regionCalls, regionClose, regionOpen, regionsDestroy, regionsInspect, regionsList, segmentsDestroy, segmentsInspect, segmentsList, setNotifier, size, stats, subscribeStart, turnAcquire, turnAwait, turnExtend, turnHolds, turnLeave, turnLook, turnPlaces, turnRelease, validate, vigilCancel, waitCancel, waitStart, wantGone, watchStart } = nativeBinding
 export { advanceClock }
 export { clear }
 export { close }
 export { deletePrefix }
+export { feedEnd }
+export { feedTake }
+export { flightAbandon }
+export { flightAwait }
+export { flightBegin }
+export { flightFail }
+export { flightIsOn }
+export { flightOutcome }
 export { invalidateTags }
 export { keys }
+export { metricDeclare }
+export { metricDelete }
+export { metricGet }
+export { metricsAll }
+export { onceFinish }
+export { onceLook }
 export { open }
+export { publish }
 export { rawCalls }
 export { regionAttached }
 export { regionBuffer }
@@ -796,6 +811,7 @@ export { segmentsList }
 export { setNotifier }
 export { size }
 export { stats }
+export { subscribeStart }
 export { turnAcquire }
 export { turnAwait }
 export { turnExtend }
@@ -809,4 +825,5 @@ export { vigilCancel }
 export { waitCancel }
 export { waitStart }
 export { wantGone }
+export { watchStart }
 export const __napiBindingTarget = __napiLoadedBindingTarget

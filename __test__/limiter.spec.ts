@@ -1,5 +1,5 @@
 import test from 'ava'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { CacheError, segments } from '../index.ts'
 import type { LimitAlgorithm, LimiterOptions } from '../index.ts'
 import { advance, problems } from '../lib/testing.ts'

@@ -85,8 +85,12 @@ function checkHistogram(name: string, samples: ReadonlyMap<string, number>): voi
     buckets.set(others, [...(buckets.get(others) ?? []), [Number(bound.replace('Inf', 'Infinity')), count]])
   }
   for (const [labels, list] of buckets) {
-    const grows = list.every(([bound, count], i) => i === 0 || (bound > list[i - 1]![0] && count >= list[i - 1]![1]))
-    const [last, count] = list.at(-1)!
+    let [last, count] = [-Infinity, 0]
+    let grows = true
+    for (const [bound, upTo] of list) {
+      grows &&= bound > last && upTo >= count
+      ;[last, count] = [bound, upTo]
+    }
     if (!grows || last !== Infinity) throw new Error(`the buckets of ${name}${labels} do not grow to +Inf`)
     if (samples.get(`${name}_count${labels}`) !== count || !samples.has(`${name}_sum${labels}`)) {
       throw new Error(`the histogram ${name}${labels} does not add up`)

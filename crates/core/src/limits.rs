@@ -189,12 +189,18 @@ struct SlidingWindow {
     newest: u64,
     /// Tokens by bucket, the newest first. The last one is the bucket that lies in the window in part.
     taken: [u64; BUCKETS + 1],
+    /// Buckets from here on are empty.
+    count: usize,
     now: u64,
 }
 
 impl SlidingWindow {
+    fn buckets(&self) -> &[u64] {
+        &self.taken[..self.count]
+    }
+
     fn used(&self) -> u64 {
-        self.taken.iter().fold(0, |sum, tokens| sum.saturating_add(*tokens))
+        self.buckets().iter().sum() // of 17 numbers below 2^53
     }
 
     /// Milliseconds until the bucket of this index is out of the window.
@@ -208,23 +214,22 @@ impl SlidingWindow {
 impl Meter for SlidingWindow {
     fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
         let current = divide(u128::from(now) * BUCKETS as u128, limit.window_ms);
-        let mut taken = [0; BUCKETS + 1];
+        let mut meter = Self { limit: *limit, newest: current, taken: [0; BUCKETS + 1], count: 1, now };
         if let [newest, stored @ ..] = words {
             // A clock that shows less than when it was written: the tokens are as good as new.
-            let passed = usize::try_from(current.saturating_sub(*newest)).unwrap_or(usize::MAX);
-            for (index, tokens) in stored.iter().enumerate().take(BUCKETS + 1) {
-                if let Some(place) = taken.get_mut(index.saturating_add(passed)) {
-                    *place = (*tokens).min(MAX_TOKENS);
-                }
+            let passed = current.saturating_sub(*newest).min(BUCKETS as u64 + 1) as usize;
+            for (to, tokens) in meter.taken[passed..].iter_mut().zip(stored) {
+                *to = (*tokens).min(MAX_TOKENS);
             }
+            meter.count = (passed + stored.len()).clamp(1, BUCKETS + 1);
         }
-        Self { limit: *limit, newest: current, taken, now }
+        meter
     }
 
     fn save(&self, state: &mut State) {
-        let oldest = self.taken.iter().rposition(|tokens| *tokens != 0).unwrap_or(0);
+        let oldest = self.buckets().iter().rposition(|tokens| *tokens != 0).unwrap_or(0);
         state.put(0, self.newest);
-        for (index, tokens) in self.taken.iter().enumerate().take(oldest + 1) {
+        for (index, tokens) in self.buckets().iter().enumerate().take(oldest + 1) {
             state.put(1 + index, *tokens);
         }
         state.len = oldest + 2;
@@ -252,7 +257,7 @@ impl Meter for SlidingWindow {
         if missing == 0 {
             return 0;
         }
-        for (index, taken) in self.taken.iter().enumerate().rev() {
+        for (index, taken) in self.buckets().iter().enumerate().rev() {
             missing = missing.saturating_sub(*taken);
             if missing == 0 {
                 return self.time_to_forget(index);
@@ -262,7 +267,7 @@ impl Meter for SlidingWindow {
     }
 
     fn reset_after(&self) -> u64 {
-        self.taken.iter().position(|tokens| *tokens != 0).map_or(0, |newest| self.time_to_forget(newest))
+        self.buckets().iter().position(|tokens| *tokens != 0).map_or(0, |newest| self.time_to_forget(newest))
     }
 }
 
@@ -325,50 +330,48 @@ impl Limit {
 
     fn meet_with<M: Meter>(&self, demand: Demand, state: &mut State, now: u64) -> (Change, Verdict) {
         let mut meter = M::load(state.words(), self, now);
-        let asked = match demand {
-            Demand::Consume(tokens) => tokens,
-            Demand::Penalty(_) | Demand::Reward(_) => 1,
-        };
-        let allowed = match demand {
+        match demand {
             Demand::Consume(tokens) => {
                 let allowed = tokens <= meter.remaining();
                 if !allowed || tokens == 0 {
-                    return (Change::Keep, self.verdict(&meter, asked, allowed));
+                    return (Change::Keep, self.verdict(&meter, tokens));
                 }
                 meter.take(tokens);
-                true
             }
-            Demand::Penalty(tokens) => {
-                meter.take(tokens);
-                meter.remaining() > 0
-            }
-            Demand::Reward(tokens) => {
-                meter.give_back(tokens);
-                meter.remaining() > 0
-            }
+            Demand::Penalty(tokens) => meter.take(tokens),
+            Demand::Reward(tokens) => meter.give_back(tokens),
+        }
+        let verdict = match demand {
+            // They were there, and are taken.
+            Demand::Consume(_) => Verdict {
+                allowed: true,
+                remaining: meter.remaining(),
+                retry_after_ms: Some(0),
+                reset_after_ms: meter.reset_after(),
+            },
+            Demand::Penalty(_) | Demand::Reward(_) => self.verdict(&meter, 1),
         };
-        let becomes = match meter.reset_after() {
-            0 => Change::Remove,
-            ttl_ms => {
-                meter.save(state);
-                Change::Store { ttl_ms }
-            }
-        };
-        (becomes, self.verdict(&meter, asked, allowed))
+        if verdict.reset_after_ms == 0 {
+            return (Change::Remove, verdict);
+        }
+        meter.save(state);
+        (Change::Store { ttl_ms: verdict.reset_after_ms }, verdict)
     }
 
     fn look_with<M: Meter>(&self, state: &State, tokens: u64, now: u64) -> Verdict {
-        let meter = M::load(state.words(), self, now);
-        self.verdict(&meter, tokens, tokens <= meter.remaining())
+        self.verdict(&M::load(state.words(), self, now), tokens)
     }
 
-    fn verdict(&self, meter: &impl Meter, asked: u64, allowed: bool) -> Verdict {
+    /// Whether so many are there.
+    fn verdict(&self, meter: &impl Meter, tokens: u64) -> Verdict {
+        let remaining = meter.remaining();
+        let allowed = tokens <= remaining;
         let retry_after_ms = match allowed {
             true => Some(0),
-            false if asked > self.tokens => None,
-            false => Some(meter.wait_for(asked)),
+            false if tokens > self.tokens => None,
+            false => Some(meter.wait_for(tokens)),
         };
-        Verdict { allowed, remaining: meter.remaining(), retry_after_ms, reset_after_ms: meter.reset_after() }
+        Verdict { allowed, remaining, retry_after_ms, reset_after_ms: meter.reset_after() }
     }
 }
 

@@ -995,6 +995,7 @@ impl Stage {
             drop(std::panic::take_hook());
             match outcome {
                 Ok(()) => 0,
+                Err(_) if fault == Fault::Panic && !self.is_as_first(at, ledger) => DISTURBED,
                 // The process lives on, and must be able to go on itself.
                 Err(_) if fault == Fault::Panic => {
                     self.check(&cache, Some(at), 0);
@@ -1004,6 +1005,25 @@ impl Stage {
             }
         });
         forked::ended_within(child, forked::SOON, self.name)
+    }
+
+    /// Runs the act on a copy until the step at which the fault comes is the one that it was the first time: on a machine that
+    /// has much else to do the sweeper may come in between, and then there are others.
+    fn run_undisturbed(&self, at: u64, fault: Fault, ledger: &'static [AtomicU64]) -> (Copied, Ended) {
+        for _ in 0..10 {
+            let copied = Copied::of(&self.content);
+            let ended = self.run(&copied, at, fault, ledger);
+            let fell = ended == Ended::Signal(9) && !self.is_as_first(at, ledger);
+            if !fell && ended != Ended::Exit(DISTURBED) {
+                return (copied, ended);
+            }
+        }
+        panic!("{}: other steps than the first time, ten times", self.name);
+    }
+
+    fn is_as_first(&self, at: u64, ledger: &[AtomicU64]) -> bool {
+        // A panic passes more of them on its way out.
+        trace_of(ledger).starts_with(&self.steps[..=at as usize])
     }
 
     /// Whether a fault at a step leaves a shard's lock to be repaired. What the locks in the header guard needs no repair.
@@ -1120,6 +1140,8 @@ fn check_names(cache: &Cache) {
 
 /// Exit status of a child that panicked where it was told to, and was well afterwards.
 const PANICKED: i32 = 77;
+/// Of one that panicked after other steps than the first time.
+const DISTURBED: i32 = 78;
 
 /// The steps at which to kill, for a trace of all that are passed: all, or each name's first and last and a sample.
 fn kill_points(trace: &[u64]) -> Vec<u64> {
@@ -1179,10 +1201,8 @@ fn killed_at_every_step() {
         let stage = Stage::prepare(scenario, ledger);
         let points = kill_points(&stage.steps);
         for at in &points {
-            let copied = Copied::of(&stage.content);
-            let ended = stage.run(&copied, *at, Fault::Kill, ledger);
+            let (copied, ended) = stage.run_undisturbed(*at, Fault::Kill, ledger);
             assert_eq!(ended, Ended::Signal(9), "{} at step {at} of {}", stage.name, stage.steps.len());
-            assert_eq!(trace_of(ledger).last(), stage.steps.get(*at as usize), "other steps than the first time");
             note_kill(ledger);
             in_child(stage.name, || {
                 let cache = copied.open();
@@ -1202,8 +1222,8 @@ fn panic_at_every_step() {
     for scenario in &scenarios() {
         let stage = Stage::prepare(scenario, ledger);
         for (i, at) in kill_points(&stage.steps).into_iter().enumerate() {
-            let copied = Copied::of(&stage.content);
-            match stage.run(&copied, at, Fault::Panic, ledger) {
+            let (copied, ended) = stage.run_undisturbed(at, Fault::Panic, ledger);
+            match ended {
                 Ended::Exit(PANICKED) => panics += 1,
                 // Nothing panics between taking a lock and guarding it: those steps do not.
                 Ended::Exit(0) => {}

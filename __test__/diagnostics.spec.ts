@@ -194,7 +194,7 @@ test.serial('repaired is told by whoever mended what a killed process left', asy
 })
 
 test('the channels have documented names', (t) => {
-  const names = 'open close miss set delete clear invalidate evict expire damage repaired detached'.split(' ')
+  const names = 'open close miss set load delete clear invalidate evict expire damage repaired detached'.split(' ')
   t.deepEqual(Object.keys(channels), names)
   for (const each of names) t.is(channel(`cache-machine:${each}`), channels[each as keyof typeof channels])
 })

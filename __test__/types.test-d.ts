@@ -18,6 +18,7 @@ import type {
   GoneEvent,
   Item,
   Key,
+  LimitResult,
   LockWaitBucket,
   NamespaceOptions,
   OpenOptions,
@@ -67,6 +68,18 @@ export function typesHold(cache: SharedCache<User>, anything: SharedCache, key: 
   const stop: () => void = cache.on('repaired', ({ shard, dropped }) => void (shard + dropped))
   stop()
 
+  const limiter = cache.limiter('api', { limit: 100, window: '1m', algorithm: 'gcra' })
+  same<ReturnType<typeof limiter.consume>, LimitResult>()
+  cache.metrics().counter('requests_total', { status: 200, cached: true }, { help: 'Requests.' }).inc()
+
+  // @ts-expect-error no such algorithm
+  cache.limiter('api', { limit: 100, window: '1m', algorithm: 'token-bucket' })
+  // @ts-expect-error a window is required
+  cache.limiter('api', { limit: 100 })
+  // @ts-expect-error a counter is not set
+  cache.metrics().counter('requests_total').set(5)
+  // @ts-expect-error a label is text, a number or a boolean
+  cache.metrics().gauge('g', { a: {} })
   // @ts-expect-error another type
   cache.set('a', { age: 5 })
   // @ts-expect-error no key

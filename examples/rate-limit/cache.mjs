@@ -1,9 +1,9 @@
 /**
- * What all processes share. Workers get the name from the primary.
+ * What all processes share. Workers inherit its name with the environment.
  */
-import { open } from '../../dist/index.js'
+import { open } from 'cache-machine'
 
-const [, , name = `example-rate-limit-${process.pid}`] = process.argv
+const name = process.env.CACHE_NAME ?? 'rate-limit'
 
 export const cache = open({ name, size: '8mb' })
 export const metrics = cache.metrics()

@@ -4,7 +4,7 @@
 import { createServer } from 'node:http'
 import { cache, metrics } from './cache.mjs'
 
-const limit = Number(process.argv[3])
+const limit = Number(process.argv[2])
 const limiter = cache.limiter('api', { limit, window: '1m' })
 const served = metrics.counter('requests_total', { status: 200 }, { help: 'Requests answered by all workers.' })
 const refused = metrics.counter('requests_total', { status: 429 })

@@ -700,7 +700,10 @@ impl Core {
         }
         let mut locked = self.guard(index, namespace);
         locked.notes_gone = notes_gone;
-        if acquired == Acquired::Suspect || self.damaged[index].swap(false, Ordering::Relaxed) {
+        // Looked at first: an exchange costs as much as the lock.
+        let damaged = &self.damaged[index];
+        if acquired == Acquired::Suspect || (damaged.load(Ordering::Relaxed) && damaged.swap(false, Ordering::Relaxed))
+        {
             locked.rebuild();
         }
         // Under the lock: `destroy` sets the state before it passes through this lock.

@@ -83,6 +83,11 @@ pub struct Verdict {
     pub reset_after_ms: u64,
 }
 
+impl Verdict {
+    /// To be filled.
+    const NONE: Self = Self { allowed: false, remaining: 0, retry_after_ms: None, reset_after_ms: 0 };
+}
+
 /// A state as it is now.
 trait Meter: Sized {
     /// Of the words of a record, whatever they are; of none where there is none.
@@ -320,28 +325,29 @@ impl Limit {
         Self { algorithm, tokens: tokens.clamp(1, MAX_TOKENS), window_ms: window_ms.max(1) }
     }
 
-    fn meet(&self, demand: Demand, state: &mut State, now: u64) -> (Change, Verdict) {
+    fn meet(&self, demand: Demand, state: &mut State, now: u64, verdict: &mut Verdict) -> Change {
         match self.algorithm {
-            Algorithm::Gcra => self.meet_with::<Gcra>(demand, state, now),
-            Algorithm::SlidingWindow => self.meet_with::<SlidingWindow>(demand, state, now),
-            Algorithm::FixedWindow => self.meet_with::<FixedWindow>(demand, state, now),
+            Algorithm::Gcra => self.meet_with::<Gcra>(demand, state, now, verdict),
+            Algorithm::SlidingWindow => self.meet_with::<SlidingWindow>(demand, state, now, verdict),
+            Algorithm::FixedWindow => self.meet_with::<FixedWindow>(demand, state, now, verdict),
         }
     }
 
-    fn meet_with<M: Meter>(&self, demand: Demand, state: &mut State, now: u64) -> (Change, Verdict) {
+    fn meet_with<M: Meter>(&self, demand: Demand, state: &mut State, now: u64, verdict: &mut Verdict) -> Change {
         let mut meter = M::load(state.words(), self, now);
         match demand {
             Demand::Consume(tokens) => {
                 let allowed = tokens <= meter.remaining();
                 if !allowed || tokens == 0 {
-                    return (Change::Keep, self.verdict(&meter, tokens));
+                    *verdict = self.verdict(&meter, tokens);
+                    return Change::Keep;
                 }
                 meter.take(tokens);
             }
             Demand::Penalty(tokens) => meter.take(tokens),
             Demand::Reward(tokens) => meter.give_back(tokens),
         }
-        let verdict = match demand {
+        *verdict = match demand {
             // They were there, and are taken.
             Demand::Consume(_) => Verdict {
                 allowed: true,
@@ -352,10 +358,10 @@ impl Limit {
             Demand::Penalty(_) | Demand::Reward(_) => self.verdict(&meter, 1),
         };
         if verdict.reset_after_ms == 0 {
-            return (Change::Remove, verdict);
+            return Change::Remove;
         }
         meter.save(state);
-        (Change::Store { ttl_ms: verdict.reset_after_ms }, verdict)
+        Change::Store { ttl_ms: verdict.reset_after_ms }
     }
 
     fn look_with<M: Meter>(&self, state: &State, tokens: u64, now: u64) -> Verdict {
@@ -437,9 +443,9 @@ impl Sink for State {
 
 impl Locked<'_> {
     /// Meets a demand in one step. As `change_record`, but without a buffer, and in place where that is possible.
-    fn meet(&mut self, key: &Key<'_>, limit: &Limit, demand: Demand) -> Result<Verdict, Fault> {
+    fn meet(&mut self, key: &Key<'_>, limit: &Limit, demand: Demand, verdict: &mut Verdict) -> Result<(), Fault> {
         let found = self.find(key)?;
-        let existing = found.filter(|found| found.live);
+        let existing = found.as_ref().filter(|found| found.live);
         let mut state = State::NONE;
         if let Some(existing) = existing {
             let mut meta = Meta::EMPTY;
@@ -447,12 +453,12 @@ impl Locked<'_> {
             state.is_read(meta.copied);
             touch(self.shard, existing.at); // or what is used all the time would be evicted as if it were not
         }
-        let (becomes, verdict) = limit.meet(demand, &mut state, self.now_ms());
+        let becomes = limit.meet(demand, &mut state, self.now_ms(), verdict);
         match (becomes, existing) {
             (Change::Store { ttl_ms }, Some(existing))
-                if self.change_in_place(&existing, &state, deadline_of(ttl_ms, || self.now_ms()))? =>
+                if self.change_in_place(existing, &state, deadline_of(ttl_ms, || self.now_ms()))? =>
             {
-                return Ok(verdict);
+                return Ok(());
             }
             _ => {}
         }
@@ -471,7 +477,7 @@ impl Locked<'_> {
             Change::Remove if existing.is_some() => self.remove_record(key)?,
             Change::Remove => {}
         }
-        Ok(verdict)
+        Ok(())
     }
 
     /// Changes a state where it is, if it is one word that changes; false if it is not. Nobody keeps a copy of a state, so its
@@ -503,7 +509,10 @@ impl Cache {
         let key = Key::new(self.geometry(), Space::Limits.of(self.namespace()), key)?;
         self.shard(key.shard).prefetch_line(&key);
         let place = (key.shard, key.namespace);
-        self.try_change(place, self.write_timeout(), |locked| locked.meet(&key, &limit, demand))
+        // Not as a result: to hand it through all layers would cost a tenth of the call.
+        let mut verdict = Verdict::NONE;
+        self.try_change(place, self.write_timeout(), |locked| locked.meet(&key, &limit, demand, &mut verdict))?;
+        Ok(verdict)
     }
 
     /// Whether so many tokens are there; takes none and waits for nobody.

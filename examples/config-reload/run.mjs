@@ -1,9 +1,14 @@
-// Three workers follow the configuration that the primary changes. Run by `node app.js`; the last line says what they ended with.
+/**
+ * A configuration that every worker has at once: three workers keep it in a plain object, and follow what the primary changes.
+ *
+ * To look at: `follow`, which watches before it reads, so that nothing is missed in between; and what it does when it was too slow.
+ */
 import cluster from 'node:cluster'
-import { open } from 'cache-machine'
+import { once } from 'node:events'
+import { open, segments } from 'cache-machine'
 
 const WORKERS = 3
-const name = process.env.CONFIG_SEGMENT ?? 'config-reload'
+const name = process.env.CACHE_NAME ?? 'config-reload'
 const cache = open({ name, size: '8mb' })
 
 if (cluster.isPrimary) await change()
@@ -22,9 +27,16 @@ async function change() {
   cache.set('config:version', 2) // the last one: with it a worker reports
 
   const reports = await Promise.all(workers.map(nextMessage))
+  console.log(`${reports.length} workers have: ${JSON.stringify(reports[0])}`)
+  console.log(
+    `all of them the same: ${reports.every((report) => JSON.stringify(report) === JSON.stringify(reports[0]))}`,
+  )
+
+  const ended = workers.map((worker) => once(worker, 'exit'))
   for (const worker of workers) worker.kill()
+  await Promise.all(ended)
   cache.close()
-  console.log(`${reports.length} workers: ${JSON.stringify(reports[0])}`)
+  console.log(`nothing is left: ${segments.destroy(name)}`)
 }
 
 function nextMessage(worker) {

@@ -195,7 +195,7 @@ impl Locked<'_> {
         change: &mut impl FnMut(&mut Edit<'_>) -> Result<(Change, R), CacheError>,
     ) -> Result<R, Fault> {
         let existing = self.record_words(key, &mut buffers.words)?;
-        let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed) + 1; // guarded by the lock
+        let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed).saturating_add(1); // guarded by the lock
         let mut edit = Edit { words: &mut buffers.words, version, now: self.now_ms() };
         let (becomes, result) = change(&mut edit)?;
         match becomes {

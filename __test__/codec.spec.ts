@@ -716,6 +716,16 @@ test('decoding calls no setter that somebody gave to all objects', (t) => {
   }
 })
 
+test('an Error whose name is the Error itself is stored without the stack that cannot be made', (t) => {
+  const error = new TypeError('x')
+  Object.assign(error, { name: error })
+  t.throws(() => error.stack, { instanceOf: RangeError })
+  const [found] = decodeStructured(encodeStructured([error])) as [{ name: unknown; message: unknown }]
+  t.is(found.name, found)
+  t.is(found.message, 'x')
+  t.false(Object.hasOwn(found, 'stack'))
+})
+
 test('decoding leaves the limit of stack traces as it was', (t) => {
   const { stackTraceLimit } = Error
   const bytes = bytesOf([new Error('a')])

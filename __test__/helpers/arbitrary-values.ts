@@ -185,6 +185,7 @@ function error({ type, message, cause, properties, list }: ErrorParts): Recipe {
   return (begun) => {
     const Type = ERRORS[type]
     const made = object((): Error => (Type === undefined ? new AggregateError([], message) : new Type(message)))(begun)
+    void made.stack // made now: from a name that is an object without a text it could not be
     if (Type === undefined)
       hide(
         made,

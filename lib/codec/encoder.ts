@@ -295,7 +295,7 @@ export class Encoder {
 
   /** An error's own fields as they are, so that `'cause' in error` and what a log prints stay the same. */
   #writeError(error: Error, depth: number): void {
-    const fields = ERROR_FIELDS.map((name) => Object.getOwnPropertyDescriptor(error, name))
+    const fields = ERROR_FIELDS.map((name) => ownField(error, name))
     this.#byte(Tag.Error)
     this.#byte(errorType(error) ?? 0)
     this.#byte(fields.reduce((bits, field, i) => (field?.enumerable === false ? bits | (1 << i) : bits), 0))
@@ -421,6 +421,18 @@ export class Encoder {
     this.#byte(encoding)
     this.#u32(length)
     this.#at = at + HEADER_LENGTH + length
+  }
+}
+
+/**
+ * A stack is made when it is first asked for, from the error's name and message; where these are objects that have no text, such
+ * as the error itself, that throws, and the error has no stack to store.
+ */
+function ownField(error: Error, name: string): PropertyDescriptor | undefined {
+  try {
+    return Object.getOwnPropertyDescriptor(error, name)
+  } catch {
+    return undefined
   }
 }
 

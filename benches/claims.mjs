@@ -92,6 +92,13 @@ export const claims = [
     theirs: { workload: 'limiter', operation: 'consume', contender: 'rate-limiter-flexible' },
     atLeast: 100,
   })),
+  ...['lock, release', 'hand-over p50'].map((operation) => ({
+    name: `lock, ${operation === 'hand-over p50' ? 'handed over, p50' : 'taken and released'}, against Redlock`,
+    unit: 'times',
+    ours: { workload: 'lock', operation, contender: 'cache-machine-off' },
+    theirs: { workload: 'lock', operation, contender: 'ioredis' },
+    atLeast: 1,
+  })),
   memory('memory of 4 workers, against 4 × lru-cache', 'lru-cache', 0.2),
   memory('memory of 4 workers, against Redis with its server', 'ioredis', 1.3),
   {

@@ -748,6 +748,7 @@ impl Core {
         mut change: impl FnMut(&mut Locked<'_>) -> Result<R, Fault>,
     ) -> Result<R, CacheError> {
         let mut locked = self.lock(index, namespace, timeout)?;
+        locked.divide_if_crowded();
         let mut result = change(&mut locked);
         if let Err(Fault::Damaged) = result {
             locked.rebuild();

@@ -7,7 +7,7 @@
 //!       24  written at u48, milliseconds since boot · words before the key u16
 //!       32  root epoch u32 · namespace epoch u32
 //!       40  the body's run: first unit u32 · units u32;  CHAINED: first extent unit u32 · number of runs u32
-//!       48  index position u32 · placing u32          derived, under the shard's lock
+//!       48  tag u32 · hash u32: its key's placing        derived, under the shard's lock
 //!       56  newer entry u32 (top bits: queue) · older entry u32      derived, under the shard's lock
 //! body      STALE: milliseconds u64 · TAGGED: tag clock u64, hashes of the tags u64 … · key, filled up to 8 bytes · value
 //! extent    7 runs · next extent unit
@@ -17,6 +17,7 @@
 //! that the word is unchanged; until then any field may be nonsense, so every number is checked before it is followed.
 
 use crate::geometry::UNIT;
+use crate::key::Placing;
 use crate::policy::Queue;
 use crate::shard::ShardView;
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
@@ -41,7 +42,7 @@ pub(crate) const LAST_VERSION: u64 = 1 << 53;
 
 pub(crate) const RUNS_PER_EXTENT: usize = 7;
 const RUN: usize = 40;
-const POSITION: usize = 48;
+const PLACE: usize = 48;
 const LINKS: usize = 56;
 /// In the link to the newer entry; units have at most 28 bits.
 const MAIN_QUEUE: u32 = 1 << 31;
@@ -204,11 +205,10 @@ impl Head {
     }
 }
 
-/// The derived words of a head: where its index word is, and its neighbours in the queue. Guarded by the shard's lock.
+/// The derived words of a head: where its key belongs, and its neighbours in the queue. Guarded by the shard's lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Node {
-    pub(crate) position: u32,
-    pub(crate) placing: u32,
+    pub(crate) place: Placing,
     pub(crate) newer: u32,
     pub(crate) older: u32,
     pub(crate) queue: Queue,
@@ -216,11 +216,10 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn load(words: &[AtomicU64]) -> Self {
-        let at = words[POSITION / 8].load(Ordering::Relaxed);
+        let place = words[PLACE / 8].load(Ordering::Relaxed);
         let links = words[LINKS / 8].load(Ordering::Relaxed);
         Self {
-            position: at as u32,
-            placing: (at >> 32) as u32,
+            place: Placing { hash: (place >> 32) as u32, tag: place as u32 },
             newer: links as u32 & !(MAIN_QUEUE | PINNED_QUEUE),
             older: (links >> 32) as u32,
             queue: match links as u32 {
@@ -232,7 +231,7 @@ impl Node {
     }
 
     pub(crate) fn store(self, words: &[AtomicU64]) {
-        words[POSITION / 8].store(u64::from(self.position) | u64::from(self.placing) << 32, Ordering::Relaxed);
+        words[PLACE / 8].store(u64::from(self.place.tag) | u64::from(self.place.hash) << 32, Ordering::Relaxed);
         let queue = match self.queue {
             Queue::Small => 0,
             Queue::Main => MAIN_QUEUE,

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! header 4 KiB · process table · namespaces: names, epochs, reads · tag records · subscriptions
-//! per shard: control, index lines, bitmap, ghost, one tally per namespace, two rings · per shard: space
+//! per shard: control, index lines, bitmap, ghost, one tally per namespace, two rings · levels of the shards · per shard: space
 //! index line, 64 bytes:  7 words of 8 bytes · 7 touched bytes · 1 count of keys that overflowed from this line
 //! index word:            generation 32 bits · unit · tag (unit and tag share 32 bits; unit 0: the word is empty)
+//! level, a byte:         how often the shard's index was divided: 0 to `growths`
 //! ```
 //!
 //! The thing to get wrong: trusting a stored geometry. It is recomputed from its inputs and must come out the same.
@@ -31,6 +32,10 @@ const UNITS_PER_WORD: usize = 2;
 /// … and a quarter more lines for keys whose line is full. At one entry per word 15 % of the keys overflow (Poisson, 7
 /// to a line), which fills these to 60 %. See docs/decisions/0001-overflow-by-probing.md.
 const OVERFLOW_SHARE: usize = 4;
+/// How often an index is divided at most, which makes it so many times twice as large …
+const MOST_GROWTHS: u32 = 6;
+/// … as long as so many bits of a tag are left to tell the keys of a line apart.
+const TELLING_BITS: u32 = 6;
 /// A ghost slot of 4 bytes per 256 bytes of space.
 const UNITS_PER_GHOST: usize = 4;
 /// Largest `maxEntrySize`: an entry counts its bytes in 32 bits, and beyond it a shard has more units than a word can number.
@@ -115,6 +120,11 @@ pub struct Geometry {
     /// How room is made.
     pub eviction: Eviction,
     pub(crate) seed: u64,
+    /// Lines of an index that was never divided.
+    pub(crate) first_lines: usize,
+    /// How often it can be divided.
+    pub(crate) growths: u32,
+    /// Lines of one that was divided so often.
     pub(crate) main_lines: usize,
     pub(crate) overflow_lines: usize,
     /// Units per shard; unit 0 is never used.
@@ -127,6 +137,7 @@ pub struct Geometry {
     rings_at: usize,
     ring_bytes: [usize; 2],
     meta_bytes: usize,
+    levels_at: usize,
     pub(crate) space_at: usize,
 }
 
@@ -192,7 +203,11 @@ impl Geometry {
         eviction: Eviction,
         seed: u64,
     ) -> Self {
-        let main_lines = units.div_ceil(UNITS_PER_WORD * WORDS_PER_LINE);
+        let unit_bits = (usize::BITS - units.leading_zeros()).max(MIN_UNIT_BITS);
+        let tag_bits = 32 - unit_bits;
+        let growths = tag_bits.saturating_sub(TELLING_BITS).min(MOST_GROWTHS);
+        let first_lines = units.div_ceil(UNITS_PER_WORD * WORDS_PER_LINE).div_ceil(1 << growths);
+        let main_lines = first_lines << growths;
         let overflow_lines = main_lines.div_ceil(OVERFLOW_SHARE);
         let bitmap_at = CONTROL_BYTES + (main_lines + overflow_lines) * 64;
         let ghost_at = (bitmap_at + units.div_ceil(64) * 8).next_multiple_of(64);
@@ -200,17 +215,19 @@ impl Geometry {
         let tally_at = (ghost_at + ghost_sets * GHOST_WAYS * 4).next_multiple_of(64);
         let rings_at = tally_at + MAX_NAMESPACES * TALLY_BYTES;
         let meta_bytes = rings_at + ring_bytes.iter().sum::<usize>() + 2 * RING_CONTROL;
-        let unit_bits = (usize::BITS - units.leading_zeros()).max(MIN_UNIT_BITS);
+        let levels_at = META_AT + shards * meta_bytes;
         Self {
             len,
             shards,
             max_entry: 0,
             eviction,
             seed,
+            first_lines,
+            growths,
             main_lines,
             overflow_lines,
             units,
-            tag_bits: 32 - unit_bits,
+            tag_bits,
             ghost_sets,
             bitmap_at,
             ghost_at,
@@ -218,7 +235,8 @@ impl Geometry {
             rings_at,
             ring_bytes,
             meta_bytes,
-            space_at: (META_AT + shards * meta_bytes).next_multiple_of(4096),
+            levels_at,
+            space_at: (levels_at + shards).next_multiple_of(4096),
         }
     }
 
@@ -226,9 +244,10 @@ impl Geometry {
     pub fn identity() -> Identity {
         let entries =
             [UNIT, WORDS_PER_LINE, CONTROL_BYTES, UNITS_PER_WORD, OVERFLOW_SHARE, UNITS_PER_GHOST, GHOST_WAYS];
+        let index = [MOST_GROWTHS as usize, TELLING_BITS as usize];
         let tables = [MAX_NAMESPACES, NAME_BYTES, READ_STRIPES, TAG_SETS, TAG_WAYS, TAG_RECORD, TALLY_BYTES];
         let rings = [SUBSCRIPTIONS_BYTES, RING_CONTROL, *CHANGES_BYTES.end(), *MESSAGES_BYTES.end()];
-        let sizes = entries.iter().chain(&tables).chain(&rings);
+        let sizes = entries.iter().chain(&index).chain(&tables).chain(&rings);
         let fingerprint =
             sizes.fold(cfg!(target_endian = "big") as u64 + 2, |sum, size| sum.wrapping_mul(1_000_003) ^ *size as u64);
         Identity { layout: LAYOUT_VERSION, fingerprint, table: Self::table() }
@@ -317,6 +336,12 @@ impl Geometry {
         (self.meta(shard) + self.rings_at + before, self.ring_bytes[stream as usize] / 8)
     }
 
+    /// Offset of a shard's level. All of them are side by side, since every read needs one.
+    #[inline]
+    pub(crate) fn level(&self, shard: usize) -> usize {
+        self.levels_at + shard
+    }
+
     pub(crate) fn lines_offset(&self, shard: usize) -> usize {
         self.meta(shard) + CONTROL_BYTES
     }
@@ -335,6 +360,12 @@ impl Geometry {
 
     pub(crate) fn lines(&self) -> usize {
         self.main_lines + self.overflow_lines
+    }
+
+    /// The lines that an index of this level has without those for what overflows: they come first.
+    #[inline]
+    pub(crate) fn lines_at(&self, level: u32) -> usize {
+        self.first_lines << level
     }
 
     /// Bytes of space for entries.

@@ -18,7 +18,6 @@ pub(crate) struct Key<'k> {
     pub(crate) namespace: u16,
     pub(crate) shard: usize,
     pub(crate) place: Placing,
-    pub(crate) tag: u32,
 }
 
 impl<'k> Key<'k> {
@@ -43,15 +42,14 @@ impl<'k> Key<'k> {
             bytes,
             namespace,
             shard,
-            place: Placing((hash >> 16) as u32),
-            tag: hash as u32 & ((1 << geometry.tag_bits) - 1),
+            place: Placing { hash: (hash >> 16) as u32, tag: hash as u32 & ((1 << geometry.tag_bits) - 1) },
         }
     }
 
     /// Stripe of the listeners' marks.
     #[inline]
     pub(crate) fn stripe(&self) -> usize {
-        self.place.0 as usize % cache_machine_shm::RUNG_STRIPES
+        self.place.hash as usize % cache_machine_shm::RUNG_STRIPES
     }
 }
 
@@ -60,27 +58,33 @@ fn wrong_length(len: usize) -> CacheError {
     if len == 0 { CacheError::InvalidArgument("the key is empty".into()) } else { CacheError::KeyTooLong(len) }
 }
 
-/// The 32 bits of a hash that say where in its shard a key belongs. Kept in the entry's head (derived).
+/// The part of a hash that says where in its shard a key belongs. Kept in the entry's head (derived).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Placing(pub(crate) u32);
+pub(crate) struct Placing {
+    pub(crate) hash: u32,
+    /// What the key's index word has of its hash. Its lowest bits say which of the lines is the key's own that its line was
+    /// divided into: an index is divided without a look at anything but its words.
+    pub(crate) tag: u32,
+}
 
 impl Placing {
-    /// The key's own line.
+    /// The key's own line while the index is as large as `level` says.
     #[inline]
-    pub(crate) fn line(self, geometry: &Geometry) -> usize {
-        ((u64::from(self.0) * geometry.main_lines as u64) >> 32) as usize
+    pub(crate) fn line(self, geometry: &Geometry, level: u32) -> usize {
+        let first = ((u64::from(self.hash) * geometry.first_lines as u64) >> 32) as usize;
+        first + geometry.first_lines * (self.tag as usize & ((1 << level) - 1))
     }
 
     /// The overflow line where a key starts that found its own line full.
     pub(crate) fn overflow_line(self, geometry: &Geometry) -> usize {
-        let mixed = self.0.wrapping_mul(0x9E37_79B1);
+        let mixed = self.hash.wrapping_mul(0x9E37_79B1);
         geometry.main_lines + ((u64::from(mixed) * geometry.overflow_lines as u64) >> 32) as usize
     }
 
     /// The lines a key may be in, in the order in which they are tried: its own, then the overflow lines in a ring.
-    pub(crate) fn path(self, geometry: &Geometry) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn path(self, geometry: &Geometry, level: u32) -> impl Iterator<Item = usize> + '_ {
         let first = self.overflow_line(geometry) - geometry.main_lines;
-        std::iter::once(self.line(geometry)).chain(
+        std::iter::once(self.line(geometry, level)).chain(
             (0..geometry.overflow_lines).map(move |i| geometry.main_lines + (first + i) % geometry.overflow_lines),
         )
     }

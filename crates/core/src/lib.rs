@@ -33,6 +33,7 @@ mod feed;
 mod flights;
 mod geometry;
 mod gone;
+mod growth;
 mod key;
 pub mod kind;
 mod limits;

@@ -424,23 +424,24 @@ impl Locked<'_> {
 
     fn insert(&mut self, key: &Key<'_>, unit: u32, head: &Head) -> Result<(), Fault> {
         let at = self.free_position(key)?;
-        for line in key.place.path(self.core.geometry()).take_while(|line| *line != at.line()) {
+        for line in self.path(key.place).take_while(|line| *line != at.line()) {
             self.count_overflow(line);
         }
         self.shard.touched(at).store(0, Ordering::Relaxed);
         step("set.placed");
-        publish(self.shard.word(at), self.shard.low_word(unit, key.tag));
+        publish(self.shard.word(at), self.shard.low_word(unit, key.place.tag));
         step("set.published");
         let queue = self.shard.entry_queue(key.namespace, key.place);
-        let queued = self.shard.enqueue(queue, unit, at, key.place, head.units());
+        let queued = self.shard.enqueue(queue, unit, key.place, head.units());
         step("set.queued");
+        self.shard.add(Field::Words, 1);
         self.count_in(head);
         self.settle(queued);
         Ok(())
     }
 
     fn replace(&mut self, key: &Key<'_>, old: Existing, unit: u32, head: &Head) {
-        publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));
+        publish(self.shard.word(old.at), self.shard.low_word(unit, key.place.tag));
         step("replace.published");
         let replaced = self.forget_replaced(old, unit, head);
         self.settle(replaced);
@@ -464,7 +465,7 @@ impl Locked<'_> {
     }
 
     /// A change whose word is stored is done. If the rest failed, a rebuild puts it in order; the change must not run again.
-    fn settle(&mut self, rest: Result<(), Damaged>) {
+    pub(crate) fn settle(&mut self, rest: Result<(), Damaged>) {
         if rest.is_err() {
             self.rebuild();
         }
@@ -497,7 +498,7 @@ impl Locked<'_> {
     /// Notices a `clear`: what was counted is gone, and is to be swept.
     fn begin_life(&self, namespace: u16, life: u64) {
         if self.shard.tally(namespace, Tally::Entries).load(Ordering::Relaxed) != 0 {
-            self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
+            self.shard.put(Field::Purge, self.shard.lines_in_use() as u32);
         }
         self.shard.count_anew(namespace, life);
         step("clear.followed");
@@ -512,7 +513,7 @@ impl Locked<'_> {
             }
         }
         if self.shard.get(Field::TagsSeen) != self.tag_clock as u32 {
-            self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
+            self.shard.put(Field::Purge, self.shard.lines_in_use() as u32);
             self.shard.put(Field::TagsSeen, self.tag_clock as u32);
             step("tag.followed");
         }
@@ -545,17 +546,23 @@ impl Locked<'_> {
     fn free_position(&mut self, key: &Key<'_>) -> Result<Position, Fault> {
         let is_empty = |at: &Position| self.shard.unit_of(self.shard.word(*at).load(Ordering::Relaxed)) == 0;
         let words = |line: usize| (0..WORDS_PER_LINE).map(move |i| Position((line * WORDS_PER_LINE + i) as u32));
-        let found = key.place.path(self.core.geometry()).flat_map(words).find(is_empty);
+        let found = self.path(key.place).flat_map(words).find(is_empty);
         if let Some(at) = found {
             return Ok(at);
         }
-        let at = Position((key.place.line(self.core.geometry()) * WORDS_PER_LINE) as u32);
+        let own = key.place.line(self.core.geometry(), self.shard.level());
+        let at = Position((own * WORDS_PER_LINE) as u32);
         let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
         self.evict(at, unit)?;
         Ok(at)
     }
 
-    fn count_overflow(&self, line: usize) {
+    /// The lines where a key may be, while nobody divides the index.
+    pub(crate) fn path(&self, place: Placing) -> impl Iterator<Item = usize> + '_ {
+        place.path(self.core.geometry(), self.shard.level())
+    }
+
+    pub(crate) fn count_overflow(&self, line: usize) {
         let count = self.shard.overflowed(line);
         let now = count.load(Ordering::Relaxed);
         if now != SATURATED {
@@ -565,14 +572,18 @@ impl Locked<'_> {
         }
     }
 
-    fn uncount_overflow(&self, placing: Placing, at: Position) {
-        for line in placing.path(self.core.geometry()).take_while(|line| *line != at.line()) {
-            let count = self.shard.overflowed(line);
-            let now = count.load(Ordering::Relaxed);
-            if now != SATURATED && now != 0 {
-                count.store(now - 1, Ordering::Release); // as in `count_overflow`
-                step("delete.overflow");
-            }
+    fn uncount_overflow(&self, place: Placing, at: Position) {
+        for line in self.path(place).take_while(|line| *line != at.line()) {
+            self.uncount_overflow_of(line);
+        }
+    }
+
+    pub(crate) fn uncount_overflow_of(&self, line: usize) {
+        let count = self.shard.overflowed(line);
+        let now = count.load(Ordering::Relaxed);
+        if now != SATURATED && now != 0 {
+            count.store(now - 1, Ordering::Release); // as in `count_overflow`
+            step("delete.overflow");
         }
     }
 
@@ -581,9 +592,10 @@ impl Locked<'_> {
         let node = self.shard.node(entry.unit)?;
         publish(self.shard.word(entry.at), 0);
         step("delete.published");
-        self.uncount_overflow(Placing(node.placing), entry.at);
+        self.uncount_overflow(node.place, entry.at);
         self.shard.dequeue(entry.unit, entry.head.units())?;
         step("delete.dequeued");
+        self.shard.subtract(Field::Words, 1);
         self.count_out(&entry.head);
         self.note_gone(&entry.head, gone);
         if let Some(what) = gone.told_as() {
@@ -659,7 +671,7 @@ impl Locked<'_> {
         let head = Head { deadline: deadline_of(ttl_ms, || self.now_ms()), ..old.head };
         head.store(self.shard.unit_words(unit)?);
         step("touch.head");
-        publish(self.shard.word(old.at), self.shard.low_word(unit, key.tag));
+        publish(self.shard.word(old.at), self.shard.low_word(unit, key.place.tag));
         step("touch.published");
         let queued = self.shard.requeue(old.unit, unit, old.head.units(), head.units());
         self.count_out(&old.head);
@@ -716,7 +728,7 @@ impl Locked<'_> {
                 self.follow();
                 followed = true;
             }
-            let lines = self.core.geometry().lines();
+            let lines = self.shard.lines_in_use();
             let dead_ones = self.shard.get(Field::Mortal) > 0 || self.shard.get(Field::Purge) > 0;
             let budget = if self.core.geometry().eviction == Eviction::None { lines } else { 8 };
             if dead_ones && swept < lines {
@@ -789,11 +801,12 @@ impl Locked<'_> {
 
     /// Removes dead entries of the next `lines` lines; returns how many.
     pub(crate) fn sweep(&mut self, lines: usize, spared: Option<Position>) -> Result<usize, Damaged> {
-        let total = self.core.geometry().lines();
+        let total = self.shard.lines_in_use();
         let now = self.core.now_ms();
         let mut removed = 0;
         for _ in 0..lines {
-            let line = self.shard.get(Field::SweepLine) as usize % total;
+            let number = self.shard.get(Field::SweepLine) as usize % total;
+            let line = self.shard.line_in_use(number);
             for i in 0..WORDS_PER_LINE {
                 let at = Position((line * WORDS_PER_LINE + i) as u32);
                 let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
@@ -807,7 +820,7 @@ impl Locked<'_> {
                 self.remove(Existing { at, unit, head, live: false }, gone)?;
                 removed += 1;
             }
-            self.shard.put(Field::SweepLine, (line as u32 + 1) % total as u32);
+            self.shard.put(Field::SweepLine, (number as u32 + 1) % total as u32);
             self.shard.subtract(Field::Purge, 1);
         }
         Ok(removed)

@@ -10,10 +10,9 @@
 use crate::cache::Core;
 use crate::entry::Damaged;
 use crate::error::CacheError;
-use crate::geometry::WORDS_PER_LINE;
 use crate::locked::Locked;
 use crate::namespaces::{ROOT, life};
-use crate::scan::Wanted;
+use crate::scan::{ScannedKey, Wanted};
 use crate::shard::{Field, Position};
 use std::time::Duration;
 
@@ -31,19 +30,34 @@ impl Core {
         let wanted = Wanted { namespace, life, prefix: &[] };
         let mut keys = Vec::new();
         for index in 0..self.geometry().shards {
-            let shard = self.shard(index);
-            let key_at = |at: Position| self.key_at(shard, at, &wanted).map(|key| key.bytes);
-            match self.pinned_places(index, namespace) {
-                Ok(places) => keys.extend(places.into_iter().filter_map(key_at)),
+            self.record_keys_in(index, &wanted, &mut keys)?;
+        }
+        self.check_not_lost()?;
+        Ok(keys.into_iter().map(|key| key.bytes).collect())
+    }
+
+    fn record_keys_in(&self, index: usize, wanted: &Wanted<'_>, keys: &mut Vec<ScannedKey>) -> Result<(), CacheError> {
+        let shard = self.shard(index);
+        let before = keys.len();
+        loop {
+            let level = shard.level();
+            match self.pinned_places(index, wanted.namespace) {
+                Ok(places) => keys.extend(places.into_iter().filter_map(|at| self.key_at(shard, at, level, wanted))),
                 Err(CacheError::Busy(_)) => {
-                    let places = 0..self.geometry().lines() * WORDS_PER_LINE;
-                    keys.extend(places.filter_map(|at| key_at(Position(at as u32))));
+                    let mut place = 0;
+                    while place < self.geometry().lines() {
+                        place += self.keys_in_line(shard, place, wanted, keys);
+                    }
+                    return Ok(());
                 }
                 Err(error) => return Err(error),
             }
+            // A division moves what was noted.
+            if shard.level() <= level {
+                return Ok(());
+            }
+            keys.truncate(before);
         }
-        self.check_not_lost()?;
-        Ok(keys)
     }
 
     fn pinned_places(&self, index: usize, namespace: u16) -> Result<Vec<Position>, CacheError> {

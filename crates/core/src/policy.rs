@@ -14,7 +14,7 @@
 //! or a node whose index word names another unit is `Damaged`, and the shard is rebuilt.
 
 use crate::entry::{Damaged, Node};
-use crate::geometry::{Eviction, GHOST_WAYS};
+use crate::geometry::{Eviction, GHOST_WAYS, WORDS_PER_LINE};
 use crate::key::Placing;
 use crate::shard::{Field, Position, ShardView};
 use crate::spaces::is_pinned;
@@ -89,16 +89,9 @@ impl ShardView<'_> {
     }
 
     /// Enters `unit` as the newest of a queue.
-    pub(crate) fn enqueue(
-        &self,
-        queue: Queue,
-        unit: u32,
-        position: Position,
-        placing: Placing,
-        units: usize,
-    ) -> Result<(), Damaged> {
+    pub(crate) fn enqueue(&self, queue: Queue, unit: u32, place: Placing, units: usize) -> Result<(), Damaged> {
         let older = self.get(queue.newest());
-        self.put_node(unit, Node { position: position.0, placing: placing.0, newer: 0, older, queue })?;
+        self.put_node(unit, Node { place, newer: 0, older, queue })?;
         if older == 0 {
             self.put(queue.oldest(), unit);
         } else {
@@ -187,7 +180,7 @@ impl ShardView<'_> {
                 self.move_to(Queue::Main, unit)?;
             } else {
                 if queue == Queue::Small {
-                    self.add_ghost(Placing(node.placing), self.head(unit)?.units());
+                    self.add_ghost(node.place, self.head(unit)?.units());
                 }
                 return Ok(Some((at, unit)));
             }
@@ -199,20 +192,26 @@ impl ShardView<'_> {
         let node = self.node(unit)?;
         let units = self.head(unit)?.units();
         self.dequeue(unit, units)?;
-        self.enqueue(queue, unit, Position(node.position), Placing(node.placing), units)
+        self.enqueue(queue, unit, node.place, units)
     }
 
-    /// The node's index position, if the word there does name `unit`.
+    /// Where the index word is that names `unit`: somewhere on the path of its node's key.
     pub(crate) fn position_of(&self, unit: u32, node: Node) -> Result<Position, Damaged> {
-        let at = Position(node.position);
-        if at.line() >= self.geometry.lines() || self.unit_of(self.word(at).load(Ordering::Relaxed)) != unit {
-            return Err(Damaged);
+        for line in node.place.path(self.geometry, self.level()) {
+            let words = (0..WORDS_PER_LINE).map(|i| Position((line * WORDS_PER_LINE + i) as u32));
+            let mut those_of_unit = words.filter(|at| self.unit_of(self.word(*at).load(Ordering::Relaxed)) == unit);
+            if let Some(at) = those_of_unit.next() {
+                return Ok(at);
+            }
+            if self.overflowed(line).load(Ordering::Relaxed) == 0 {
+                break;
+            }
         }
-        Ok(at)
+        Err(Damaged)
     }
 
     fn ghost_set(&self, placing: Placing) -> (usize, u32) {
-        let mixed = placing.0.wrapping_mul(0x85EB_CA6B);
+        let mixed = placing.hash.wrapping_mul(0x85EB_CA6B);
         let set = ((u64::from(mixed) * self.geometry.ghost_sets as u64) >> 32) as usize;
         (self.geometry.ghost_offset(self.index) + set * GHOST_WAYS * 4, mixed & 0xFFFF)
     }

@@ -80,7 +80,8 @@ impl Locked<'_> {
         let free = reserved.saturating_sub(1).saturating_sub(self.shard.count_marked());
         self.shard.put(Field::Free, free);
         self.shard.put(Field::Mortal, totals.mortal);
-        self.shard.put(Field::Purge, self.shard.geometry.lines() as u32);
+        self.shard.put(Field::Purge, self.shard.lines_in_use() as u32);
+        self.shard.put(Field::Words, totals.words);
         let sequence = self.shard.count(Count::Sequence);
         if !(totals.newest..=LAST_VERSION).contains(&sequence.load(Ordering::Relaxed)) {
             sequence.store(totals.newest, Ordering::Relaxed);
@@ -98,7 +99,7 @@ impl Locked<'_> {
 
     fn read_truth(&self, scratch: &mut Scratch) -> Totals {
         let shard = self.shard;
-        let mut totals = Totals { mortal: 0, dropped: 0, newest: 0 };
+        let mut totals = Totals { words: 0, mortal: 0, dropped: 0, newest: 0 };
         let registered = registered(shard.region);
         for namespace in 0..MAX_NAMESPACES as u16 {
             if namespace < registered {
@@ -109,11 +110,13 @@ impl Locked<'_> {
         }
         step("rebuild.tallies");
         for line in 0..shard.geometry.lines() {
-            shard.each_in_line(line, |at, word| match self.accept(scratch, at, word) {
-                Ok(head) => {
+            shard.each_in_line(line, |at, word| match self.accept_or_finish(scratch, at, word) {
+                Ok(None) => {}
+                Ok(Some(head)) => {
                     if shard.counts(&head) {
                         shard.add_tally(head.namespace, Tally::Entries, 1);
                     }
+                    totals.words += 1;
                     totals.mortal += u32::from(head.deadline != 0);
                     totals.newest = totals.newest.max(head.version);
                 }
@@ -125,6 +128,17 @@ impl Locked<'_> {
             });
         }
         totals
+    }
+
+    /// `accept`, unless the word is one of two that name the same entry, of which the other is where it belongs now: what
+    /// a division leaves that was not finished.
+    fn accept_or_finish(&self, scratch: &mut Scratch, at: Position, word: u64) -> Result<Option<Head>, Damaged> {
+        if self.shard.was_moved(at, word) {
+            publish(self.shard.word(at), 0);
+            step("rebuild.moved");
+            return Ok(None);
+        }
+        self.accept(scratch, at, word).map(Some)
     }
 
     /// Checks what a word names, and marks its units as used. Damaged: nothing was marked.
@@ -144,17 +158,17 @@ impl Locked<'_> {
         if is_chained && scratch.wasted > shard.geometry.units * WASTE {
             return Err(Damaged);
         }
-        let placing = self
+        let place = self
             .placing_of(&mut scratch.key, &head, at, shard.tag_of(word))
-            .and_then(|placing| self.claim_all(unit, &head).map(|()| placing));
-        if is_chained && placing.is_err() {
+            .and_then(|place| self.claim_all(unit, &head).map(|()| place));
+        if is_chained && place.is_err() {
             scratch.wasted += (head.run.count as usize).min(shard.geometry.units);
         }
-        let placing = placing?;
+        let place = place?;
         let node = shard.node(unit)?;
-        shard.put_node(unit, crate::entry::Node { position: at.0, placing: placing.0, ..node })?;
+        shard.put_node(unit, crate::entry::Node { place, ..node })?;
         scratch.set_waiting(unit);
-        for line in placing.path(shard.geometry).take_while(|line| *line != at.line()) {
+        for line in self.path(place).take_while(|line| *line != at.line()) {
             scratch.overflow[line] = scratch.overflow[line].saturating_add(1);
         }
         Ok(head)
@@ -168,8 +182,8 @@ impl Locked<'_> {
         // The value must be there as well.
         pieces(shard, head, head.value_at(), head.value_len, |_, _| {})?;
         let key = Key::new(shard.geometry, head.namespace, buffer).map_err(|_| Damaged)?;
-        let own = at.line() == key.place.line(shard.geometry) || at.line() >= shard.geometry.main_lines;
-        if key.shard == shard.index && key.tag == tag && own { Ok(key.place) } else { Err(Damaged) }
+        let own = at.line() == key.place.line(shard.geometry, shard.level()) || at.line() >= shard.geometry.main_lines;
+        if key.shard == shard.index && key.place.tag == tag && own { Ok(key.place) } else { Err(Damaged) }
     }
 
     /// Marks all units of an entry, or none if one is marked already.
@@ -249,12 +263,13 @@ impl Locked<'_> {
                 (false, Queue::Pinned) => Queue::Main,
                 (false, queue) => queue,
             };
-            let _ = shard.enqueue(queue, unit, Position(node.position), Placing(node.placing), head.units());
+            let _ = shard.enqueue(queue, unit, node.place, head.units());
         }
     }
 }
 
 struct Totals {
+    words: u32,
     mortal: u32,
     dropped: u32,
     newest: u64,
@@ -300,6 +315,7 @@ impl ShardView<'_> {
                 self.get(Field::Free),
             ),
             ("mortal entries", mortal, self.get(Field::Mortal)),
+            ("words", words as u32, self.get(Field::Words)),
         ] {
             if found != counted {
                 report(format!("{found} {what}, counted {counted}"));
@@ -343,17 +359,17 @@ impl ShardView<'_> {
         pieces(*self, &head, head.key_at(), head.key_len, |offset, len| self.region.append_to(offset, len, &mut key))
             .map_err(damaged)?;
         let key = Key::new(self.geometry, head.namespace, &key).map_err(|e| e.to_string())?;
-        if key.shard != self.index || key.tag != self.tag_of(word) {
+        if key.shard != self.index || key.place.tag != self.tag_of(word) {
             return Err("its key hashes elsewhere".into());
         }
-        if at.line() != key.place.line(self.geometry) && at.line() < self.geometry.main_lines {
+        if at.line() != key.place.line(self.geometry, self.level()) && at.line() < self.geometry.main_lines {
             return Err("its key belongs to another line".into());
         }
         let node = self.node(unit).map_err(damaged)?;
-        if node.position != at.0 || node.placing != key.place.0 {
-            return Err("its head names another position".into());
+        if node.place != key.place {
+            return Err("its head names another place".into());
         }
-        for line in key.place.path(self.geometry).take_while(|line| *line != at.line()) {
+        for line in key.place.path(self.geometry, self.level()).take_while(|line| *line != at.line()) {
             overflow[line] += 1;
         }
         if head.version > self.count(Count::Sequence).load(Ordering::Relaxed) {

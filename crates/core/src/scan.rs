@@ -1,14 +1,16 @@
 //! Walks over the index: the keys of a namespace page by page, and deletion by prefix.
 //!
-//! A word never moves, so a cursor is a line's number: an entry that stays put is met exactly once, whatever is written
-//! around it. Pages are read without a lock; deletion holds one for a few lines at a time.
+//! A cursor is a place in an order of lines that a division of the index does not change: all lines that a line was or will be
+//! divided into follow each other, so a line that was not divided stands for several places at once. An entry that stays put
+//! is met exactly once, whatever is written around it. Pages are read without a lock; deletion holds one for a few lines at a time.
 //!
-//! The thing to get wrong: an entry that is replaced while it is looked at. It has stayed put, so it is looked at again.
+//! The thing to get wrong: an entry that is replaced while it is looked at. It has stayed put, so it is looked at again; and so
+//! is the whole line if the index was divided meanwhile.
 
 use crate::cache::{Cache, Core};
 use crate::entry::{BINARY_KEY, Damaged, Head, TAGGED, pieces};
 use crate::error::CacheError;
-use crate::geometry::WORDS_PER_LINE;
+use crate::geometry::{Geometry, WORDS_PER_LINE};
 use crate::kind;
 use crate::locked::{Existing, Fault, Locked};
 use crate::namespaces;
@@ -56,17 +58,16 @@ impl Cache {
         let end = lines * self.geometry().shards as u64;
         let wanted = Wanted { namespace: self.namespace(), life, prefix };
         let mut page = Page { next: None, keys: Vec::new() };
-        for (looked, at) in (cursor..end).enumerate() {
+        let (mut at, mut looked) = (cursor, 0);
+        while at < end {
             // One line at least, or asking for none would never end.
             if looked > 0 && (page.keys.len() >= most || looked >= LINES_PER_PAGE) {
                 page.next = Some(at);
                 break;
             }
             let shard = self.shard((at / lines) as usize);
-            for i in 0..WORDS_PER_LINE {
-                let position = Position(((at % lines) as usize * WORDS_PER_LINE + i) as u32);
-                page.keys.extend(self.key_at(shard, position, &wanted));
-            }
+            at += self.keys_in_line(shard, (at % lines) as usize, &wanted, &mut page.keys) as u64;
+            looked += 1;
         }
         self.check_not_lost()?;
         Ok(page)
@@ -84,7 +85,7 @@ impl Cache {
             while line < self.geometry().lines() {
                 let end = (line + LINES_PER_HOLD).min(self.geometry().lines());
                 self.change_in(index, |locked| locked.delete_prefix(line..end, prefix, &mut deleted))?;
-                line = end;
+                line = self.shard(index).skip_unused(end);
             }
         }
         Ok(deleted)
@@ -98,14 +99,66 @@ pub(crate) struct Wanted<'a> {
     pub(crate) prefix: &'a [u8],
 }
 
+impl ShardView<'_> {
+    /// The line at a place of the order of walks, and how many places it stands for.
+    fn line_at(&self, place: usize, level: u32) -> (usize, usize) {
+        let Geometry { growths, first_lines, main_lines, .. } = *self.geometry;
+        if place >= main_lines {
+            return (place, 1);
+        }
+        let parts = 1 << growths;
+        let (first, part) = (place / parts, place % parts);
+        // The lowest bit of a tag divides first, so it is the highest of the order.
+        let tag = if growths == 0 { 0 } else { part.reverse_bits() >> (usize::BITS - growths) };
+        let places = 1 << (growths - level);
+        (first + first_lines * (tag & ((1 << level) - 1)), places - part % places)
+    }
+
+    /// `line`, or the next one that may have words in use. A division moves entries upwards only, so none is passed by.
+    fn skip_unused(&self, line: usize) -> usize {
+        let own = self.geometry.lines_at(self.level());
+        if (own..self.geometry.main_lines).contains(&line) { self.geometry.main_lines } else { line }
+    }
+}
+
 impl Core {
-    /// The key of the entry that a word names, if it is wanted.
-    pub(crate) fn key_at(&self, shard: ShardView<'_>, at: Position, wanted: &Wanted<'_>) -> Option<ScannedKey> {
+    /// Adds the keys that are wanted of the line at a place of the order of walks; returns how many places that were.
+    pub(crate) fn keys_in_line(
+        &self,
+        shard: ShardView<'_>,
+        place: usize,
+        wanted: &Wanted<'_>,
+        keys: &mut Vec<ScannedKey>,
+    ) -> usize {
+        let before = keys.len();
+        loop {
+            let level = shard.level();
+            let (line, places) = shard.line_at(place, level);
+            for i in 0..WORDS_PER_LINE {
+                let at = Position((line * WORDS_PER_LINE + i) as u32);
+                keys.extend(self.key_at(shard, at, level, wanted));
+            }
+            // As in `search`: what was divided meanwhile is looked at again.
+            if shard.level() <= level {
+                return places;
+            }
+            keys.truncate(before);
+        }
+    }
+
+    /// The key of the entry that a word names, if it is wanted and is found there at this level of the index.
+    pub(crate) fn key_at(
+        &self,
+        shard: ShardView<'_>,
+        at: Position,
+        level: u32,
+        wanted: &Wanted<'_>,
+    ) -> Option<ScannedKey> {
         let mut tries = 0u32;
         loop {
             // Acquire: pairs with the Release store in `publish`.
             let word = shard.word(at).load(Ordering::Acquire);
-            if shard.unit_of(word) == 0 {
+            if shard.unit_of(word) == 0 || shard.is_out_of_place(at, word, level) {
                 return None;
             }
             tries = tries.wrapping_add(1);

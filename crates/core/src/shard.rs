@@ -49,6 +49,8 @@ pub(crate) enum Field {
     PinnedUnits = 228,
     /// 1 once room had to be made since the shard was new or half empty.
     HasEvicted = 232,
+    /// Words in use, to notice when the index is crowded.
+    Words = 236,
 }
 
 /// 64-bit words of the control block.
@@ -258,7 +260,7 @@ impl<'a> ShardView<'a> {
     /// Asks for the line where a search for `key` begins.
     #[inline]
     pub(crate) fn prefetch_line(&self, key: &Key<'_>) {
-        self.region.prefetch(self.line_offset(key.place.line(self.geometry)));
+        self.region.prefetch(self.line_offset(key.place.line(self.geometry, self.level())));
     }
 
     /// The 8 words of a unit that may be used.
@@ -309,19 +311,60 @@ impl<'a> ShardView<'a> {
         Ok(same)
     }
 
+    /// How often the index was divided. Truth, like the words: it says where they belong.
+    #[inline]
+    pub(crate) fn level(&self) -> u32 {
+        // Acquire: pairs with the Release in `Locked::divide`, so that whoever sees the level sees the lines it adds.
+        let level = self.region.u8(self.geometry.level(self.index)).load(Ordering::Acquire);
+        u32::from(level).min(self.geometry.growths)
+    }
+
     /// Visits each word on the key's path whose tag matches, until one is the key's.
     #[inline]
     pub(crate) fn search<R>(&self, key: &Key<'_>, mut visit: impl FnMut(Position, u64) -> Visit<R>) -> Option<R> {
-        let own = key.place.line(self.geometry);
-        if let Some(found) = self.search_line(own, key.tag, &mut visit) {
+        let mut level = self.level();
+        loop {
+            let found = self.search_path(key, level, &mut visit);
+            if found.is_some() {
+                return found;
+            }
+            // The index may have been divided meanwhile, and the word be where nobody looked. A level only grows; one that
+            // does not is somebody's scribble, and nobody is to follow it for ever.
+            let now = self.level();
+            if now <= level {
+                return None;
+            }
+            level = now;
+        }
+    }
+
+    #[inline(always)]
+    fn search_path<R>(
+        &self,
+        key: &Key<'_>,
+        level: u32,
+        visit: &mut impl FnMut(Position, u64) -> Visit<R>,
+    ) -> Option<R> {
+        let own = key.place.line(self.geometry, level);
+        if let Some(found) = self.search_line(own, key.place.tag, visit) {
             return Some(found);
         }
         // Acquire: pairs with the Release in `Locked::count_overflow`, which precedes the publish of such a key.
         if self.overflowed(own).load(Ordering::Acquire) == 0 {
             return None;
         }
-        for line in key.place.path(self.geometry).skip(1) {
-            if let Some(found) = self.search_line(line, key.tag, &mut visit) {
+        self.search_overflow(key, level, visit)
+    }
+
+    #[cold]
+    fn search_overflow<R>(
+        &self,
+        key: &Key<'_>,
+        level: u32,
+        visit: &mut impl FnMut(Position, u64) -> Visit<R>,
+    ) -> Option<R> {
+        for line in key.place.path(self.geometry, level).skip(1) {
+            if let Some(found) = self.search_line(line, key.place.tag, visit) {
                 return Some(found);
             }
             // Acquire: as above.
@@ -351,6 +394,17 @@ impl<'a> ShardView<'a> {
             }
         }
         None
+    }
+
+    /// Lines that can have words in use: those of the level, and those for what overflows.
+    pub(crate) fn lines_in_use(&self) -> usize {
+        self.geometry.lines_at(self.level()) + self.geometry.overflow_lines
+    }
+
+    /// The line of a number below `lines_in_use`.
+    pub(crate) fn line_in_use(&self, number: usize) -> usize {
+        let own = self.geometry.lines_at(self.level());
+        if number < own { number } else { (self.geometry.main_lines + number - own).min(self.geometry.lines() - 1) }
     }
 
     /// Calls `each` with every word in use of a line.

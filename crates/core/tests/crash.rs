@@ -153,6 +153,12 @@ fn scenarios() -> Vec<Scenario> {
             ..BASE
         },
         Scenario {
+            name: "set keys until the index is divided",
+            prepare: |c| drop(overflowing_key(c)),
+            act: |c| (0..500).for_each(|i| set(c, &format!("x{i}"), &value_of(i))),
+            ..BASE
+        },
+        Scenario {
             name: "replace a key whose line is full",
             prepare: |c| set(c, "key", overflowing_key(c).as_bytes()),
             act: |c| set(c, &named_key(c), b"new"),
@@ -1239,20 +1245,43 @@ fn panic_at_every_step() {
 
 /// The repairer of a shard whose owner was killed is killed, so is its repairer, and that one's.
 fn killed_in_the_repair() {
-    let ledger = shared_words(TRACE);
-    let scenario =
-        Scenario { entries: 40, prepare: |c| set(c, "target", b"old"), act: |c| set(c, "target", b"new"), ..BASE };
-    let stage = Stage::prepare(&scenario, ledger);
-    let published = stage.steps.iter().position(|step| *step == print("replace.published")).unwrap() as u64;
-    let copied = Copied::of(&stage.content);
-    assert_eq!(stage.run(&copied, published, Fault::Kill, ledger), Ended::Signal(9));
-    let mut content = copied.content();
+    let replace = Scenario {
+        name: "repair",
+        entries: 40,
+        prepare: |c| set(c, "target", b"old"),
+        act: |c| set(c, "target", b"new"),
+        ..BASE
+    };
+    let mut content = killed_after(&replace, "replace.published");
     // One entry's head is overwritten, so that the repair also drops a word.
     let key = b"e39\0\0\0\0\0";
     let body = content.chunks(64).position(|unit| unit.starts_with(key)).unwrap() * 64;
     content[body - 64..body - 56].fill(0xEE);
-    let stage = Stage::of(&Scenario { name: "repair", act: assert_valid, ..BASE }, content, ledger);
-    assert!(stage.keys.iter().any(|(key, before, _)| key == "target" && *before != 0));
+    kill_repairers("repair", content, "target");
+    let divide = Scenario {
+        prepare: |c| drop(overflowing_key(c)),
+        act: |c| (0..500).for_each(|i| set(c, &format!("x{i}"), &value_of(i))),
+        ..BASE
+    };
+    kill_repairers("finish a division", killed_after(&divide, "divide.emptied"), "e0");
+    kill_repairers("give up a division", killed_after(&divide, "divide.counted"), "e0");
+}
+
+/// What a death after the first such step leaves.
+fn killed_after(scenario: &Scenario, step: &str) -> Vec<u8> {
+    let ledger = shared_words(TRACE);
+    let stage = Stage::prepare(scenario, ledger);
+    let at = stage.steps.iter().position(|one| *one == print(step)).unwrap() as u64;
+    let copied = Copied::of(&stage.content);
+    assert_eq!(stage.run(&copied, at, Fault::Kill, ledger), Ended::Signal(9));
+    note_kill(ledger);
+    copied.content()
+}
+
+fn kill_repairers(name: &'static str, content: Vec<u8>, kept: &str) {
+    let ledger = shared_words(TRACE);
+    let stage = Stage::of(&Scenario { name, act: assert_valid, ..BASE }, content, ledger);
+    assert!(stage.keys.iter().any(|(key, before, _)| key == kept && *before != 0));
     let points = kill_points(&stage.steps);
     let mut random = Random(3);
     let mut deaths = [0; 3];
@@ -1279,7 +1308,8 @@ fn killed_in_the_repair() {
             }
         }
     }
-    println!("  {} steps; {} first, {} second, {} third deaths", stage.steps.len(), deaths[0], deaths[1], deaths[2]);
+    let [first, second, third] = deaths;
+    println!("  {name}: {} steps; {first} first, {second} second, {third} third deaths", stage.steps.len());
 }
 
 /// A change that panicked left its notes to its thread, and a listener that was told of a repair changed another segment

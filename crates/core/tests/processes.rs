@@ -28,6 +28,7 @@ fn main() {
         Test { name: "what_is_acknowledged_is_seen_by_the_next_read", run: handshakes },
         Test { name: "processes_that_race_for_names_agree_on_their_numbers", run: racing_names },
         Test { name: "what_stays_put_is_met_once_while_four_processes_write", run: walks },
+        Test { name: "what_is_there_is_found_and_met_once_while_the_index_is_divided", run: divisions },
         Test {
             name: "invalidations_hold_and_hit_nothing_newer_while_invalidators_are_killed",
             run: killed_invalidators,
@@ -415,6 +416,111 @@ fn walks() {
         assert_valid(&cache);
     });
     println!("  {WALKS} walks during {} writes", writes.load(Ordering::SeqCst));
+}
+
+/// An index that begins small and is divided six times while three write, of whom one may be killed, one reads and one walks.
+/// `DIVISIONS=1000` for more such segments.
+fn divisions() {
+    const KEPT: u64 = 80;
+    const OWN: u64 = 1200;
+    const WRITERS: u64 = 3;
+    let rounds = std::env::var("DIVISIONS").map_or(12, |text| text.parse::<u64>().expect("a number"));
+    let mut random = Random(cache_machine_shm::random_u64() | 1);
+    let (mut kills, mut walks) = (0, 0);
+    for round in 0..rounds {
+        let scene = scene(&format!("divisions-{round}"), 2 << 20);
+        let words = shared_words(WRITERS as usize + 2);
+        let (stop, walked, acknowledged) = (&words[0], &words[1], &words[2..]);
+        let kept = |i: u64| format!("kept {i}");
+        let own = |writer: u64, i: u64| format!("own {writer} {i}");
+        let is_there = |cache: &Cache, key: &str| assert_eq!(get(cache, key).as_deref(), Some(key.as_bytes()));
+        in_child("fill", || {
+            let cache = open(&scene.options);
+            (0..KEPT).for_each(|i| {
+                put(&cache, &kept(i), kept(i).as_bytes());
+            });
+        });
+        let any_acknowledged = |random: &mut Random| {
+            let writer = random.below(WRITERS);
+            let count = acknowledged[writer as usize].load(Ordering::SeqCst);
+            (count > 0).then(|| own(writer, random.below(count)))
+        };
+        let write = |writer: u64, seed: u64, kill_at: u64| {
+            let cache = open(&scene.options);
+            let mut random = Random(seed | 1);
+            arm(kill_at, Fault::Kill);
+            for i in 0..OWN {
+                put(&cache, &own(writer, i), own(writer, i).as_bytes());
+                acknowledged[writer as usize].store(i + 1, Ordering::SeqCst);
+                is_there(&cache, &kept(random.below(KEPT)));
+                if let Some(key) = any_acknowledged(&mut random) {
+                    is_there(&cache, &key);
+                }
+            }
+            disarm();
+        };
+        let read = |seed: u64| {
+            let cache = open(&scene.options);
+            let mut random = Random(seed | 1);
+            while stop.load(Ordering::Relaxed) == 0 {
+                is_there(&cache, &kept(random.below(KEPT)));
+                if let Some(key) = any_acknowledged(&mut random) {
+                    is_there(&cache, &key);
+                }
+            }
+        };
+        let walk = || {
+            let cache = open(&scene.options);
+            while stop.load(Ordering::Relaxed) == 0 {
+                let mut met = vec![0u32; KEPT as usize];
+                let mut cursor = Some(0);
+                while let Some(at) = cursor {
+                    let page = cache.keys(at, b"kept ", 7).expect("keys");
+                    for key in page.keys {
+                        let text = String::from_utf8(key.bytes).expect("text");
+                        met[text["kept ".len()..].parse::<usize>().expect("a number")] += 1;
+                    }
+                    cursor = page.next;
+                }
+                assert!(met.iter().all(|times| *times == 1), "not met once: {met:?}");
+                walked.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let others = [random.next()].map(|seed| fork(|| done(|| read(seed)))).into_iter().chain([fork(|| done(walk))]);
+        let others: Vec<_> = others.collect();
+        let victim = random.below(WRITERS);
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let kill_at = if writer == victim { random.below(40_000) } else { u64::MAX - 1 };
+                let seed = random.next();
+                fork(|| done(|| write(writer, seed, kill_at)))
+            })
+            .collect();
+        for child in writers {
+            match ended_within(child, SOON, "a writer") {
+                Ended::Exit(0) => {}
+                Ended::Signal(9) => kills += 1,
+                other => panic!("a writer ended with {other:?}"),
+            }
+        }
+        stop.store(1, Ordering::SeqCst);
+        for child in others {
+            assert_eq!(ended_within(child, SOON, "a reader"), Ended::Exit(0));
+        }
+        walks += walked.load(Ordering::SeqCst);
+        in_child("afterwards", || {
+            let cache = open(&scene.options);
+            (0..KEPT).for_each(|i| is_there(&cache, &kept(i)));
+            for writer in 0..WRITERS {
+                let count = acknowledged[writer as usize].load(Ordering::SeqCst);
+                (0..count).for_each(|i| is_there(&cache, &own(writer, i)));
+            }
+            let stats = cache.stats();
+            assert_eq!((stats.total.evictions, stats.damaged), (0, 0));
+            assert_valid(&cache);
+        });
+    }
+    println!("  {rounds} segments, {kills} kills, {walks} walks");
 }
 
 /// The steps that `act` passes, with how often: each store of a change has one after it.

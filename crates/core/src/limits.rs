@@ -196,16 +196,14 @@ struct SlidingWindow {
     taken: [u64; BUCKETS + 1],
     /// Buckets from here on are empty.
     count: usize,
+    /// Tokens in all of them, since they are asked for at each step.
+    used: u64,
     now: u64,
 }
 
 impl SlidingWindow {
     fn buckets(&self) -> &[u64] {
         &self.taken[..self.count]
-    }
-
-    fn used(&self) -> u64 {
-        self.buckets().iter().sum() // of 17 numbers below 2^53
     }
 
     /// Milliseconds until the bucket of this index is out of the window.
@@ -219,12 +217,13 @@ impl SlidingWindow {
 impl Meter for SlidingWindow {
     fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
         let current = divide(u128::from(now) * BUCKETS as u128, limit.window_ms);
-        let mut meter = Self { limit: *limit, newest: current, taken: [0; BUCKETS + 1], count: 1, now };
+        let mut meter = Self { limit: *limit, newest: current, taken: [0; BUCKETS + 1], count: 1, used: 0, now };
         if let [newest, stored @ ..] = words {
             // A clock that shows less than when it was written: the tokens are as good as new.
             let passed = current.saturating_sub(*newest).min(BUCKETS as u64 + 1) as usize;
             for (to, tokens) in meter.taken[passed..].iter_mut().zip(stored) {
                 *to = (*tokens).min(MAX_TOKENS);
+                meter.used += *to; // of 17 numbers below 2^53
             }
             meter.count = (passed + stored.len()).clamp(1, BUCKETS + 1);
         }
@@ -241,11 +240,13 @@ impl Meter for SlidingWindow {
     }
 
     fn remaining(&self) -> u64 {
-        self.limit.tokens.saturating_sub(self.used())
+        self.limit.tokens.saturating_sub(self.used)
     }
 
     fn take(&mut self, tokens: u64) {
-        self.taken[0] = self.taken[0].saturating_add(tokens).min(MAX_TOKENS);
+        let taken = tokens.min(MAX_TOKENS - self.taken[0]);
+        self.taken[0] += taken;
+        self.used += taken;
     }
 
     fn give_back(&mut self, tokens: u64) {
@@ -253,12 +254,13 @@ impl Meter for SlidingWindow {
         for taken in &mut self.taken {
             let given = left.min(*taken);
             *taken -= given;
+            self.used -= given;
             left -= given;
         }
     }
 
     fn wait_for(&self, tokens: u64) -> u64 {
-        let mut missing = self.used().saturating_add(tokens).saturating_sub(self.limit.tokens);
+        let mut missing = self.used.saturating_add(tokens).saturating_sub(self.limit.tokens);
         if missing == 0 {
             return 0;
         }

@@ -393,12 +393,14 @@ test('wrong options and keys reject', async (t) => {
   t.true(lock?.release(), 'a wrong ttl loses nothing')
 })
 
+// `TAKEOVERS=200` for more.
 test.serial('a killed holder is succeeded by who waits, and tokens grow over its death', async (t) => {
+  t.timeout(600_000)
   const name = segmentName(t)
   const cache = openCache(t, { name })
   const times: number[] = []
   let last = 0
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < Number(process.env['TAKEOVERS'] ?? 5); i++) {
     const child = fork(t, 'turn-taker', { name, size: SMALL })
     await child.next(STARTED)
     const { token = 0 } = await child.ask<Turn>(['lock', 'a'])
@@ -413,7 +415,9 @@ test.serial('a killed holder is succeeded by who waits, and tokens grow over its
     last = lock.token
     lock.release()
   }
-  t.log(`from the kill to the next holder: ${times.map((time) => time.toFixed(1)).join(', ')} ms`)
+  times.sort((a, b) => a - b)
+  const [median, longest] = [times[times.length >> 1], times.at(-1)].map((time) => time?.toFixed(1))
+  t.log(`from ${times.length} kills to the next holder: median ${median} ms, longest ${longest} ms`)
   t.deepEqual(problems(cache), [])
 })
 

@@ -43,6 +43,26 @@ const models = {
       ZEROED: 'KILLS=0 READERS=1 DELETES',
     },
   },
+  growth: {
+    holds: [
+      { setting: 'READS=1', quick: true },
+      { setting: '' },
+      { setting: 'KILLS=2' },
+      { setting: 'WRITERS=3 KILLS=2 READS=1' },
+      { setting: 'READERS=2 READS=1' },
+    ],
+    broken: {
+      NO_RELOOK: 'KILLS=0',
+      EARLY_LEVEL: 'KILLS=0',
+      EARLY_EMPTY: 'KILLS=0',
+      NO_FINISH: '',
+      SAME_GENERATION: 'KILLS=0',
+      LATE_COUNT: 'KILLS=0',
+      EARLY_UNCOUNT: 'KILLS=0',
+      NO_FILTER: 'KILLS=0 READS=1',
+      NO_REWALK: 'KILLS=0 READS=1',
+    },
+  },
   lock: {
     holds: [
       { setting: 'DEATHS=1 PANICS=1 STOPS=1 BUSY=1', quick: true },

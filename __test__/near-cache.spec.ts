@@ -302,7 +302,8 @@ test('what is read near only stays in the segment when others have to make room'
     writer.set(`new${i}`, value)
     if (i % 50 === 0) cache.get('hot')
   }
-  t.is(counts['getNear'], before)
+  // Once more each time the index is divided, and its words move.
+  t.true((counts['getNear'] ?? 0) - (before ?? 0) <= 6)
   t.true(writer.has('hot'))
   t.false(writer.has('cold'))
 })
@@ -360,9 +361,14 @@ test('a new lifetime counts, longer or shorter', (t) => {
 
 /** How many of these keys are near. */
 function countNear(cache: SharedCache, counts: Counts, keys: string[]): number {
-  const before = counts['getNear'] ?? 0
+  const before = readsFar(counts)
   for (const key of keys) cache.get(key)
-  return keys.length - ((counts['getNear'] ?? 0) - before)
+  return keys.length - (readsFar(counts) - before)
+}
+
+/** Reads of the segment, also those of a near cache that rests. */
+function readsFar(counts: Counts): number {
+  return (counts['getNear'] ?? 0) + (counts['get'] ?? 0)
 }
 
 test('there are never more copies than maxEntries, and what is hot stays', (t) => {
@@ -376,10 +382,11 @@ test('there are never more copies than maxEntries, and what is hot stays', (t) =
     for (const [i, key] of keys.entries()) {
       for (let read = 0; read < 2; read++) t.is(cache.get(key), key)
       const warm = hot[i % hot.length] as string
-      missed += 1 - countNear(cache, counts, [warm])
+      // Often enough to make up for the others, or the near cache would rest.
+      missed += 4 - countNear(cache, counts, [warm, warm, warm, warm])
     }
   }
-  t.true(missed < 100, `${missed} of 2,500 reads of hot keys went to the segment`)
+  t.true(missed < 100, `${missed} of 10,000 reads of hot keys went to the segment`)
   t.is(countNear(cache, counts, hot), hot.length)
   t.true(countNear(cache, counts, keys) <= 50)
   const [one, oneCounts] = openCounted(t, { near: { maxEntries: 1 } })
@@ -421,6 +428,39 @@ test('after a copy that was of no use, the next one is made with the second read
   for (let a = 1; a < 5; a++) t.is(readsOf({ a }, 1), 1)
   t.is(readsOf({ a: 6 }, 5), 2)
   t.is(readsOf({ a: 7 }, 5), 1)
+})
+
+test('where copies are outdated before they are read the near cache rests, and is tried again', (t) => {
+  const name = segmentName(t)
+  const [cache, counts] = openCounted(t, { name, near: { objects: 'frozen' } })
+  const writer = openCache(t, { name, near: false })
+  const isFrozen = (value: unknown): boolean => Object.isFrozen(value)
+  for (let i = 0; i < 3000; i++) {
+    writer.set('busy', { i })
+    const value = cache.get('busy')
+    t.deepEqual(value, { i })
+    t.true(isFrozen(value))
+    t.deepEqual(cache.getMany(['busy']), [{ i }])
+  }
+  const looks = counts['getNear'] ?? 0
+  t.true(looks >= 1000 && looks < 2000, `${looks} of 3,000 reads looked for a copy`)
+  // Nobody writes any more, and the rest comes to its end.
+  for (let i = 0; i < 16_384; i++) cache.get('busy')
+  t.is(near(t, cache, counts, 'busy'), near(t, cache, counts, 'busy'))
+  t.is(countNear(cache, counts, ['busy', 'busy']), 2)
+  const { hits, misses } = cache.stats()
+  t.deepEqual({ hits, misses }, { hits: 3000 * 2 + 16_384 + 2 * 4 + 2, misses: 0 })
+})
+
+test('values that cannot be kept make the near cache rest, those of many first reads do not', (t) => {
+  const [cache, counts] = openCounted(t)
+  for (let i = 0; i < 3000; i++) cache.set(`k${i}`, i)
+  for (let i = 0; i < 3000; i++) t.is(cache.get(`k${i}`), i)
+  t.is(counts['getNear'], 3000)
+  t.is(countNear(cache, counts, ['k0', 'k2999']), 2)
+  cache.set('bytes', Buffer.from('bytes'))
+  for (let i = 0; i < 3000; i++) t.deepEqual(cache.get('bytes'), Buffer.from('bytes'))
+  t.true((counts['getNear'] ?? 0) < 5000)
 })
 
 // ---- counting

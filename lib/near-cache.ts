@@ -7,6 +7,9 @@
  * immutable values, and trees of plain objects, arrays and Dates; of these `copy` gives a fresh copy each time, `frozen` always
  * the same one, unless there is a Date in it.
  *
+ * Where copies cost more than they save, since others write what this thread reads, or it reads more than it may keep, the near
+ * cache asks for a rest: some reads go to the segment as if there were none, then it is tried again.
+ *
  * The thing to get wrong: what a copy is compared with. It keeps the words as they were loaded *before* the entry was read;
  * words that are loaded afterwards would make an outdated copy look valid.
  */
@@ -63,6 +66,16 @@ const TOUCHED = 56
 /** A value may take this part of the room at most, or it would drive out all others. */
 const LARGEST_PART = 1 / 8
 
+/** So many reads that found no valid copy, the first of each key aside, and the copies are judged. */
+const JUDGED_AFTER = 1024
+/** Nanoseconds: the call that a hit saves, decoding a byte of an object, and what a copy costs a read that it is of no use to. */
+const CALL_COST = 80
+const DECODING_COST = 1
+const USELESS_COST = 100
+/** Reads of the first rest, and of the longest: each is twice as long as the one before that it follows without a good time. */
+const SHORTEST_REST = 16_384
+const LONGEST_REST = 262_144
+
 /** Near caches of this thread with hits that are not counted yet. */
 const uncounted = new Set<NearCache>()
 /** Whether `exit` counts them. */
@@ -105,6 +118,14 @@ export class NearCache {
   #granted = 1
   #left = 1
   #timer: NodeJS.Timeout | undefined
+  /** Hits before the last count. */
+  #counted = 0
+  /** Since the copies were judged last: hits before, reads that they were of no use to, values offered, bytes of objects among them. */
+  #hitsBefore = 0
+  #useless = 0
+  #offered = 0
+  #decoded = 0
+  #rest = SHORTEST_REST
 
   constructor(handle: Handle, view: ArrayBuffer, options: ResolvedNear) {
     this.#handle = handle
@@ -148,7 +169,9 @@ export class NearCache {
     const wordOffset = floats[MetaFloat.Word] as number
     const size = ints[MetaInt.Length] as number
     const isLarge = size > this.#options.maxSize * LARGEST_PART
-    if (wordOffset === 0 || typeof key !== 'string' || isLarge) return value
+    this.#offered++
+    if (typeof value === 'object') this.#decoded += size
+    if (wordOffset === 0 || typeof key !== 'string' || isLarge) return this.pass(value)
     this.#follow(ints[NearInt.Root] as number, ints[NearInt.Own] as number)
     // Its generation is in the upper half.
     const word = wordOffset / 4 + 1
@@ -158,11 +181,14 @@ export class NearCache {
       before.passed = generation
       return value
     }
-    if (before === undefined && this.#seen !== undefined && !wasSeen(this.#seen, word)) return value
+    if (before === undefined && this.#seen !== undefined) {
+      this.#useless++
+      if (!wasSeen(this.#seen, word)) return value
+    }
     // The caller may change what it gets.
     const mayChange = typeof value === 'object' && value !== null && !(this.#options.frozen && Object.isFrozen(value))
     const copy = mayChange ? copier(value) : undefined
-    if (mayChange && copy === undefined) return value
+    if (mayChange && copy === undefined) return this.pass(value)
     const kept = before ?? this.#add(key)
     kept.reads = Math.min(kept.reads, MOST_READS - 1)
     kept.readsBefore = kept.reads
@@ -176,6 +202,27 @@ export class NearCache {
     kept.size = size
     this.#shrink()
     return value
+  }
+
+  /** Notes that a value cannot be kept, so that looking for it was of no use. */
+  pass<V>(value: V): V {
+    this.#useless++
+    return value
+  }
+
+  /** How many reads are to go to the segment straight away, since copies cost more than they save; mostly none. */
+  restsFor(): number {
+    if (this.#useless < JUDGED_AFTER) return 0
+    const hits = this.#counted + this.#granted - this.#left
+    const saving = CALL_COST + (DECODING_COST * this.#decoded) / Math.max(this.#offered, 1)
+    const isWorthIt = (hits - this.#hitsBefore) * saving >= this.#useless * USELESS_COST
+    const rest = isWorthIt ? 0 : this.#rest
+    this.#rest = isWorthIt ? SHORTEST_REST : Math.min(this.#rest * 2, LONGEST_REST)
+    this.#hitsBefore = hits
+    this.#useless = 0
+    this.#offered = 0
+    this.#decoded = 0
+    return rest
   }
 
   /** The value as `get` hands it out when it comes from the segment. */
@@ -211,6 +258,7 @@ export class NearCache {
   /** Counts, and will again after `next` hits. False: the segment is gone. */
   #countUpTo(next: number): boolean {
     const hits = this.#granted - this.#left
+    this.#counted += hits
     this.#granted = next
     this.#left = next
     return this.#handle.countHits(hits) === true
@@ -232,6 +280,7 @@ export class NearCache {
 
   /** No generation, epoch, clock or time comes back: it will never be valid again. */
   #outdate(copy: Copy): undefined {
+    this.#useless++
     this.#size -= copy.size
     if (copy.value !== undefined) copy.waits = copy.reads === copy.readsBefore
     copy.value = undefined

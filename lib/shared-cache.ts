@@ -190,8 +190,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   readonly #turns: Turns
   /** Undefined once closed. */
   #handle: Handle | undefined
-  /** Undefined if there is none, and once closed. */
+  /** Undefined if there is none or it rests, and once closed. */
   #near: NearCache | undefined
+  /** The same while it rests, and how many reads that still is. */
+  #resting: NearCache | undefined
+  #rest = 0
   /** Whether the native side calls back; it does so from the first listener or wait on. */
   #notified = false
   /** Whether it tells of entries that were evicted or expired. */
@@ -252,7 +255,8 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
    */
   get(key: Key): V | undefined {
     const near = this.#near
-    if (near === undefined) return this.#getFar(key)
+    if (near === undefined)
+      return this.#resting === undefined ? this.#getFar(key) : this.#getResting(this.#resting, key)
     const value = near.get(key)
     return value === undefined ? this.#getNear(near, key) : (value as V)
   }
@@ -1099,8 +1103,9 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     if (handle === undefined) return
     for (const child of this.#children) child.close()
     if (this.#parent !== undefined) this.#parent.#children.delete(this)
-    this.#near?.count()
+    this.#anyNear()?.count()
     this.#near = undefined
+    this.#resting = undefined
     this.#handle = undefined
     nativeHandles.delete(this)
     this.#waits.close(closedError(this.name))
@@ -1151,6 +1156,11 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   /** There was no valid copy: reads the segment, and offers what was found to be kept. */
   #getNear(near: NearCache, key: Key): V | undefined {
     const handle = this.#live()
+    this.#rest = near.restsFor()
+    if (this.#rest > 0) {
+      this.#near = undefined
+      this.#resting = near
+    }
     const found = handle.getNear(key)
     if (found === undefined) {
       return handle.ints[MetaInt.Status] === Status.None ? this.#miss(key) : this.#getNearAgain(key)
@@ -1160,14 +1170,33 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     // Bytes are not kept; large ones need another call, and what a codec of the user made is its own.
     const isOurs = !isBytes(kind) || (kind === Kind.Structured && handle.ints[MetaInt.Large] === 0)
     const value = this.#decode('read', handle, key, found, 0)
-    if (!isOurs) return value
+    if (!isOurs) return near.pass(value)
     return value === undefined ? undefined : (near.offer(key, value, kind) as V)
   }
 
   #getNearAgain(key: Key): V | undefined {
-    const value = this.#readAgain('read', key, 0)
-    if (value === undefined || this.#near === undefined) return value
-    return this.#near.shown(value, this.#live().ints[MetaInt.Kind] as number) as V
+    return this.#shown(this.#readAgain('read', key, 0))
+  }
+
+  /** Reads the segment while the near cache rests. */
+  #getResting(near: NearCache, key: Key): V | undefined {
+    if (--this.#rest <= 0) {
+      this.#near = near
+      this.#resting = undefined
+    }
+    const value = this.#getFar(key)
+    return typeof value === 'object' ? this.#shown(value) : value
+  }
+
+  /** The value that was just read, frozen where that is wanted. */
+  #shown(value: V | undefined): V | undefined {
+    const near = this.#anyNear()
+    if (value === undefined || near === undefined) return value
+    return near.shown(value, this.#live().ints[MetaInt.Kind] as number) as V
+  }
+
+  #anyNear(): NearCache | undefined {
+    return this.#near ?? this.#resting
   }
 
   #manyFar(keys: readonly Key[]): (V | undefined)[] {
@@ -1221,7 +1250,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     const value = isBytes(kind)
       ? this.#fromBytes('read', found as Buffer, kind, true)
       : this.#fromText('read', found as string, kind)
-    return this.#near === undefined ? value : (this.#near.shown(value, kind) as V | undefined)
+    return (this.#anyNear()?.shown(value, kind) as V | undefined) ?? value
   }
 
   #fromText(mode: Mode, text: string, kind: number): V | undefined {
@@ -1612,9 +1641,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       return this.#refuse(mode, reason)
     }
     this.#failure = undefined
-    this.#near?.count()
+    this.#anyNear()?.count()
     this.#handle = handle
     this.#near = openNearCache(handle, this.#options.near)
+    this.#resting = undefined
     nativeHandles.set(this, handle)
     closeHandle(lost)
     this.#vigils.clear()

@@ -33,7 +33,7 @@ const UNITS_PER_WORD: usize = 2;
 /// to a line), which fills these to 60 %. See docs/decisions/0001-overflow-by-probing.md.
 const OVERFLOW_SHARE: usize = 4;
 /// How often an index is divided at most, which makes it so many times twice as large …
-const MOST_GROWTHS: u32 = 6;
+const MOST_GROWTHS: u32 = 8;
 /// … as long as so many bits of a tag are left to tell the keys of a line apart.
 const TELLING_BITS: u32 = 6;
 /// A ghost slot of 4 bytes per 256 bytes of space.

@@ -418,7 +418,7 @@ fn walks() {
     println!("  {WALKS} walks during {} writes", writes.load(Ordering::SeqCst));
 }
 
-/// An index that begins small and is divided six times while three write, of whom one may be killed, one reads and one walks.
+/// An index that begins small and is divided eight times while three write, of whom one may be killed, one reads and one walks.
 /// `DIVISIONS=1000` for more such segments.
 fn divisions() {
     const KEPT: u64 = 80;

@@ -71,9 +71,9 @@ impl Locked<'_> {
         for (line, count) in scratch.overflow.iter().enumerate() {
             if self.shard.overflowed(line).load(Ordering::Relaxed) != *count {
                 self.shard.overflowed(line).store(*count, Ordering::Release); // as in `count_overflow`
+                step("rebuild.overflow");
             }
         }
-        step("rebuild.overflow");
         self.rebuild_queues(&mut scratch);
         let reserved = self.shard.reserved();
         self.shard.put(Field::Reserved, reserved);

@@ -213,6 +213,7 @@ impl Core {
             floor.store(oldest.latest(), Ordering::Release);
             step("tag.floor");
             region.u64(TAGS_OVERFLOWED).fetch_add(1, Ordering::Relaxed);
+            step("tag.overflowed");
         }
         oldest.replace(tag);
         oldest

@@ -9,10 +9,11 @@
 mod support;
 
 use cache_machine_core::{
-    Algorithm, Boarding, Cache, Claim, Claimed, Demand, Departure, Eviction, Family, FeedItem, Invalidation, Landing,
-    Limit, Listener, Loads, MAX_TAGS, Manner, Measured, Measurement, MetricKind, Notice, OpenOptions, Space, Turn,
-    Watch, What, Write, destroy, kind,
+    Algorithm, Boarding, Cache, Claim, Claimed, Demand, Departure, Depends, Eviction, Family, FeedItem, Invalidation,
+    Landing, Limit, Listener, Loads, MAX_TAGS, Manner, Measured, Measurement, MetricKind, NoSink, Notice, OpenOptions,
+    Space, TAG_CLOCK, Turn, Watch, What, Write, destroy, kind,
 };
+use cache_machine_shm::Header;
 use cache_machine_shm::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -925,8 +926,56 @@ struct Stage {
     /// The state of the locks' record between two steps of its change; 0: there is none.
     halfway: u64,
     keys: Vec<(String, u64, u64)>,
+    /// Copies near to a process, made before the act.
+    near: Vec<NearCopy>,
     together: &'static [&'static str],
     repairs: u64,
+}
+
+/// What a copy of an entry depends on: while all of it is unchanged the copy is served without a look at the entry.
+struct NearCopy {
+    /// Place among the stage's keys.
+    key: usize,
+    depends: Depends,
+    /// Where the epoch of its namespace is.
+    epoch_at: usize,
+}
+
+impl NearCopy {
+    /// Words of one in memory that processes share.
+    const WORDS: usize = 5;
+
+    /// As words, of an entry that is there and may be kept.
+    fn note(cache: &Cache, name: &str) -> Option<[u64; Self::WORDS]> {
+        let (cache, name) = match name.strip_prefix('@').and_then(|name| name.split_once('/')) {
+            Some((space, name)) => (cache.in_namespace(space).unwrap(), name),
+            None => (cache.clone(), name),
+        };
+        let meta = cache.get(name.as_bytes(), Manner::Peek, &mut NoSink).unwrap()?;
+        let Depends { word_at, generation, life, tag_clock } = meta.depends;
+        let clock = tag_clock.unwrap_or(u64::MAX);
+        (word_at != 0).then_some([word_at as u64, generation.into(), life, cache.epoch_offset() as u64, clock])
+    }
+
+    fn noted(key: usize, words: [u64; Self::WORDS]) -> Self {
+        let [word_at, generation, life, epoch_at, clock] = words;
+        let tag_clock = Some(clock).filter(|clock| *clock != u64::MAX);
+        let depends = Depends { word_at: word_at as usize, generation: generation as u32, life, tag_clock };
+        Self { key, depends, epoch_at: epoch_at as usize }
+    }
+
+    /// Whether a process that has it would serve it beside a segment of this content.
+    fn is_valid(&self, content: &[u8]) -> bool {
+        let [root, own] = [Header::EPOCH, self.epoch_at].map(|at| number_at(content, at) & u64::from(u32::MAX));
+        let life = if self.epoch_at == Header::EPOCH { root } else { root | own << 32 };
+        let Depends { word_at, generation, tag_clock, .. } = self.depends;
+        let is_same = number_at(content, word_at) >> 32 == u64::from(generation) && life == self.depends.life;
+        is_same && tag_clock.is_none_or(|clock| clock == number_at(content, TAG_CLOCK))
+    }
+}
+
+fn number_at(content: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(content[at..at + 8].try_into().unwrap())
 }
 
 impl Stage {
@@ -945,6 +994,7 @@ impl Stage {
         let Scenario { name, ready, act, halfway, .. } = *scenario;
         let universe = universe();
         let words = shared_words(2 * universe.len() + 2);
+        let near = shared_words(NearCopy::WORDS * universe.len());
         let copied = Copied::of(&content);
         in_child(name, || {
             trace(ledger);
@@ -956,6 +1006,15 @@ impl Stage {
             };
             ready(&cache);
             note(0);
+            // Of what is there, since a look for anything else could make a namespace.
+            for (i, key) in universe.iter().enumerate() {
+                if key.starts_with('#') || words[i].load(Relaxed) == 0 {
+                    continue;
+                }
+                let near = &near[i * NearCopy::WORDS..][..NearCopy::WORDS];
+                let noted = NearCopy::note(&cache, key).into_iter().flatten();
+                near.iter().zip(noted).for_each(|(word, noted)| word.store(noted, Relaxed));
+            }
             if let Some(change) = halfway {
                 let mut record = cache.words_of(Space::Locks, LOCK).unwrap();
                 change(&mut record);
@@ -970,15 +1029,21 @@ impl Stage {
         });
         let states = |from: usize| words[from..from + universe.len()].iter().map(|word| word.load(Relaxed));
         let keys = universe.iter().zip(states(0).zip(states(universe.len())));
-        let keys = keys.filter(|(key, (before, after))| before | after != 0 || is_dead_from_the_start(key));
+        let keys: Vec<_> = keys
+            .zip(near.chunks(NearCopy::WORDS))
+            .filter(|((key, (before, after)), _)| before | after != 0 || is_dead_from_the_start(key))
+            .collect();
+        let near = keys.iter().enumerate().filter(|(_, (_, near))| near[0].load(Relaxed) != 0);
+        let near = near.map(|(i, (_, near))| NearCopy::noted(i, std::array::from_fn(|word| near[word].load(Relaxed))));
         Self {
+            near: near.collect(),
             name,
             ready,
             act,
             content,
             halfway: words[2 * universe.len() + 1].load(Relaxed),
             steps: trace_of(ledger),
-            keys: keys.map(|(key, (before, after))| (key.clone(), before, after)).collect(),
+            keys: keys.iter().map(|((key, (before, after)), _)| ((*key).clone(), *before, *after)).collect(),
             together: &[],
             repairs: words[2 * universe.len()].load(Relaxed),
         }
@@ -1062,8 +1127,10 @@ impl Stage {
             states.collect()
         };
         let before = look("before");
+        self.check_near(cache, &before, &what);
         assert_valid(cache);
         assert_eq!(look("after"), before, "{what}: changed by the repair");
+        self.check_near(cache, &before, &what);
         if let Some(at) = at {
             let repairs = cache.stats().repairs - self.repairs;
             assert_eq!(repairs, u64::from(self.holds_the_lock_at(at)), "{what}: repairs");
@@ -1089,6 +1156,15 @@ impl Stage {
         check_tags(cache);
         check_names(cache);
         assert_valid(cache);
+    }
+
+    /// A near copy that would still be served is of the value that there is. `states` were looked at before the words are.
+    fn check_near(&self, cache: &Cache, states: &[u64], what: &str) {
+        let content = std::fs::read(cache.path()).unwrap();
+        for copy in self.near.iter().filter(|copy| copy.is_valid(&content)) {
+            let (key, old, _) = &self.keys[copy.key];
+            assert_eq!(states[copy.key], *old, "{what}: a near copy of {key} is served, and outdated");
+        }
     }
 }
 
@@ -1203,6 +1279,7 @@ fn every_step_was_killed_at() {
 fn killed_at_every_step() {
     let ledger = shared_words(TRACE);
     let mut kills = 0;
+    let mut second = 0;
     for scenario in &scenarios() {
         let stage = Stage::prepare(scenario, ledger);
         let points = kill_points(&stage.steps);
@@ -1210,16 +1287,50 @@ fn killed_at_every_step() {
             let (copied, ended) = stage.run_undisturbed(*at, Fault::Kill, ledger);
             assert_eq!(ended, Ended::Signal(9), "{} at step {at} of {}", stage.name, stage.steps.len());
             note_kill(ledger);
+            let content = stage.holds_the_lock_at(*at).then(|| copied.content());
             in_child(stage.name, || {
                 let cache = copied.open();
                 stage.check(&cache, Some(*at), 0);
                 check_turns(&cache);
             });
+            if let Some(content) = content {
+                kill_the_repairer(&stage, &content, second, ledger);
+                second += 1;
+            }
         }
         kills += points.len();
         println!("  {}: {} steps, killed at {}", stage.name, stage.steps.len(), points.len());
     }
-    println!("  {kills} kills");
+    println!("  {kills} kills, {second} of repairers of these");
+}
+
+/// Whoever repairs what a death has left dies as well: with each number at another of its steps.
+fn kill_the_repairer(stage: &Stage, content: &[u8], number: usize, ledger: &'static [AtomicU64]) {
+    let repair = |at: u64| {
+        let copied = Copied::of(content);
+        let child = fork(|| {
+            trace(ledger);
+            let cache = copied.open();
+            ledger[0].store(0, Relaxed);
+            arm(at, Fault::Kill);
+            assert_valid(&cache);
+            disarm();
+            0
+        });
+        let ended = forked::ended_within(child, forked::SOON, stage.name);
+        (copied, ended)
+    };
+    assert_eq!(repair(NEVER).1, Ended::Exit(0));
+    let points = kill_points(&trace_of(ledger));
+    // A prime number of points further each time, so that neighbours among the first deaths meet all parts of the repair.
+    let (copied, ended) = repair(points[number * 31 % points.len()]);
+    assert_eq!(ended, Ended::Signal(9), "{}: a repairer lived on", stage.name);
+    note_kill(ledger);
+    in_child(stage.name, || {
+        let cache = copied.open();
+        stage.check(&cache, None, 0);
+        check_turns(&cache);
+    });
 }
 
 fn panic_at_every_step() {

@@ -322,6 +322,49 @@ fn chains_that_lead_round_in_circles_cost_no_more_than_honest_ones() {
     assert_eq!(get(&cache, "k").as_deref(), Some(&b"1"[..]));
 }
 
+/// Somebody who could choose keys that meet in one line of the index would fill that line with them. It costs others nothing;
+/// and the next segment has another seed, where they are keys like any other.
+#[test]
+fn a_flood_of_keys_for_one_line_costs_others_nothing_and_is_none_in_the_next_segment() {
+    const LINE: usize = 64;
+    let line_of = |cache: &Cache, key: &str| {
+        let meta = cache.get(key.as_bytes(), Manner::Peek, &mut NoSink).unwrap().unwrap();
+        meta.depends.word_at / LINE
+    };
+    let flooded = Scene::new("flood");
+    let cache = flooded.open();
+    put(&cache, "first", b"1");
+    let line = line_of(&cache, "first");
+    let meets = |i: &u32| {
+        let key = format!("k{i}");
+        put(&cache, &key, b"x");
+        let meets = line_of(&cache, &key) == line;
+        assert!(cache.delete(key.as_bytes(), 0).unwrap());
+        meets
+    };
+    let flood: Vec<String> = (0..500_000).filter(meets).map(|i| format!("k{i}")).collect();
+    assert!(flood.len() > 50, "only {} keys meet in one line", flood.len());
+
+    let others: Vec<String> = (0..1000).map(|i| format!("other{i}")).collect();
+    others.iter().for_each(|key| _ = put(&cache, key, b"there"));
+    for key in &flood {
+        put(&cache, key, key.as_bytes());
+        assert_eq!(get(&cache, key).as_deref(), Some(key.as_bytes()), "what was just written is there");
+    }
+    let lost = others.iter().filter(|key| get(&cache, key).is_none()).count();
+    assert!(lost < 30, "{lost} of 1,000 others went");
+    assert_valid(&cache);
+
+    let next = Scene::new("flood");
+    let cache = next.open();
+    flood.iter().for_each(|key| _ = put(&cache, key, key.as_bytes()));
+    assert_eq!(cache.stats().total.evictions, 0);
+    let mut lines: Vec<usize> = flood.iter().map(|key| line_of(&cache, key)).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert!(lines.len() > flood.len() / 2, "{} keys are in {} lines", flood.len(), lines.len());
+}
+
 /// Truncation under load: whoever was told that a write is stored was told so while the segment was there.
 #[test]
 fn a_truncated_cache_is_left_with_an_error_by_readers_and_writers() {

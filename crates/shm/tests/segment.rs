@@ -730,6 +730,154 @@ fn without_a_free_descriptor_an_open_is_refused_and_leaves_none_open() {
     attach(&file).unwrap();
 }
 
+/// Everything by which a process without rights could come to the bytes of a segment of root, and of its process.
+#[test]
+fn another_user_can_neither_open_nor_see_into_a_segment() {
+    const NAME: &str = "another_user_can_neither_open_nor_see_into_a_segment";
+    if let Some(role) = role() {
+        let (path, pid) = role.split_once(' ').unwrap();
+        become_nobody();
+        let refused = |path: &Path| {
+            for options in [OpenOptions::new().read(true), OpenOptions::new().write(true)] {
+                let error = options.open(path).unwrap_err();
+                let code = error.raw_os_error();
+                assert!(matches!(code, Some(libc::EACCES | libc::EPERM)), "{}: {error}", path.display());
+            }
+        };
+        refused(Path::new(path));
+        for what in ["mem", "maps", "environ"] {
+            let way = PathBuf::from(format!("/proc/{pid}/{what}"));
+            assert!(std::fs::read(&way).is_err(), "{}", way.display());
+        }
+        assert!(std::fs::read_dir(format!("/proc/{pid}/fd")).is_err());
+        assert!(std::fs::read_dir(format!("/proc/{pid}/map_files")).is_err());
+        // The directory is nobody's to write, so the file can neither be removed nor renamed, nor linked to.
+        assert!(std::fs::remove_file(path).is_err());
+        assert!(std::fs::rename(path, format!("{path}.mine")).is_err());
+        assert!(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).is_err());
+        return;
+    }
+    if !is_root() {
+        eprintln!("not run: only root can become somebody else");
+        return;
+    }
+    let scratch = Scratch::new("others");
+    let file = scratch.made();
+    let segment = attach(&file).unwrap();
+    let role = format!("{} {}", file.path().display(), std::process::id());
+    assert_passed(&again(NAME, &role));
+    assert!(segment.is_still_named());
+    assert_eq!(std::fs::metadata(file.path()).unwrap().mode() & 0o777, 0o600);
+    // In the folder that all users share, too, where each has names of its own.
+    let posix = SegmentFile::new(Place::Posix, &unique("others"), LAYOUT);
+    assert!(create(&posix));
+    let role = format!("{} {}", posix.path().display(), std::process::id());
+    let seen = again(NAME, &role);
+    assert!(destroy(&posix, true).unwrap());
+    assert_passed(&seen);
+}
+
+fn become_nobody() {
+    // SAFETY: no memory is involved; the process exists for its test alone.
+    let results = unsafe {
+        [
+            libc::setgroups(0, std::ptr::null()),
+            libc::setresgid(65534, 65534, 65534),
+            libc::setresuid(65534, 65534, 65534),
+        ]
+    };
+    assert_eq!(results, [0; 3]);
+}
+
+/// A child that has all descriptors of its parent, and never became another program.
+struct Copy(i32);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // SAFETY: a process that this test has made, and that ends in no other way.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+    }
+}
+
+/// The child's descriptors are the parent's, so the parent's lease is held until both have ended: a death that is seen late,
+/// and never an owner that is robbed.
+#[test]
+fn a_child_forked_without_exec_keeps_the_lease_of_its_dead_parent_until_it_ends() {
+    const NAME: &str = "a_child_forked_without_exec_keeps_the_lease_of_its_dead_parent_until_it_ends";
+    if let Some(role) = role() {
+        let (folder, answer) = role.split_once(' ').unwrap();
+        let file = SegmentFile::new(Place::Directory(folder.into()), "name", LAYOUT);
+        let _segment = attach(&file).unwrap();
+        // SAFETY: the child does nothing but wait for a signal.
+        let child = unsafe { libc::fork() };
+        if child != 0 {
+            std::fs::write(format!("{answer}~"), child.to_string()).unwrap();
+            std::fs::rename(format!("{answer}~"), answer).unwrap();
+        }
+        loop {
+            // SAFETY: plain system call.
+            unsafe { libc::pause() };
+        }
+    }
+    let scratch = Scratch::new("forked");
+    let file = scratch.made();
+    let answer = scratch.path.join("child");
+    let mut parent = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
+        .env("CM_ROLE", format!("{} {}", scratch.path.display(), answer.display()))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the child's number", || answer.exists());
+    let child = Copy(std::fs::read_to_string(&answer).unwrap().parse().unwrap());
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let attached = || file.inspect(|_, _, attached| attached).unwrap();
+    assert_eq!(attached(), 1, "the lease went with its process alone");
+    assert!(matches!(destroy(&file, false), Err(ShmError::InUse(_))));
+    drop(child);
+    eventually("the end of the lease", || attached() == 0);
+    assert!(destroy(&file, false).unwrap());
+}
+
+#[track_caller]
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}: never");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A limit on the address space makes an open fail as one that has no room, and costs those nothing who have it open.
+#[test]
+fn without_address_space_an_open_is_refused() {
+    const NAME: &str = "without_address_space_an_open_is_refused";
+    const LARGE: usize = 256 << 20;
+    if role().is_none() {
+        assert_passed(&again(NAME, "child"));
+        return;
+    }
+    let scratch = Scratch::new("address");
+    let file = scratch.file();
+    assert!(file.create(IDENTITY, LARGE, &[(0, TABLE_END)], &|_| {}).unwrap());
+    let segment = attach(&file).unwrap();
+    let limit = |bytes| {
+        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: a valid limit; this process exists for this test alone.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+    };
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = text.split_whitespace().next().unwrap().parse().unwrap();
+    limit(pages * 4096 + (64 << 20));
+    let joined = attach(&file).map(|_| ());
+    assert!(matches!(joined, Err(ShmError::NoSpace(_))), "{joined:?}");
+    segment.region().u64(Header::CACHE).store(3, Ordering::Relaxed);
+    limit(libc::RLIM_INFINITY);
+    let again = attach(&file).unwrap();
+    assert_eq!(again.region().u64(Header::CACHE).load(Ordering::Relaxed), 3);
+}
+
 #[test]
 fn one_process_at_a_time_sweeps_and_the_next_one_may_after_it() {
     let scratch = Scratch::new("sweeper");

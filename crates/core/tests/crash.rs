@@ -43,6 +43,10 @@ fn main() {
         Test { name: "a_panic_at_every_step_leaves_a_suspect_that_is_repaired", run: panic_at_every_step },
         Test { name: "a_repair_that_is_killed_is_repaired_three_deaths_deep", run: killed_in_the_repair },
         Test {
+            name: "a_repairer_killed_after_it_has_put_an_overflow_count_right_is_succeeded",
+            run: killed_beside_an_overflow_count,
+        },
+        Test {
             name: "what_was_noted_before_a_panic_or_a_repair_is_told_of_its_own_segment",
             run: notes_of_two_segments,
         },
@@ -1279,9 +1283,10 @@ fn every_step_was_killed_at() {
 fn killed_at_every_step() {
     let ledger = shared_words(TRACE);
     let mut kills = 0;
-    let mut second = 0;
+    let (mut second, mut number) = (0, 0);
     for scenario in &scenarios() {
         let stage = Stage::prepare(scenario, ledger);
+        let mut repair = None;
         let points = kill_points(&stage.steps);
         for at in &points {
             let (copied, ended) = stage.run_undisturbed(*at, Fault::Kill, ledger);
@@ -1294,8 +1299,10 @@ fn killed_at_every_step() {
                 check_turns(&cache);
             });
             if let Some(content) = content {
-                kill_the_repairer(&stage, &content, second, ledger);
-                second += 1;
+                let repair = repair.get_or_insert_with(|| kill_points(&steps_of_a_repair(&content, ledger)));
+                // A prime number of points further each time, so that neighbours meet all parts of the repair.
+                second += usize::from(kill_the_repairer(&stage, &content, repair[number * 31 % repair.len()], ledger));
+                number += 1;
             }
         }
         kills += points.len();
@@ -1304,33 +1311,38 @@ fn killed_at_every_step() {
     println!("  {kills} kills, {second} of repairers of these");
 }
 
-/// Whoever repairs what a death has left dies as well: with each number at another of its steps.
-fn kill_the_repairer(stage: &Stage, content: &[u8], number: usize, ledger: &'static [AtomicU64]) {
-    let repair = |at: u64| {
-        let copied = Copied::of(content);
-        let child = fork(|| {
-            trace(ledger);
-            let cache = copied.open();
-            ledger[0].store(0, Relaxed);
-            arm(at, Fault::Kill);
-            assert_valid(&cache);
-            disarm();
-            0
-        });
-        let ended = forked::ended_within(child, forked::SOON, stage.name);
-        (copied, ended)
-    };
-    assert_eq!(repair(NEVER).1, Ended::Exit(0));
-    let points = kill_points(&trace_of(ledger));
-    // A prime number of points further each time, so that neighbours among the first deaths meet all parts of the repair.
-    let (copied, ended) = repair(points[number * 31 % points.len()]);
-    assert_eq!(ended, Ended::Signal(9), "{}: a repairer lived on", stage.name);
-    note_kill(ledger);
+fn steps_of_a_repair(content: &[u8], ledger: &'static [AtomicU64]) -> Vec<u64> {
+    assert_eq!(repair(&Copied::of(content), NEVER, ledger), Ended::Exit(0));
+    trace_of(ledger)
+}
+
+fn repair(copied: &Copied, at: u64, ledger: &'static [AtomicU64]) -> Ended {
+    let child = fork(|| {
+        trace(ledger);
+        let cache = copied.open();
+        ledger[0].store(0, Relaxed);
+        arm(at, Fault::Kill);
+        assert_valid(&cache);
+        disarm();
+        0
+    });
+    forked::ended_within(child, forked::SOON, "a repair")
+}
+
+/// Whoever repairs what a death has left dies as well. False: it was done before.
+fn kill_the_repairer(stage: &Stage, content: &[u8], at: u64, ledger: &'static [AtomicU64]) -> bool {
+    let copied = Copied::of(content);
+    let ended = repair(&copied, at, ledger);
+    if ended != Ended::Exit(0) {
+        assert_eq!(ended, Ended::Signal(9), "{}", stage.name);
+        note_kill(ledger);
+    }
     in_child(stage.name, || {
         let cache = copied.open();
         stage.check(&cache, None, 0);
         check_turns(&cache);
     });
+    ended != Ended::Exit(0)
 }
 
 fn panic_at_every_step() {
@@ -1421,6 +1433,21 @@ fn kill_repairers(name: &'static str, content: Vec<u8>, kept: &str) {
     }
     let [first, second, third] = deaths;
     println!("  {name}: {} steps; {first} first, {second} second, {third} third deaths", stage.steps.len());
+}
+
+/// A writer dies when it has counted a key that it has not published: the repair's own deaths are at each count.
+fn killed_beside_an_overflow_count() {
+    let ledger = shared_words(TRACE);
+    let scenario = scenarios().into_iter().find(|scenario| scenario.name == "set a key whose line is full").unwrap();
+    let stage = Stage::prepare(&scenario, ledger);
+    let placed = stage.steps.iter().position(|step| *step == print("set.placed")).unwrap() as u64;
+    let (copied, ended) = stage.run_undisturbed(placed, Fault::Kill, ledger);
+    assert_eq!(ended, Ended::Signal(9));
+    let content = copied.content();
+    let steps = steps_of_a_repair(&content, ledger);
+    let at_counts = (0..).zip(&steps).filter(|(_, step)| **step == print("rebuild.overflow"));
+    let deaths = at_counts.filter(|(at, _)| kill_the_repairer(&stage, &content, *at, ledger)).count();
+    assert!(deaths > 0, "no count was put right");
 }
 
 /// A change that panicked left its notes to its thread, and a listener that was told of a repair changed another segment

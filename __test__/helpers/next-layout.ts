@@ -1,0 +1,50 @@
+/**
+ * The package as a later version would be: the same, but for the version of the layout.
+ *
+ * Built in `target/`, where most of it is found again the next time. The thing to get wrong: a file that is written anew is
+ * compiled anew, so only what differs is.
+ */
+import { execFile } from 'node:child_process'
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+export const root: string = fileURLToPath(new URL('../..', import.meta.url))
+const constant = /(?<=pub const LAYOUT_VERSION: u32 = )\d+/
+
+/** The version of the layout that is in the sources. */
+export function layoutVersion(): number {
+  return Number(constant.exec(readFileSync(join(root, 'crates/core/src/geometry.rs'), 'utf8'))?.[0])
+}
+
+/** A package in `folder`, as it is installed: with an addon of the present layout, or of the next one. */
+export function installPackage(folder: string, addon: string): void {
+  for (const part of ['package.json', 'dist', 'native/index.js'])
+    cpSync(join(root, part), join(folder, part), { recursive: true })
+  copyFileSync(addon, join(folder, 'native', addonName))
+}
+
+export const addonName = `cache-machine.linux-${process.arch}-gnu.node`
+
+/** Builds the addon of the next layout. Returns its path. */
+export async function buildNextAddon(): Promise<string> {
+  const folder = join(root, 'target/next-layout')
+  const run = promisify(execFile)
+  const listing = await run('git', ['ls-files', '--', 'crates', 'Cargo.toml', 'Cargo.lock'], { cwd: root })
+  for (const file of listing.stdout.split('\n').filter((name) => name !== '')) {
+    const text = readFileSync(join(root, file), 'utf8')
+    const isLayout = file === 'crates/core/src/geometry.rs'
+    update(join(folder, file), isLayout ? text.replace(constant, (version) => `${Number(version) + 1}`) : text)
+  }
+  const target = join(folder, 'target')
+  const env = { ...process.env, CARGO_TARGET_DIR: target }
+  await run('cargo', ['build', '--quiet', '--package', 'cache-machine-node'], { cwd: folder, env })
+  return join(target, 'debug/libcache_machine_node.so')
+}
+
+function update(path: string, text: string): void {
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) return
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}

@@ -1,0 +1,145 @@
+/**
+ * Ends that nobody has prepared: of threads inside a call, of the only thread that has loaded the addon, of a process that
+ * holds and awaits everything; and a clock that is another one in another namespace.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import test from 'ava'
+import { openRegion, regions, segments } from '../index.ts'
+import type { SharedCache } from '../index.ts'
+import { problems } from '../lib/testing.ts'
+import type { Ending } from './children/leaves-everything.ts'
+import { eventually, within } from './helpers/eventually.ts'
+import { asynchronous, synchronous } from './helpers/every-call.ts'
+import { fork } from './helpers/fork.ts'
+import { SMALL, openCache, segmentName } from './helpers/segment.ts'
+import { testIf, works } from './helpers/system.ts'
+import { startThread } from './helpers/thread.ts'
+
+/** Started at once: each takes much longer to start than to be ended. */
+const GROUP = 4
+/** For a child whose last words are of no use. */
+const silent = ['sh', '-c', 'exec "$@" 2>/dev/null', 'sh']
+const timeNamespace = ['unshare', '--time', '--boottime', '1000000', '--fork', '--kill-child']
+
+test.serial('a thread is terminated inside each call, and nothing is left of it', async (t) => {
+  t.timeout(240_000)
+  const name = segmentName(t)
+  const options = { name, size: SMALL } as const
+  const cache = openCache(t, options)
+  t.teardown(() => destroyRegions(name, ['opened', 'locked']))
+  const calls = [...Object.keys(synchronous), ...Object.keys(asynchronous)]
+  for (let at = 0; at < calls.length; at += GROUP) {
+    const group = calls.slice(at, at + GROUP).map((call) => startThread(t, 'one-call', { options, call }))
+    for (const thread of group) t.is(await thread.next(), 'ready')
+    for (const thread of group) {
+      await delay(Math.random() * 5) // into the middle of whatever it does
+      await within('the end of a thread', thread.worker.terminate())
+    }
+    t.true(cache.set('after', at), calls.slice(at, at + GROUP).join())
+    t.is(cache.get('after'), at)
+    t.deepEqual(problems(cache), [])
+  }
+  await everythingIsFree(cache, { lock: 'locked', permits: ['permits', 2], load: 'loaded1', region: 'locked' })
+  t.is(segments.inspect(name)?.processes.length, 1)
+})
+
+test.serial('the addon is loaded only in threads that end, and the process lives on', async (t) => {
+  t.timeout(120_000)
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const child = fork(t, 'only-in-workers', { name, size: SMALL, rounds: 6 })
+  t.is(await child.next(60_000), 'done')
+  t.deepEqual(await within('its end', child.exit), { code: 0, signal: null })
+  t.is(cache.get('round'), 5)
+  t.deepEqual(problems(cache), [])
+})
+
+for (const ending of ['exit', 'throw', 'kill'] as const satisfies Ending[]) {
+  test.serial(`a process that holds and awaits everything ends by ${ending}: all of it is free`, async (t) => {
+    const name = segmentName(t)
+    const cache = openCache(t, { name })
+    t.teardown(() => destroyRegions(name, ['region']))
+    const mine = await cache.lock('of the test')
+    const child = fork(t, 'leaves-everything', { name }, ending === 'throw' ? { wrapper: silent } : {})
+    t.is(await child.next(), 'ready')
+    t.is(cache.tryLock('lock'), undefined, 'it has it')
+    child.send(ending)
+    const exit = await within('its end', child.exit)
+    const expected = {
+      exit: { code: 3, signal: null },
+      throw: { code: 1, signal: null },
+      kill: { code: null, signal: 'SIGKILL' },
+    } as const
+    const { code, signal } = expected[ending]
+    t.deepEqual(exit, { code, signal })
+
+    await everythingIsFree(cache, { lock: 'lock', permits: ['permit', 1], load: 'load', region: 'region' })
+    const leadership = await within('the leadership', cache.elect('leader'))
+    leadership.resign()
+    t.is(
+      await within(
+        'what is done once',
+        cache.once('once', () => 'done'),
+      ),
+      'done',
+    )
+    t.is(cache.publish('news', 1), 0, 'nobody listens')
+    mine.release()
+    t.true(cache.tryLock('of the test')?.release(), 'nobody is left in the queue')
+    t.is(segments.inspect(name)?.processes.length, 1)
+    t.deepEqual(problems(cache), [])
+  })
+}
+
+testIf(works(...(timeNamespace as [string]), 'true')).serial(
+  'in a time namespace whose boot was long ago, deadlines are those of all others',
+  async (t) => {
+    const name = segmentName(t)
+    const cache = openCache(t, { name })
+    const child = fork(t, 'operations', { name, size: SMALL }, { wrapper: timeNamespace })
+    await child.next()
+    cache.set('from here', 1, '1h')
+    await child.ask(['set', 'from there', 2, '1h'])
+    t.deepEqual(await child.ask(['get', 'from here']), { value: 1 })
+    t.is(cache.get('from there'), 2)
+    for (const key of ['from here', 'from there']) {
+      const there = (await child.ask<{ value: number }>(['ttl', key])).value
+      const here = cache.ttl(key) ?? 0
+      t.true(here > 3_500_000 && here <= 3_600_000, `${key}: ${here} ms here`)
+      t.true(there > 3_500_000 && there <= 3_600_000, `${key}: ${there} ms there`)
+    }
+    await child.ask(['set', 'short', 3, 1])
+    await eventually('the short one is over', () => cache.get('short') === undefined)
+    t.deepEqual(await child.ask(['get', 'short']), { value: undefined })
+  },
+)
+
+interface Names {
+  readonly lock: string
+  readonly permits: readonly [name: string, count: number]
+  readonly load: string
+  readonly region: string
+}
+
+/** Whoever is dead holds nothing, and waits for nothing. */
+async function everythingIsFree(cache: SharedCache, { lock, permits, load, region }: Names): Promise<void> {
+  await within(
+    'the lock',
+    cache.withLock(lock, () => undefined),
+  )
+  await within(
+    'the permits',
+    cache.semaphore(...permits).use(() => undefined),
+  )
+  await within(
+    'the load',
+    cache.getOrSet(load, () => 'loaded'),
+  )
+  const opened = openRegion({ cache: cache.name, name: region, size: 4096 })
+  opened.withLock(() => undefined, { timeout: '10s' })
+  opened.close()
+}
+
+function destroyRegions(cache: string, names: readonly string[]): void {
+  for (const name of names) regions.destroy(cache, name, { force: true })
+}

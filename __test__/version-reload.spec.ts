@@ -1,0 +1,169 @@
+/**
+ * An update of the package under PM2: `pm2 reload` replaces workers of one version by workers of the next, whose layout of a
+ * segment is another, one after the other and under load.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, join } from 'node:path'
+import { open, segments } from '../index.ts'
+import { problems } from '../lib/testing.ts'
+import { eventually } from './helpers/eventually.ts'
+import { addonName, buildNextAddon, installPackage, layoutVersion, root } from './helpers/next-layout.ts'
+import { testIf, works } from './helpers/system.ts'
+
+/** Of `scripts/story`, which have no types. */
+interface Pm2 {
+  start(file: string): Promise<string>
+  reload(name: string): Promise<string>
+  kill(): Promise<string>
+  lastWords(): string
+}
+interface Scripts {
+  Pm2: new (home: string) => Pm2
+  createRun(): string
+  endRun(home: string, places?: typeof segments): Promise<string[]>
+}
+
+const WORKERS = 3
+/** What a worker does: it writes what it will read again, and notes each turn, and each thing that went wrong. */
+const APP = `
+import { appendFileSync, writeFileSync } from 'node:fs'
+import { open } from './dist/index.js'
+const { VERSION_RUN: run, VERSION_NAME: name } = process.env
+const version = new URL(import.meta.url).pathname.includes('/next/') ? 'next' : 'present'
+const cache = open({ name, size: '8mb', writeTimeout: '10s' })
+let turns = 0
+const turn = () => {
+  try {
+    for (let i = 0; i < 50; i++) cache.set('worker ' + process.pid, turns)
+    if (cache.get('worker ' + process.pid) !== turns) throw new Error('not what was written')
+    const from = cache.get('version')
+    if (from !== undefined && from !== version) throw new Error('a value of ' + from)
+    cache.set('version', version)
+    writeFileSync(run + '/worker-' + process.pid, JSON.stringify({ version, turns: ++turns }))
+  } catch (error) {
+    appendFileSync(run + '/errors', version + ': ' + error.stack + '\\n')
+  }
+}
+turn()
+setInterval(turn, 5)
+process.on('SIGINT', () => {
+  cache.close()
+  process.exit(0)
+})
+process.send?.('ready')
+`
+
+const possible =
+  process.platform === 'linux' && works('cargo', '--version') && existsSync(join(root, 'native', addonName))
+
+testIf(possible).serial(
+  'during a reload each version has a segment of its own, and none meets a word of the other',
+  async (t) => {
+    t.timeout(600_000)
+    const { Pm2, createRun, endRun } = await scripts()
+    const home = createRun()
+    const name = basename(home)
+    const pm2 = new Pm2(home)
+    const present = layoutVersion()
+    const path = (version: number): string => `/dev/shm/cache-machine.${version}.${process.geteuid?.()}.${name}`
+    t.teardown(async () => {
+      await pm2.kill()
+      // Nothing of the present layout can destroy it.
+      rmSync(path(present + 1), { force: true })
+      const left = await endRun(home, segments)
+      if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`)
+    })
+    const nextAddon = await buildNextAddon()
+    const apps = join(home, 'apps')
+    for (const [version, addon] of [
+      ['present', join(root, 'native', addonName)],
+      ['next', nextAddon],
+    ] as const) {
+      mkdirSync(join(apps, version, 'native'), { recursive: true })
+      installPackage(join(apps, version), addon)
+      writeFileSync(join(apps, version, 'app.js'), APP)
+    }
+    pointTo(home, 'present')
+    writeFileSync(join(home, 'ecosystem.config.cjs'), ecosystem(home, name))
+    try {
+      await pm2.start(join(home, 'ecosystem.config.cjs'))
+      await eventually('all workers of the present version work', () => countOf(home, 'present') === WORKERS)
+      const mine = open({ name, size: '8mb' })
+      t.teardown(() => mine.close())
+      mine.set('from before', 'kept')
+      t.true(existsSync(path(present)) && !existsSync(path(present + 1)))
+
+      pointTo(home, 'next')
+      const reload = pm2.reload('app')
+      await eventually(
+        'both versions work at once',
+        () => countOf(home, 'next') > 0 && existsSync(path(present)),
+        60_000,
+      )
+      t.is(mine.get('from before'), 'kept')
+      await reload
+      await eventually('all workers of the next version work', () => countOf(home, 'next') === WORKERS, 60_000)
+
+      // Of two layouts none may be changed by the other's: this process has had the present one open throughout.
+      t.is(mine.get('from before'), 'kept')
+      t.is(mine.get('version'), 'present')
+      t.deepEqual(problems(mine), [])
+      t.true(existsSync(path(present)) && existsSync(path(present + 1)))
+      t.false(
+        existsSync(join(home, 'errors')),
+        existsSync(join(home, 'errors')) ? readFileSync(join(home, 'errors'), 'utf8') : '',
+      )
+
+      // Once nobody has the older one open, whoever opens the newer one takes it away.
+      mine.close()
+      await pm2.reload('app')
+      t.false(existsSync(path(present)))
+      t.true(existsSync(path(present + 1)))
+    } catch (error) {
+      t.log(pm2.lastWords())
+      throw error
+    }
+  },
+)
+
+async function scripts(): Promise<Scripts> {
+  const folder = new URL('../scripts/story/', import.meta.url)
+  const [pm2, run] = await Promise.all(['pm2.mjs', 'run.mjs'].map((file) => import(new URL(file, folder).href)))
+  return { ...pm2, ...run } as Scripts
+}
+
+/** As a deployment does it: the link that the app is started by, in one step. */
+function pointTo(home: string, version: string): void {
+  symlinkSync(join(home, 'apps', version), join(home, 'link'))
+  renameSync(join(home, 'link'), join(home, 'current'))
+}
+
+function ecosystem(home: string, name: string): string {
+  const app = {
+    name: 'app',
+    script: join(home, 'current', 'app.js'),
+    exec_mode: 'cluster',
+    instances: WORKERS,
+    wait_ready: true,
+    env: { VERSION_RUN: home, VERSION_NAME: name },
+  }
+  return `module.exports = ${JSON.stringify({ apps: [app] })}`
+}
+
+/** How many workers of a version have had several turns. */
+function countOf(home: string, version: string): number {
+  const notes = readdirSync(home).filter((file) => file.startsWith('worker-'))
+  const seen = notes.map((file) => readFileSync(join(home, file), 'utf8')).filter((text) => text.endsWith('}'))
+  return seen
+    .map((text) => JSON.parse(text) as { version: string; turns: number })
+    .filter((note) => note.version === version && note.turns > 3).length
+}

@@ -21,6 +21,12 @@ const campaigns = [
     command: 'cargo test -p cache-machine-core --features kill-steps --test crash random_kills -- --nocapture',
   },
   {
+    name: 'repairs',
+    minutes: 3,
+    env: { REPAIRS: '1' },
+    command: 'cargo test -p cache-machine-core --features kill-steps --test crash killed_at_every -- --nocapture',
+  },
+  {
     name: 'histories',
     minutes: 1,
     env: { HISTORIES: '10000', SEED: '1' },

@@ -26,6 +26,7 @@ fn main() {
         Test { name: "four_processes_agree", run: || agree(4, 600) },
         Test { name: "four_processes_agree_while_they_evict", run: || agree(4, 8000) },
         Test { name: "what_is_acknowledged_is_seen_by_the_next_read", run: handshakes },
+        Test { name: "a_key_that_is_written_without_rest_is_read_all_the_same", run: restless_key },
         Test { name: "processes_that_race_for_names_agree_on_their_numbers", run: racing_names },
         Test { name: "what_stays_put_is_met_once_while_four_processes_write", run: walks },
         Test { name: "what_is_there_is_found_and_met_once_while_the_index_is_divided", run: divisions },
@@ -297,6 +298,36 @@ fn handshakes() {
         assert_eq!(ended_within(child, SOON * 3, "a process"), Ended::Exit(0));
     }
     drop(scene);
+}
+
+/// Every look at the entry may find that its word has changed meanwhile; a read comes to its end all the same.
+fn restless_key() {
+    const READS: usize = 3000;
+    let scene = scene("restless", 2 << 20);
+    let done_reading = &shared_words(1)[0];
+    in_child("fill", || {
+        put(&open(&scene.options), "key", &[0; 8000]);
+    });
+    let writer = |first: u8| {
+        let cache = open(&scene.options);
+        let mut byte = first;
+        while done_reading.load(Ordering::SeqCst) == 0 {
+            put(&cache, "key", &[byte; 8000]);
+            byte = byte.wrapping_add(1);
+        }
+    };
+    let writers = [1, 100].map(|first| fork(|| done(|| writer(first))));
+    in_child("the reader", || {
+        let cache = open(&scene.options);
+        for _ in 0..READS {
+            let value = get(&cache, "key").expect("it was never deleted");
+            assert!(value.len() == 8000 && value.iter().all(|byte| *byte == value[0]), "torn");
+        }
+    });
+    done_reading.store(1, Ordering::SeqCst);
+    for writer in writers {
+        assert_eq!(ended_within(writer, SOON, "a writer"), Ended::Exit(0));
+    }
 }
 
 /// Each opens the same names in an order of its own, and all at once.

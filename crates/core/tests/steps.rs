@@ -35,6 +35,8 @@ const STATISTICS: &str = "statistics";
 const HINT: &str = "a hint to the policy";
 /// Nobody but its own process reads or writes it, and that one is dead.
 const FOR_ITSELF: &str = "of use only to the process that has died";
+const UNUSED: &str =
+    "in a line of the index that nobody looks at before `divide.published`; the next division does it again";
 /// The file has no name yet, and nobody finds it: `create.header` and `create.filled` are around it.
 const UNNAMED: &str = "in a segment that has no name yet";
 
@@ -75,6 +77,8 @@ const WITHOUT: &[(&str, &str, &str)] = &[
     ("core/cache.rs", ".u64(at).fetch_add(1", STATISTICS),
     ("core/entry.rs", "", BY_CALLER),
     ("core/geometry.rs", "Header::CACHE + i * 8", UNNAMED),
+    ("core/growth.rs", "shard.overflowed(line + lines).store(0", UNUSED),
+    ("core/growth.rs", "publish(shard.word(to), 0)", UNUSED),
     ("core/locked.rs", "=> self.store(", "a function of that name"),
     ("core/locked.rs", "self.store(key, Some(old)", "a function of that name"),
     ("core/namespaces.rs", "at + read as usize", STATISTICS),

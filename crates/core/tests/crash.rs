@@ -1437,13 +1437,14 @@ fn kill_repairers(name: &'static str, content: Vec<u8>, kept: &str) {
     println!("  {name}: {} steps; {first} first, {second} second, {third} third deaths", stage.steps.len());
 }
 
-/// A writer dies when it has counted a key that it has not published: the repair's own deaths are at each count.
+/// A writer dies when it has counted what will have gone past the lines of a division that it has not published.
 fn killed_beside_an_overflow_count() {
     let ledger = shared_words(TRACE);
-    let scenario = scenarios().into_iter().find(|scenario| scenario.name == "set a key whose line is full").unwrap();
+    let scenario =
+        scenarios().into_iter().find(|scenario| scenario.name == "set keys until the index is divided").unwrap();
     let stage = Stage::prepare(&scenario, ledger);
-    let placed = stage.steps.iter().position(|step| *step == print("set.placed")).unwrap() as u64;
-    let (copied, ended) = stage.run_undisturbed(placed, Fault::Kill, ledger);
+    let counted = stage.steps.iter().position(|step| *step == print("divide.counted")).unwrap() as u64;
+    let (copied, ended) = stage.run_undisturbed(counted, Fault::Kill, ledger);
     assert_eq!(ended, Ended::Signal(9));
     let content = copied.content();
     let steps = steps_of_a_repair(&content, ledger);

@@ -786,6 +786,22 @@ fn become_nobody() {
     assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
 }
 
+/// Killed also when the test fails.
+struct Parent(std::process::Child);
+
+impl Parent {
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// A child that has all descriptors of its parent, and never became another program.
 struct Copy(i32);
 
@@ -819,16 +835,17 @@ fn a_child_forked_without_exec_keeps_the_lease_of_its_dead_parent_until_it_ends(
     let scratch = Scratch::new("forked");
     let file = scratch.made();
     let answer = scratch.path.join("child");
-    let mut parent = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
-        .env("CM_ROLE", format!("{} {}", scratch.path.display(), answer.display()))
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut parent = Parent(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
+            .env("CM_ROLE", format!("{} {}", scratch.path.display(), answer.display()))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
     eventually("the child's number", || answer.exists());
     let child = Copy(std::fs::read_to_string(&answer).unwrap().parse().unwrap());
-    parent.kill().unwrap();
-    parent.wait().unwrap();
+    parent.end();
     let attached = || file.inspect(|_, _, attached| attached).unwrap();
     assert_eq!(attached(), 1, "the lease went with its process alone");
     assert!(matches!(destroy(&file, false), Err(ShmError::InUse(_))));

@@ -1,7 +1,7 @@
 //! Who loads the value of a key: one owner on the whole host, and how its load ended for those who waited for it.
 //!
 //! ```text
-//! record    owner u32, 0: nobody loads · token · end of the lease, 0: never · life · tag clock · version · outcomes
+//! record    owner u32, 0: nobody loads · token · end of the lease, 0: never · life · tag clock · outcomes
 //! outcome   token · until · length × 2, + 1: a failure · its bytes, filled up to whole words
 //! ```
 //!
@@ -9,18 +9,20 @@
 //! outcome, or a fresh value, or neither: then it begins a flight itself. The record is in the shard of its key, so that
 //! looking at the token and storing the value are one step under one lock: a loader that lost its flight stores nothing.
 //!
-//! *Life*, *tag clock* and *version* are those of the key when the flight began. What was cleared, invalidated, deleted or set
-//! meanwhile is newer than what is being loaded: the value then goes to those who asked for it, and is not kept.
+//! What was set, deleted, taken, cleared or invalidated meanwhile is newer than what is being loaded: the value then goes to
+//! those who asked for it, and is not kept. *Life* and *tag clock* of when the flight began tell of the last two; the others end
+//! the flight, since what they leave may be gone by the time of the landing.
 //!
 //! The thing to get wrong: the order of the two stores of a landing. First the value, then the end of the flight. A death in
 //! between leaves a value, which everybody takes, and a flight of a dead owner, which nobody waits for.
+//! docs/models/flights.pml is this protocol.
 
 use crate::cache::{Cache, Core};
 use crate::entry::MAX_TAGS;
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::kind;
-use crate::locked::{Condition, Fault, Locked, Write};
+use crate::locked::{Fault, Locked, Write};
 use crate::namespaces;
 use crate::read::{Manner, NoSink, Sink};
 use crate::records::{Buffers, Change, Edit, Words, with_buffers};
@@ -114,8 +116,7 @@ const TOKEN: usize = 1;
 const LEASE: usize = 2;
 const LIFE: usize = 3;
 const CLOCK: usize = 4;
-const VERSION: usize = 5;
-const HEAD: usize = 6;
+const HEAD: usize = 5;
 const OUTCOME_HEAD: usize = 3;
 
 /// A load under way.
@@ -126,7 +127,6 @@ struct Flight {
     lease_end: u64,
     life: u64,
     clock: u64,
-    version: u64,
 }
 
 impl Flight {
@@ -189,13 +189,12 @@ impl<'w> Board<'w> {
             lease_end: words[LEASE],
             life: words[LIFE],
             clock: words[CLOCK],
-            version: words[VERSION],
         })
     }
 
     fn begin(&mut self, flight: &Flight) {
-        let Flight { owner, token, lease_end, life, clock, version } = *flight;
-        self.words[..HEAD].copy_from_slice(&[u64::from(owner), token, lease_end, life, clock, version]);
+        let Flight { owner, token, lease_end, life, clock } = *flight;
+        self.words[..HEAD].copy_from_slice(&[u64::from(owner), token, lease_end, life, clock]);
     }
 
     fn end(&mut self) {
@@ -487,7 +486,6 @@ impl Locked<'_> {
             lease_end: if lease_ms == 0 { 0 } else { now.saturating_add(lease_ms) },
             life: self.life,
             clock: self.tag_clock,
-            version: existing.map_or(0, |entry| entry.head.version),
         });
         let ttl_ms = if lease_ms == 0 { 0 } else { lease_ms.saturating_add(lease_ms.max(GRACE_MS)) };
         self.store_words(&keys.flight, buffers, ttl_ms)?;
@@ -508,11 +506,9 @@ impl Locked<'_> {
         let Some(flight) = Board::of(&mut buffers.words).flight().filter(|flight| flight.is(me, token)) else {
             return Ok(kept.map_or(Landing::Refused, Landing::Kept));
         };
-        let existing = self.find(&keys.value)?;
-        let is_overtaken = existing.is_some_and(|entry| entry.live && entry.head.version != flight.version);
-        if kept.is_none() && flight.life == self.life && !is_overtaken {
-            *kept =
-                self.set(&keys.value, &Write { made_at: Some(flight.clock), condition: Condition::Always, ..*write })?;
+        if kept.is_none() && flight.life == self.life {
+            let existing = self.find(&keys.value)?;
+            *kept = self.set_found(&keys.value, existing, &Write { made_at: Some(flight.clock), ..*write })?;
             self.more_listeners = self.listeners;
             step("flight.landed");
         }
@@ -520,17 +516,20 @@ impl Locked<'_> {
         Ok(kept.map_or(Landing::Dropped, Landing::Kept))
     }
 
-    /// What is being loaded for a key is older than what happens to the key now: whoever waits for it is to load again.
+    /// What is being loaded for a key is older than what happens to the key now: whoever waits for it is to look again. True: there
+    /// was a flight, and what was found before may have moved.
     #[inline]
-    pub(crate) fn outdate_flight(&mut self, key: &Key<'_>) -> Result<(), Fault> {
+    pub(crate) fn outdate_flight(&mut self, key: &Key<'_>) -> Result<bool, Fault> {
         if self.shard.get(Field::PinnedUnits) == 0 || is_record(key.namespace) {
-            return Ok(());
+            return Ok(false);
         }
         let flight = Key::new(self.core.geometry(), Space::Flights.of(key.namespace), key.bytes)?;
-        if self.find(&flight)?.is_some() {
-            self.remove_record(&flight)?;
-            step("flight.outdated");
+        if self.find(&flight)?.is_none() {
+            return Ok(false);
         }
-        Ok(())
+        self.remove_record(&flight)?;
+        self.more_listeners = self.listeners;
+        step("flight.outdated");
+        Ok(true)
     }
 }

@@ -271,6 +271,7 @@ impl Locked<'_> {
         if !holds {
             return Ok(None);
         }
+        let existing = if self.outdate_flight(key)? { self.find(key)? } else { existing };
         self.set_found(key, existing, write)
     }
 
@@ -637,7 +638,7 @@ impl Locked<'_> {
         if version != 0 && self.find(key)?.is_some_and(|entry| is_other(&entry)) {
             return Ok(false);
         }
-        self.outdate_flight(key)?;
+        let _ = self.outdate_flight(key)?;
         let Some(existing) = self.find(key)? else {
             return Ok(false);
         };
@@ -647,12 +648,15 @@ impl Locked<'_> {
 
     /// Hands the entry to `sink` and deletes it, unless the sink refuses its length.
     pub(crate) fn take<S: Sink>(&mut self, key: &Key<'_>, sink: &mut S) -> Result<Option<Meta>, Fault> {
-        let Some(existing) = self.find_live(key)? else {
+        let Some(mut existing) = self.find_live(key)? else {
             return Ok(None);
         };
         let mut meta = Meta::EMPTY;
         fetch(self.shard, &existing.head, sink, &mut meta)?;
         if meta.copied {
+            if self.outdate_flight(key)? {
+                existing = self.find_live(key)?.ok_or(Fault::Damaged)?;
+            }
             self.remove_for_user(existing, Gone::Deleted)?;
         }
         Ok(Some(meta))
@@ -700,6 +704,7 @@ impl Locked<'_> {
         let Increment { binary_key, ttl_ms, .. } = *options;
         let value = sum.to_le_bytes();
         let kept = Write { binary_key, ttl_ms, keep_ttl: true, keep_tags: true, ..Write::new(kind::NUMBER, &value) };
+        let existing = if self.outdate_flight(key)? { self.find(key)? } else { existing };
         let stored = self.write(key, existing, &kept)?;
         match stored {
             Some(_) => Ok(sum),

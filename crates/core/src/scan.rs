@@ -14,7 +14,7 @@ use crate::geometry::{Geometry, WORDS_PER_LINE};
 use crate::kind;
 use crate::locked::{Existing, Fault, Locked};
 use crate::namespaces;
-use crate::shard::{Position, ShardView};
+use crate::shard::{Field, Position, ShardView};
 use crate::spaces::Space;
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
@@ -81,12 +81,23 @@ impl Cache {
     pub fn delete_prefix(&self, prefix: &[u8]) -> Result<u64, CacheError> {
         let mut deleted = 0;
         for index in 0..self.geometry().shards {
-            let mut line = 0;
-            while line < self.geometry().lines() {
-                let end = (line + LINES_PER_HOLD).min(self.geometry().lines());
-                self.change_in(index, |locked| locked.delete_prefix(line..end, prefix, &mut deleted))?;
-                line = self.shard(index).skip_unused(end);
+            // What is being loaded under such a key is older than its deletion. First, and all of it: the flight of a key is in
+            // another line than its value, which a landing could else put behind the walk.
+            if self.change_in(index, |locked| Ok(locked.shard.get(Field::PinnedUnits) != 0))? {
+                self.delete_in(index, Space::Flights.of(self.namespace()), prefix)?;
             }
+            deleted += self.delete_in(index, self.namespace(), prefix)?;
+        }
+        Ok(deleted)
+    }
+
+    fn delete_in(&self, shard: usize, namespace: u16, prefix: &[u8]) -> Result<u64, CacheError> {
+        let mut deleted = 0;
+        let mut line = 0;
+        while line < self.geometry().lines() {
+            let end = (line + LINES_PER_HOLD).min(self.geometry().lines());
+            self.change_in(shard, |locked| locked.delete_prefix(line..end, namespace, prefix, &mut deleted))?;
+            line = self.shard(shard).skip_unused(end);
         }
         Ok(deleted)
     }
@@ -209,7 +220,13 @@ fn key_of(shard: ShardView<'_>, head: &Head, prefix: &[u8]) -> Result<Option<Vec
 }
 
 impl Locked<'_> {
-    fn delete_prefix(&mut self, lines: std::ops::Range<usize>, prefix: &[u8], deleted: &mut u64) -> Result<(), Fault> {
+    fn delete_prefix(
+        &mut self,
+        lines: std::ops::Range<usize>,
+        namespace: u16,
+        prefix: &[u8],
+        deleted: &mut u64,
+    ) -> Result<(), Fault> {
         for position in lines.start * WORDS_PER_LINE..lines.end * WORDS_PER_LINE {
             let at = Position(position as u32);
             let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
@@ -217,14 +234,12 @@ impl Locked<'_> {
                 continue;
             }
             let head = self.shard.head(unit)?;
-            // What is being loaded under such a key is older than its deletion.
-            let is_flight = head.namespace == Space::Flights.of(self.namespace);
-            if !(head.namespace == self.namespace || is_flight) || !self.starts_with(&head, prefix)? {
+            if head.namespace != namespace || !self.starts_with(&head, prefix)? {
                 continue;
             }
             let live = self.is_live(&head)?;
             self.delete_found(Existing { at, unit, head, live })?;
-            *deleted += u64::from(live && !is_flight);
+            *deleted += u64::from(live);
         }
         Ok(())
     }

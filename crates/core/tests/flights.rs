@@ -5,12 +5,12 @@
 mod support;
 
 use cache_machine_core::{
-    Awaited, Boarding, Cache, Departure, Invalidation, Landing, Listener, Loads, MAX_OUTCOME, Manner, Notice, Orphan,
-    Space, Write, kind,
+    Awaited, Boarding, Cache, Condition, Departure, Increment, Invalidation, Landing, Listener, Loads, MAX_OUTCOME,
+    Manner, Notice, Orphan, Space, Write, kind,
 };
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
-use support::{Random, Scene, assert_valid, bytes, get, put};
+use support::{PLAIN, Random, Scene, assert_valid, bytes, get, put};
 
 const ASK: Departure = Departure { lease_ms: 1000, newer_than: 0, background: false };
 const VALUES: Loads = Loads::Values;
@@ -162,16 +162,16 @@ fn what_happens_to_the_key_during_a_load_is_newer_than_what_it_brings() {
     let cache = scene.open();
     let own = cache.in_namespace("n").unwrap();
     type Event = fn(&Cache, &Cache);
-    let dropped: [(&str, Event); 3] = [
-        ("clear", |cache, _| cache.clear().unwrap()),
-        ("clear of the root, in a namespace", |cache, _| cache.clear().unwrap()),
-        ("set", |_, own| assert!(put(own, "k", b"newer") > 0)),
+    let events: [(&str, Event, Landing); 3] = [
+        ("clear", |_, own| own.clear().unwrap(), Landing::Dropped),
+        ("clear of the root, in a namespace", |cache, _| cache.clear().unwrap(), Landing::Dropped),
+        ("set", |_, own| assert!(put(own, "k", b"newer") > 0), Landing::Refused),
     ];
-    for (what, event) in dropped {
+    for (what, event, landing) in events {
         let token = begin(&own);
         event(&cache, &own);
         let expected = get(&own, "k");
-        assert_eq!(finish(&own, token, b"loaded"), Landing::Dropped, "{what}");
+        assert_eq!(finish(&own, token, b"loaded"), landing, "{what}");
         assert_eq!(get(&own, "k"), expected, "{what}");
         own.delete(b"k", 0).unwrap();
     }
@@ -205,6 +205,97 @@ fn what_happens_to_the_key_during_a_load_is_newer_than_what_it_brings() {
     own.delete(b"l", 0).unwrap();
     cache.in_namespace("m").unwrap().clear().unwrap();
     assert!(is_kept(finish(&own, token, b"v")));
+    assert_valid(&cache);
+}
+
+/// The version of what was set was compared at the landing, and what had gone by then had none: a load that began before the
+/// set brought back the older value. The model `flights.pml` shows it as `SET_KEEPS` and `TAKE_KEEPS`.
+#[test]
+fn what_was_set_during_a_load_stays_newer_when_it_is_gone() {
+    let scene = Scene::new("gone");
+    let cache = scene.open();
+    let brief = |value| Write { ttl_ms: 1, ..bytes(value) };
+    type Event = fn(&Cache);
+    let events: [(&str, Event); 3] = [
+        ("expired", |cache| cache.advance_clock(2).unwrap()),
+        ("taken", |cache| assert!(cache.take(b"k", &mut Vec::new()).unwrap().is_some())),
+        ("evicted", |cache| {
+            for i in 0.. {
+                if cache.version_of(b"k").unwrap().is_none() {
+                    break;
+                }
+                assert!(i < 100_000, "nothing is evicted");
+                let _ = put(cache, &format!("filler {i}"), &[1; 500]);
+            }
+        }),
+    ];
+    for (what, go) in events {
+        let token = begin(&cache);
+        assert!(cache.set(b"k", &brief(b"newer")).unwrap().is_some());
+        go(&cache);
+        assert!(!is_kept(finish(&cache, token, b"older")), "{what}");
+        assert_eq!(get(&cache, "k"), None, "{what}");
+    }
+    // A number counts as well; a set whose condition does not hold does not.
+    let token = begin(&cache);
+    cache.incr(b"k", 1.0, &Increment { ttl_ms: 1, ..PLAIN }).unwrap();
+    cache.advance_clock(2).unwrap();
+    assert!(!is_kept(finish(&cache, token, b"older")));
+    let token = begin(&cache);
+    let replaced = cache.set(b"k", &Write { condition: Condition::Present, ..bytes(b"none") }).unwrap();
+    assert_eq!(replaced, None);
+    assert!(is_kept(finish(&cache, token, b"v")));
+    assert_valid(&cache);
+}
+
+#[test]
+fn a_take_during_a_load_is_newer_than_what_it_brings() {
+    let scene = Scene::new("take");
+    let cache = scene.open();
+    let version = put(&cache, "k", b"old");
+    let refresh = Departure { newer_than: version, ..ASK };
+    let Boarding::Begun(token) = cache.begin_flight(VALUES, b"k", &refresh).unwrap() else { panic!() };
+    assert!(cache.take(b"k", &mut Vec::new()).unwrap().is_some());
+    assert!(!is_kept(finish(&cache, token, b"older than the take")));
+    assert_eq!(get(&cache, "k"), None);
+    assert_valid(&cache);
+}
+
+/// Ends all its flights when it hears that something has gone, which is between two holds of a lock.
+struct Lander(Cache, Mutex<Vec<(String, u64)>>);
+
+impl Listener for Lander {
+    fn notify(&self, notice: Notice) {
+        let Notice::Gone { .. } = notice else { return };
+        for (key, token) in std::mem::take(&mut *self.1.lock().unwrap()) {
+            self.0.finish_flight(VALUES, key.as_bytes(), token, &bytes(b"loaded before")).unwrap();
+        }
+    }
+}
+
+/// A deletion by prefix takes many holds of a lock. A key's value is in one line and its flight in another, so the flight
+/// could land behind the walk after its value was deleted and before its record was.
+#[test]
+fn a_load_that_lands_during_a_deletion_by_prefix_is_not_kept() {
+    let scene = Scene::new("prefix");
+    let cache = scene.open();
+    for i in 0..500 {
+        let write = Write { ttl_ms: 1, ..bytes(b"brief") };
+        assert!(cache.set(format!("k{i}").as_bytes(), &write).unwrap().is_some());
+    }
+    cache.advance_clock(2).unwrap();
+    let begin = |key: &String| match cache.begin_flight(VALUES, key.as_bytes(), &ASK).unwrap() {
+        Boarding::Begun(token) => token,
+        other => panic!("{other:?}"),
+    };
+    let keys: Vec<String> = (500..1000).map(|i| format!("k{i}")).collect();
+    let flights = keys.iter().map(|key| (key.clone(), begin(key))).collect();
+    let listener = cache.add_listener(Box::new(Lander(scene.open(), Mutex::new(flights))));
+    cache.want_gone(listener, true);
+    cache.delete_prefix(b"k").unwrap();
+    cache.remove_listener(listener);
+    let back: Vec<&String> = keys.iter().filter(|key| get(&cache, key).is_some()).collect();
+    assert!(back.is_empty(), "{} of 500 are back", back.len());
     assert_valid(&cache);
 }
 

@@ -21,8 +21,9 @@ use crate::geometry::Geometry;
 use crate::key::MAX_KEY;
 use crate::shard::ShardView;
 use cache_machine_shm::Region;
-use cache_machine_shm::atomic::{AtomicU64, Ordering, fence};
+use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::steps::step;
+use cache_machine_shm::tail;
 
 /// The rings of a shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -237,10 +238,7 @@ impl<'a> Ring<'a> {
         }
         let start = self.control(RESERVED).load(Ordering::Relaxed);
         let end = start + words as u64;
-        self.control(RESERVED).store(end, Ordering::Relaxed); // ordered by the fence below
-        step("ring.reserved");
-        // Release: pairs with the Acquire fence in `read`. A reader that copied one of the words to come sees `reserved`.
-        fence(Ordering::Release);
+        tail::reserve(self.control(RESERVED), end);
         let mut appending = Appending { ring: self, frame: *frame, start, at: start + 1, end };
         appending.put(frame.version);
         appending.put(frame.life);
@@ -259,8 +257,8 @@ impl<'a> Ring<'a> {
         self.control(FLOOR).store(next, Ordering::Relaxed); // published by the state
         step("ring.floor");
         let state = self.control(STATE).load(Ordering::Relaxed);
-        // Release: pairs with the Acquire in `look`. Who sees the state sees the floor.
-        self.control(STATE).store(state_of(count_of(state).wrapping_add(1), next), Ordering::Release);
+        // Whoever sees the state sees the floor.
+        tail::publish(self.control(STATE), state_of(count_of(state).wrapping_add(1), next));
         step("ring.reset");
     }
 
@@ -268,10 +266,7 @@ impl<'a> Ring<'a> {
     fn look(&self) -> (u64, u64) {
         let mut tries = 0;
         loop {
-            // Acquire: pairs with the Release stores in `finish` and `reset`, so that the messages, `reserved` and the floor
-            // are seen as they were, or later.
-            let state = self.control(STATE).load(Ordering::Acquire);
-            let reserved = self.control(RESERVED).load(Ordering::Acquire);
+            let (state, reserved) = tail::look(self.control(STATE), self.control(RESERVED));
             tries += 1;
             // Unchanged: `reserved` is the end, or ahead of it by what is being written.
             if self.control(STATE).load(Ordering::Relaxed) == state || tries == TRIES {
@@ -298,9 +293,7 @@ impl<'a> Ring<'a> {
         let from = if (oldest..=end).contains(&before.at) { before.at } else { oldest };
         bytes.clear();
         self.copy(from, end, bytes);
-        // Acquire: pairs with the Release fence in `begin`; keeps the copy's loads above the load below.
-        fence(Ordering::Acquire);
-        let reserved = self.control(RESERVED).load(Ordering::Relaxed);
+        let reserved = tail::reserved_after(self.control(RESERVED));
         let overwritten = reserved.saturating_sub(self.words as u64);
         let valid = overwritten.max(self.control(FLOOR).load(Ordering::Relaxed));
         let start = if from == before.at && from >= valid { 0 } else { oldest_whole(bytes, from, valid) };
@@ -399,8 +392,7 @@ impl Appending<'_> {
         step("ring.framed");
         let state = self.ring.control(STATE);
         let count = count_of(state.load(Ordering::Relaxed)).wrapping_add(1);
-        // Release: pairs with the Acquire in `look`, so whoever sees the state sees the whole message.
-        state.store(state_of(count, self.end), Ordering::Release);
+        tail::publish(state, state_of(count, self.end));
         step("ring.published");
     }
 }

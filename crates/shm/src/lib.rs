@@ -16,6 +16,7 @@ pub mod bell;
 pub mod lock;
 pub mod publish;
 pub mod steps;
+pub mod tail;
 
 // A loom atomic is a handle into the checker, not bytes in a mapping: under the checker only the protocols exist.
 #[cfg(not(cache_machine_loom))]

@@ -10,7 +10,8 @@
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use cache_machine_shm::bell;
 use cache_machine_shm::lock::{self, Acquired, Owner, Parties};
-use cache_machine_shm::publish::{Changed, before_reuse, publish, read};
+use cache_machine_shm::publish::{Changed, before_reuse, publish, read, recheck};
+use cache_machine_shm::tail;
 use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
@@ -139,6 +140,11 @@ fn without_a_release_publish_a_read_sees_old_bytes() {
 }
 
 #[test]
+fn the_fences_of_reuse_and_of_the_second_look_do_not_stand_in_for_a_release_publish() {
+    must_be_reported(4, || reads_are_whole(1, true, false, true));
+}
+
+#[test]
 fn without_the_second_look_a_read_is_torn() {
     must_be_reported(4, || reads_are_whole(2, true, true, false));
 }
@@ -156,6 +162,181 @@ fn generations_only_grow() {
         assert!(second >= first);
         writer.join().unwrap();
     });
+}
+
+/// The first load of a read, where it matters: bytes that were never there before. The reader is the thread that loom runs last:
+/// it reorders a thread's load of a word behind another's store only where that thread has not just loaded the word itself.
+fn a_read_that_begins_with(load: Ordering, rechecked: bool, writes: u64) {
+    let entry = Arc::new(Entry::new());
+    let reader = {
+        let entry = entry.clone();
+        thread::spawn(move || {
+            let word = entry.word.load(load);
+            let [a, b] = entry.copy(word);
+            if !rechecked || recheck(&entry.word, word).is_ok() {
+                assert!(a == b && a == word >> 32, "old bytes");
+            }
+        })
+    };
+    for n in 1..=writes {
+        entry.write(n, true, true);
+    }
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_read_whose_first_load_does_not_acquire_sees_old_bytes() {
+    explore(4, || a_read_that_begins_with(Ordering::Acquire, true, 1));
+    explore(4, || a_read_that_begins_with(Ordering::Acquire, true, 3));
+    // The fence of the second look does not mend it: it comes after the copy.
+    must_be_reported(4, || a_read_that_begins_with(Ordering::Relaxed, true, 1));
+}
+
+#[test]
+fn a_second_look_without_its_fence_lets_a_torn_read_pass() {
+    must_be_reported(4, || {
+        let entry = Arc::new(Entry::new());
+        let writer = {
+            let entry = entry.clone();
+            thread::spawn(move || (1..=2).for_each(|n| entry.write(n, true, true)))
+        };
+        let word = entry.word.load(Ordering::Acquire);
+        let [a, b] = entry.copy(word);
+        if entry.word.load(Ordering::Relaxed) == word {
+            assert_eq!(a, b, "torn");
+            assert_eq!(a, word >> 32, "another generation's value");
+        }
+        writer.join().unwrap();
+    });
+}
+
+// ---- the tail of a ring ----------------------------------------------------------------------------------------------
+
+/// A ring of two messages of two words each: positions begin at its length, so that nothing is below 0.
+struct Tail {
+    reserved: AtomicU64,
+    floor: AtomicU64,
+    state: AtomicU64,
+    words: [AtomicU64; 4],
+}
+
+const RING: u64 = 4;
+
+/// What a broken variant leaves out.
+#[derive(Clone, Copy, PartialEq)]
+enum Without {
+    Nothing,
+    ReleaseFence,
+    AcquireFence,
+    ReleaseOfState,
+    AcquireOfState,
+    FloorBeforeState,
+}
+
+impl Tail {
+    fn new() -> Self {
+        Self {
+            reserved: AtomicU64::new(RING),
+            floor: AtomicU64::new(0),
+            state: AtomicU64::new(RING),
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    fn publish(&self, end: u64, without: Without) {
+        match without {
+            Without::ReleaseOfState => self.state.store(end, Ordering::Relaxed),
+            _ => tail::publish(&self.state, end),
+        }
+    }
+
+    /// Appends a message whose words are its end. The lock is not modelled: there is one writer.
+    fn append(&self, without: Without) {
+        let end = self.reserved.load(Ordering::Relaxed) + 2;
+        match without {
+            Without::ReleaseFence => self.reserved.store(end, Ordering::Relaxed),
+            _ => tail::reserve(&self.reserved, end),
+        }
+        for position in end - 2..end {
+            self.words[(position % RING) as usize].store(end, Ordering::Relaxed);
+        }
+        self.publish(end, without);
+    }
+
+    /// What a rebuild does.
+    fn reset(&self, without: Without) {
+        let next = self.reserved.load(Ordering::Relaxed) + RING;
+        self.reserved.store(next, Ordering::Relaxed);
+        if without == Without::FloorBeforeState {
+            self.publish(next, without);
+            self.floor.store(next, Ordering::Relaxed);
+        } else {
+            self.floor.store(next, Ordering::Relaxed);
+            self.publish(next, without);
+        }
+    }
+
+    /// Reads the newest message, if there is one that nobody has overwritten.
+    fn read(&self, without: Without) {
+        let (end, reserved) = match without {
+            Without::AcquireOfState => (self.state.load(Ordering::Relaxed), u64::MAX),
+            _ => tail::look(&self.state, &self.reserved),
+        };
+        assert!(reserved >= end, "reserved is behind what is published");
+        let copy = [end - 2, end - 1].map(|at| self.words[(at % RING) as usize].load(Ordering::Relaxed));
+        let reserved = match without {
+            Without::AcquireFence => self.reserved.load(Ordering::Relaxed),
+            _ => tail::reserved_after(&self.reserved),
+        };
+        let valid = (reserved - RING).max(self.floor.load(Ordering::Relaxed));
+        if end > RING && end - 2 >= valid {
+            assert_eq!(copy, [end; 2], "torn, or old");
+        }
+    }
+}
+
+fn messages_are_whole(messages: usize, resets: usize, without: Without) {
+    let ring = Arc::new(Tail::new());
+    // The reader is the thread that loom runs last: see `a_read_that_begins_with`.
+    let reader = {
+        let ring = ring.clone();
+        thread::spawn(move || ring.read(without))
+    };
+    (0..resets).for_each(|_| ring.reset(without));
+    (0..messages).for_each(|_| ring.append(without));
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_message_is_whole_or_it_was_overwritten() {
+    explore(3, || messages_are_whole(3, 0, Without::Nothing));
+    explore(3, || messages_are_whole(1, 1, Without::Nothing));
+}
+
+#[test]
+fn without_an_ordering_of_the_tail_a_message_is_torn_or_old() {
+    // One message, so that the state alone orders its words.
+    must_be_reported(3, || messages_are_whole(1, 0, Without::ReleaseOfState));
+}
+
+#[test]
+fn a_state_that_is_not_acquired_shows_old_words() {
+    must_be_reported(3, || messages_are_whole(1, 0, Without::AcquireOfState));
+}
+
+#[test]
+fn words_that_are_overwritten_before_it_is_reserved_are_taken_for_a_message() {
+    must_be_reported(3, || messages_are_whole(3, 0, Without::ReleaseFence));
+}
+
+#[test]
+fn a_copy_that_is_not_finished_before_reserved_is_loaded_is_taken_for_a_message() {
+    must_be_reported(3, || messages_are_whole(3, 0, Without::AcquireFence));
+}
+
+#[test]
+fn what_lies_below_a_floor_that_comes_late_is_taken_for_a_message() {
+    must_be_reported(3, || messages_are_whole(0, 1, Without::FloorBeforeState));
 }
 
 // ---- lock and unlock -------------------------------------------------------------------------------------------------

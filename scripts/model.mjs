@@ -251,6 +251,16 @@ const models = {
       NO_REBUILD: 'WRITERS=1',
     },
   },
+  names: {
+    holds: [{ setting: '', quick: true }, { setting: 'TIMES=2 DEATHS=3' }],
+    broken: {
+      FIRST_FIRST: 'TIMES=2',
+      NO_LOOK: 'DEATHS=0',
+      BY_COUNT: 'DEATHS=1',
+      HALF_NAME: 'DEATHS=0',
+      BLIND_COUNT: 'DEATHS=0',
+    },
+  },
   eviction: {
     holds: [
       { setting: 'WRITERS=1', quick: true },

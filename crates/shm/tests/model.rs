@@ -670,6 +670,53 @@ fn a_waiter_that_loads_its_bell_after_the_look_sleeps_for_ever() {
     must_be_reported(4, || nobody_sleeps_through_a_set(true, false));
 }
 
+/// Two writers ring one bit; who takes it has to see what both have published before, the one that found it set, too.
+fn who_takes_the_bit_sees_all(ring: impl Fn(&AtomicU64, &AtomicU32) + Copy + Send + Sync + 'static, take: Ordering) {
+    let shared = Arc::new((AtomicU64::new(0), AtomicU32::new(0), [AtomicU64::new(0), AtomicU64::new(0)]));
+    let writers: Vec<_> = (0..2)
+        .map(|i| {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (rung, bell, items) = &*shared;
+                items[i].store(1, Ordering::Relaxed);
+                ring(rung, bell);
+            })
+        })
+        .collect();
+    let (rung, _, items) = &*shared;
+    let taken = rung.swap(0, take);
+    let seen: u64 = items.iter().map(|item| item.load(Ordering::Relaxed)).sum();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    if taken != 0 && rung.load(Ordering::Relaxed) == 0 {
+        assert_eq!(seen, 2, "the bit is taken, and nobody will look again");
+    }
+}
+
+#[test]
+fn who_takes_a_bit_sees_what_was_published_before_it_was_set_or_set_again() {
+    // Acquire: as `Member::take_rung_rings` takes it.
+    explore(3, || who_takes_the_bit_sees_all(ring_once, Ordering::Acquire));
+    must_be_reported(3, || who_takes_the_bit_sees_all(ring_once, Ordering::Relaxed));
+}
+
+#[test]
+fn a_bit_that_is_set_without_a_release_is_reported() {
+    must_be_reported(3, || {
+        who_takes_the_bit_sees_all(
+            |rung, _| {
+                rung.fetch_or(1, Ordering::Relaxed);
+            },
+            Ordering::Acquire,
+        );
+    });
+}
+
+fn ring_once(rung: &AtomicU64, bell: &AtomicU32) {
+    let _ = bell::ring_once(rung, 0, bell);
+}
+
 /// The checker itself: with full fences on both sides, one of two sees the other.
 #[test]
 fn loom_knows_sequentially_consistent_fences() {

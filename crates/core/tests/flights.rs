@@ -267,7 +267,9 @@ struct Lander(Cache, Mutex<Vec<(String, u64)>>);
 impl Listener for Lander {
     fn notify(&self, notice: Notice) {
         let Notice::Gone { .. } = notice else { return };
-        for (key, token) in std::mem::take(&mut *self.1.lock().unwrap()) {
+        // The lock is not held meanwhile: a landing may sweep, and tell of that.
+        let flights = std::mem::take(&mut *self.1.lock().unwrap());
+        for (key, token) in flights {
             self.0.finish_flight(VALUES, key.as_bytes(), token, &bytes(b"loaded before")).unwrap();
         }
     }

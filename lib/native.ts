@@ -36,6 +36,8 @@ export const Kind = {
   Structured: 9,
   /** No value, which is known: a miss to all who read. Crosses as no bytes. */
   Absent: 11,
+  /** Text of `lib/codec/flat.ts`: a flat object. */
+  Flat: 12,
   /** Plus a codec's id, 1 to 100: bytes that this codec made. */
   Codec: 100,
 } as const

@@ -227,7 +227,7 @@ export class NearCache {
 
   /** The value as `get` hands it out when it comes from the segment. */
   shown(value: unknown, kind: number): unknown {
-    const isOurs = kind === Kind.Json || kind === Kind.Structured
+    const isOurs = kind === Kind.Json || kind === Kind.Flat || kind === Kind.Structured
     if (isOurs && this.#options.frozen && typeof value === 'object' && value !== null) freeze(value)
     return value
   }

@@ -2,8 +2,8 @@
  * How values become what is stored, and back.
  *
  * Numbers, booleans, null and bigints are stored as they are, whatever the codec, so that counters work for everyone.
- * Strings and bytes are too, unless the cache has a codec of its own. For objects the codec decides: `auto` writes JSON
- * where it loses nothing, else the structured form; `json` writes what `JSON.stringify` makes of them. The entry says how
+ * Strings and bytes are too, unless the cache has a codec of its own. For objects the codec decides: `auto` writes flat ones of
+ * a known shape as such, others as JSON where it loses nothing, else the structured form; `json` writes what `JSON.stringify` makes of them. The entry says how
  * its value was stored, so a reader never guesses.
  *
  * The thing to get wrong: `encoded.kind` is overwritten by the next `encode`, and so are the bytes of a structured value.
@@ -11,6 +11,7 @@
 import { types } from 'node:util'
 import { CacheError, invalid } from '../errors.ts'
 import { Kind } from '../native.ts'
+import { flatText, fromFlat } from './flat.ts'
 import { plainText } from './plain.ts'
 import { decodeStructured, encodeStructured } from './structured.ts'
 
@@ -82,6 +83,8 @@ export function encode(value: unknown, codec: ResolvedCodec): unknown {
 function encodeObject(value: object, codec: 'auto' | 'json'): unknown {
   if (types.isUint8Array(value)) return as(Buffer.isBuffer(value) ? Kind.Buffer : Kind.Uint8Array, settled(value))
   if (codec === 'json') return as(Kind.Json, stringify(value))
+  const flat = flatText(value)
+  if (flat !== undefined) return as(Kind.Flat, flat)
   const text = plainText(value)
   return text === undefined ? as(Kind.Structured, encodeStructured(value)) : as(Kind.Json, text)
 }
@@ -115,12 +118,13 @@ function stringify(value: unknown): string {
 
 /** Whether a kind crosses as bytes. */
 export function isBytes(kind: number): boolean {
-  return kind === Kind.Buffer || kind === Kind.Uint8Array || kind >= Kind.Structured
+  return kind === Kind.Buffer || kind === Kind.Uint8Array || (kind >= Kind.Structured && kind !== Kind.Flat)
 }
 
 /** The value of a text kind. Throws whatever the damage of its text made of it. */
 export function fromText(text: string, kind: number): unknown {
   if (kind === Kind.Json) return JSON.parse(text)
+  if (kind === Kind.Flat) return fromFlat(text)
   return text.startsWith('-') ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`)
 }
 

@@ -29,18 +29,51 @@ let outgoingSize = 0
 
 /** The shape with these names; remembered, or new. */
 export function outgoingShape(names: readonly string[]): OutgoingShape {
+  return find(names) ?? remember(names)
+}
+
+/** The shape with these names if they were there before. The first time leaves a mark only: most names that come once never come again. */
+export function knownShape(names: readonly string[]): OutgoingShape | undefined {
+  const shape = find(names)
+  if (shape !== undefined || !wasSeen(names)) return shape
+  forgetOutgoing()
+  return remember(names)
+}
+
+function find(names: readonly string[]): OutgoingShape | undefined {
   const { length } = names
   const candidates = outgoing.get(length)
-  if (candidates === undefined) return remember(names, [])
+  if (candidates === undefined) return undefined
   for (const shape of candidates) {
     let i = 0
     while (i < length && shape.names[i] === names[i]) i++
     if (i === length) return shape
   }
-  return remember(names, candidates)
+  return undefined
 }
 
-function remember(names: readonly string[], candidates: OutgoingShape[]): OutgoingShape {
+/** Hashes of names that were there last, by hash. One that is taken for another's only costs a place in the table. */
+const seen = new Int32Array(256)
+
+/** So many characters from the end of a name tell it apart. */
+const TELLING = 16
+
+function wasSeen(names: readonly string[]): boolean {
+  let hash = names.length
+  for (const name of names) {
+    hash = Math.imul(hash ^ name.length, 0x01000193)
+    for (let i = Math.max(0, name.length - TELLING); i < name.length; i++) {
+      hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+    }
+  }
+  const at = (hash ^ (hash >>> 16)) & (seen.length - 1)
+  if (seen[at] === hash) return true
+  seen[at] = hash
+  return false
+}
+
+function remember(names: readonly string[]): OutgoingShape {
+  const candidates = outgoing.get(names.length) ?? []
   const text = `{${names.map((name) => `${JSON.stringify(name)}:0`).join()}}`
   const shape = { names, text, value: 0, id: 0 }
   outgoingSize += text.length

@@ -23,8 +23,15 @@ pub const JSON: u8 = 8;
 pub const RECORD: u8 = 10;
 /// No value: it is known that there is none. A miss to all who read.
 pub const ABSENT: u8 = 11;
+/// A flat object as text, see `lib/codec/flat.ts`.
+pub const FLAT: u8 = 12;
 
 /// Whether a value of this kind crosses as bytes: buffers, and whatever a codec makes.
 pub fn is_bytes(kind: u8) -> bool {
-    !matches!(kind, STRING | NUMBER | SIMPLE | BIGINT64 | BIGINT_HEX | JSON)
+    !is_text(kind) && !matches!(kind, NUMBER | SIMPLE | BIGINT64)
+}
+
+/// Whether a value of this kind is text.
+pub fn is_text(kind: u8) -> bool {
+    matches!(kind, STRING | BIGINT_HEX | JSON | FLAT)
 }

@@ -341,7 +341,7 @@ impl Locked<'_> {
         if version > 2 * LAST_VERSION {
             return Err(Fault::Damaged);
         }
-        let text = kind == kind::STRING || kind == kind::JSON || kind == kind::BIGINT_HEX;
+        let text = kind::is_text(kind);
         let flags = [
             (text && value.is_ascii(), ASCII),
             (placement.chained, CHAINED),

@@ -325,7 +325,7 @@ impl Call<'_> {
         self.put_int(1, i32::from(meta.kind));
         let bytes = sink.text.as_slice();
         match (meta.kind, bytes) {
-            (kind::STRING | kind::JSON | kind::BIGINT_HEX, _) => self.text(bytes, meta.ascii),
+            (kind, _) if kind::is_text(kind) => self.text(bytes, meta.ascii),
             (kind::NUMBER, _) => self.double(f64::from_le_bytes(bytes.try_into().map_err(|_| Failed(CORRUPT))?)),
             (kind::BIGINT64, _) => self.bigint(i64::from_le_bytes(bytes.try_into().map_err(|_| Failed(CORRUPT))?)),
             (kind::SIMPLE, [0]) => self.null(),
@@ -485,7 +485,7 @@ impl Call<'_> {
             return f(bytes);
         }
         match kind {
-            kind::STRING | kind::JSON | kind::BIGINT_HEX => self.with_buffer(|buffer| {
+            _ if kind::is_text(kind) => self.with_buffer(|buffer| {
                 self.read_text(value, buffer)?;
                 if kind == kind::STRING && !buffer.is_ascii() && has_replacement(buffer) {
                     return Err(Failed(VALUE_NEEDS_A_LOOK));

@@ -1,8 +1,13 @@
 import test from 'ava'
 import * as fc from 'fast-check'
+import type { Answer } from './children/operations.ts'
 import { flatText, fromFlat } from '../lib/codec/flat.ts'
+import { Kind, MetaInt } from '../lib/native.ts'
+import { nativeHandles } from '../lib/testing.ts'
 import { anyValue } from './helpers/arbitrary-values.ts'
+import { fork } from './helpers/fork.ts'
 import { difference } from './helpers/same-structure.ts'
+import { SMALL, openCache, segmentName } from './helpers/segment.ts'
 
 /** The text of an object whose shape was there before; undefined if it is not for this form. */
 function twice(object: object): string | undefined {
@@ -98,4 +103,44 @@ test('any other text makes an object or throws ERR_SEGMENT_CORRUPT', (t) => {
     }),
     { numRuns: 5000 },
   )
+})
+
+test('a cache stores flat objects so, and every process and way of reading gives them back', async (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name, near: false })
+  const near = openCache(t, { name, near: { objects: 'frozen' } })
+  const made = (id: number): object => ({
+    id,
+    name: `user ${id}`,
+    mail: 'zażółć@example.org',
+    score: id / 3,
+    active: true,
+    boss: null,
+  })
+  for (let id = 0; id < 40; id++) cache.set(`u${id}`, made(id))
+
+  const handle = nativeHandles.get(cache)
+  t.deepEqual(cache.get('u39'), made(39))
+  t.is(handle?.ints[MetaInt.Kind], Kind.Flat)
+  const keys = Array.from({ length: 40 }, (_, id) => `u${id}`)
+  t.deepEqual(
+    cache.getMany(keys),
+    keys.map((_, id) => made(id)),
+  )
+  t.deepEqual(cache.getEntry('u7')?.value, made(7))
+  t.deepEqual(cache.peek('u7'), made(7))
+  const first = near.get('u7')
+  t.deepEqual(first, made(7))
+  t.true(Object.isFrozen(first))
+  t.is(near.get('u7'), first)
+  t.deepEqual(near.getMany(['u7', 'u8']), [made(7), made(8)])
+
+  const child = fork(t, 'operations', { name, size: SMALL })
+  await child.next()
+  t.deepEqual((await child.ask<Answer>(['get', 'u7'])).value, made(7))
+  for (let id = 100; id < 140; id++) await child.ask(['set', `u${id}`, made(id)])
+  t.deepEqual(near.get('u139'), made(139))
+  t.deepEqual(cache.take('u139'), made(139))
+  t.is(handle?.ints[MetaInt.Kind], Kind.Flat)
+  t.deepEqual(cache.getMany(['u139']), [undefined])
 })

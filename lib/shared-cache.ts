@@ -1495,7 +1495,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       kind = Kind.Json
     }
     // The next value is encoded into the same bytes; a codec may do so, too.
-    if (kind >= Kind.Structured && kind !== Kind.Flat) payload = Uint8Array.from(payload as Uint8Array)
+    if (kind >= Kind.Structured && isBytes(kind)) payload = Uint8Array.from(payload as Uint8Array)
     const { maxEntrySize } = this.#live()
     if (!fits(maxEntrySize, key, payload, set.tags.length)) {
       throw new CacheError('ERR_VALUE_TOO_LARGE', `the entry is larger than maxEntrySize, ${maxEntrySize} bytes`)

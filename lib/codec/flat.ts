@@ -40,7 +40,7 @@ const Tag = {
 
 const LONGEST_SHORT = 127 - Tag.ShortString
 
-/** An object with more names is a table rather than a record. */
+/** An object with more names is a table rather than a record; and so many tokens have their room. */
 const MOST_NAMES = 256
 
 /** The longest token is a double. */

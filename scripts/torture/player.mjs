@@ -17,8 +17,8 @@ import { Thread } from './thread.mjs'
 import { Turns } from './turns.mjs'
 import { Views } from './views.mjs'
 
-const STEPS_PER_SLICE = 25
-const MOST_ACTS = 4
+const STEPS_PER_SLICE = 15
+const MOST_ACTS = 10
 /** Told to the one who started us at least so often. */
 const TELL_EVERY = 500
 /** How long what is under way may take when the round is over. */
@@ -60,7 +60,7 @@ async function play() {
   while (!isOver) {
     scene.beat()
     for (let i = 0; i < STEPS_PER_SLICE; i++) scene.attempt(random.pickWeighted(steps).run)
-    if (acts.length > 0 && scene.acts.size < MOST_ACTS && random.chance(0.3)) scene.act(random.pickWeighted(acts))
+    if (acts.length > 0 && scene.acts.size < MOST_ACTS && random.chance(0.8)) scene.act(random.pickWeighted(acts))
     if (scene.has('reopen') && random.chance(0.004)) {
       scene.reopen()
       for (const part of parts) part.opened?.()

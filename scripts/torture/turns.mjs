@@ -96,7 +96,7 @@ export class Turns {
   }
 
   async #passTime() {
-    if (this.#random.chance(0.3)) await delay(this.#random.between(0, 20))
+    if (this.#random.chance(0.6)) await delay(this.#random.between(0, 40))
   }
 
   /** A count by a plain read and a plain write: two who were inside at the same time lose one. */

@@ -46,6 +46,21 @@ const campaigns = [
     env: { DIVISIONS: '1000' },
     command: 'cargo test -p cache-machine-core --features kill-steps --test processes divided',
   },
+  { name: 'torture', minutes: 60, command: 'npm run torture -- --minutes 60' },
+  { name: 'soak', minutes: 60, command: 'npm run torture -- --soak --minutes 60' },
+  {
+    name: 'stops',
+    minutes: 1,
+    env: { STOPS: '1000' },
+    command:
+      'cargo test -p cache-machine-core --features kill-steps --test processes stopped_at_any_step -- --nocapture',
+  },
+  {
+    name: 'races',
+    minutes: 2,
+    env: { RACES: '10000' },
+    command: 'cargo test -p cache-machine-core --features kill-steps --test processes rac -- --nocapture',
+  },
   { name: 'models', minutes: 7, command: 'npm run model' },
   { name: 'mutants', minutes: 20, command: 'npm run mutants' },
 ]

@@ -183,8 +183,8 @@ const mutants = [
   {
     name: 'a destroyed segment takes writes',
     file: 'crates/core/src/cache.rs',
-    from: '        if self.segment.header().state() != State::Ready {\n            drop(locked);',
-    to: '        if false {\n            drop(locked);',
+    from: '        if self.segment.header().state() != State::Ready {\n            lock::abandon(',
+    to: '        if false {\n            lock::abandon(',
     caught: ['processes', 'interface'],
   },
   {

@@ -25,6 +25,7 @@ const suites = [
   { id: 'loom', title: 'Loom models', run: runLoomTests },
   { id: 'models', title: 'Spin models', run: runSpinModels },
   { id: 'ava', title: 'AVA specs', needsBuild: true, run: runAva },
+  { id: 'torture', title: 'Torture', needsBuild: true, run: runTorture },
   { id: 'story', title: 'Story', needsBuild: true, run: runStory },
   { id: 'leftovers', title: 'Leftovers', run: checkLeftovers },
 ]
@@ -209,6 +210,15 @@ function specFiles() {
     const names = readdirSync(join(root, folder), { recursive: true })
     return names.filter((name) => /\.spec\.(?:ts|mjs)$/.test(name)).map((name) => join(root, folder, name))
   })
+}
+
+/** A minute; the rounds are counted as tests, and what cannot be had here is skipped by name. */
+async function runTorture() {
+  const { code, output } = await capture(process.execPath, ['scripts/torture.mjs'], { timeout: 8 * minutes })
+  const [, rounds] = /^(\d+) rounds, .*: 0 failed$/m.exec(output) ?? []
+  if (code !== 0 || rounds === undefined) return failure(`${output.trimEnd()}\nThe torture ended with ${code}`)
+  const skipped = [...output.matchAll(/^skipped: (.+)$/gm)].map(([, name]) => name)
+  return { passed: Number(rounds), failed: 0, skipped, output }
 }
 
 function runStory() {

@@ -698,6 +698,13 @@ impl Core {
         if outlasted != 0 {
             stuck.store(0, Ordering::Relaxed);
         }
+        // Under the lock: `destroy` sets the state before it passes through this lock. It leaves a suspect, as this does: what
+        // nobody will use again needs no repair.
+        if self.segment.header().state() != State::Ready {
+            lock::abandon(self.shard(index).field(Field::Lock), member);
+            self.is_attached();
+            return Err(CacheError::Detached);
+        }
         let mut locked = self.guard(index, namespace);
         locked.notes_gone = notes_gone;
         // Looked at first: an exchange costs as much as the lock.
@@ -705,12 +712,6 @@ impl Core {
         if acquired == Acquired::Suspect || (damaged.load(Ordering::Relaxed) && damaged.swap(false, Ordering::Relaxed))
         {
             locked.rebuild();
-        }
-        // Under the lock: `destroy` sets the state before it passes through this lock.
-        if self.segment.header().state() != State::Ready {
-            drop(locked);
-            self.is_attached();
-            return Err(CacheError::Detached);
         }
         Ok(locked)
     }

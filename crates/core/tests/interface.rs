@@ -1332,3 +1332,15 @@ fn a_long_random_mix_of_everything_equals_a_model() {
         assert_valid(&root);
     }
 }
+
+/// `destroy` leaves every lock as a suspect. The next writer of an attached handle rebuilt a shard that was gone, and told of a
+/// repair, before it looked at the state of the segment.
+#[test]
+fn a_destroyed_segment_is_left_and_not_repaired_before() {
+    let scene = Scene::new("left");
+    let cache = scene.open();
+    put(&cache, "key", b"1");
+    assert!(cache_machine_core::destroy(&scene.options.name, None, true).expect("destroy"));
+    assert!(matches!(cache.set(b"key", &bytes(b"2")), Err(CacheError::Detached)));
+    assert_eq!(cache.stats().repairs, 0);
+}

@@ -1,6 +1,7 @@
 //! What several processes may rely on: a stopped holder, agreement on values, other PID namespaces, races for a name.
 //!
-//! Every role is a forked child; see `support/forked.rs`.
+//! Every role is a forked child; see `support/forked.rs`. `STOPS=1000 cargo test … stopped_at_any_step` and `RACES=10000 cargo
+//! test … races` for more.
 
 mod support;
 
@@ -22,6 +23,7 @@ fn main() {
     }
     let tests = [
         Test { name: "a_stopped_holder_stops_no_reader_and_no_other_shard", run: stopped_holder },
+        Test { name: "a_holder_stopped_at_any_step_hurts_no_reader_and_is_never_robbed", run: stops },
         Test { name: "two_processes_agree", run: || agree(2, 600) },
         Test { name: "four_processes_agree", run: || agree(4, 600) },
         Test { name: "four_processes_agree_while_they_evict", run: || agree(4, 8000) },
@@ -159,6 +161,130 @@ fn stopped_holder() {
 /// The stopped holder's key is old or new, and stays what it was at the stop.
 fn value_at_stop(cache: &Cache) -> u8 {
     get(cache, "key-7").expect("there")[0]
+}
+
+/// What a holder does while it is stopped; the number makes each time another.
+const STOPPED_WRITES: [fn(&Cache, u64); 5] = [
+    |cache, n| assert!(put(cache, "target", &nth_value(0, n)) > 0),
+    |cache, n| assert!(put(cache, &format!("new-{}", n % 50), &nth_value(0, n)) > 0),
+    |cache, _| _ = cache.touch(b"target", 1 << 30).expect("touch"),
+    |cache, _| _ = cache.take(b"target", &mut Vec::new()).expect("take"),
+    |cache, _| _ = cache.delete(b"new-1", 0).expect("delete"),
+];
+
+/// A process stops itself at each step of each write, in a segment of one shard. While it is stopped, two readers read
+/// everything again and again, and a writer is told that the shard is busy; when it has gone on, the writer writes again.
+fn stops() {
+    const KEYS: usize = 40;
+    /// How often each reader reads everything during a stop.
+    const ROUNDS: u64 = 2;
+    let stops = number("STOPS", 120);
+    let mut scene = scene("stops", 2 << 20);
+    scene.options.write_timeout = Duration::from_millis(10);
+    // A living holder may be off its core; it alone is waited for as long as it takes.
+    let patient = OpenOptions { write_timeout: SOON, ..scene.options.clone() };
+    let words = shared_words(7);
+    let [first, second, longest, reads, asked, answered, over] = words else { unreachable!() };
+    in_child("fill", || {
+        let cache = open(&scene.options);
+        for i in 0..KEYS {
+            put(&cache, &format!("key-{i}"), &nth_value(i, 1));
+        }
+    });
+    let reader = |rounds: &AtomicU64| {
+        let cache = open(&scene.options);
+        let mut newest = 0;
+        while over.load(Ordering::SeqCst) == 0 {
+            for i in 0..KEYS {
+                let (value, took) = timed(|| get(&cache, &format!("key-{i}")));
+                assert_eq!(number_of(i, &value.expect("there")), 1);
+                longest.fetch_max(took.as_micros() as u64, Ordering::SeqCst);
+            }
+            if let Some(value) = get(&cache, "target") {
+                let n = number_of(0, &value);
+                assert!(n >= newest, "{n} after {newest}");
+                newest = n;
+            }
+            reads.fetch_add(KEYS as u64 + 1, Ordering::SeqCst);
+            rounds.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    // Each question is a write; an answer is twice its number, and one more if the shard was busy.
+    let writer = || {
+        let cache = open(&scene.options);
+        for question in 1.. {
+            wait_for(asked, |asked| asked >= question || over.load(Ordering::SeqCst) == 1);
+            if over.load(Ordering::SeqCst) == 1 {
+                return;
+            }
+            let is_busy = match cache.set(b"probe", &bytes(&question.to_le_bytes())) {
+                Ok(Some(_)) => 0,
+                Err(CacheError::Busy(_)) => 1,
+                other => panic!("{other:?}"),
+            };
+            answered.store(question * 2 + is_busy, Ordering::SeqCst);
+        }
+    };
+    let mut question = 0;
+    let mut is_busy = || {
+        question += 1;
+        asked.store(question, Ordering::SeqCst);
+        wait_for(answered, |answered| answered >= question * 2) % 2 == 1
+    };
+    let others = [fork(|| done(|| reader(first))), fork(|| done(|| reader(second))), fork(|| done(writer))];
+    let (mut done_stops, mut inside, mut write, mut at) = (0, 0, 0, 0);
+    while done_stops < stops {
+        let holder = fork(|| {
+            done(|| {
+                let cache = open(&patient);
+                arm(at, Fault::Stop);
+                STOPPED_WRITES[write](&cache, done_stops + 1);
+                disarm();
+            })
+        });
+        match holder.wait_or_stopped() {
+            // It has fewer steps than that.
+            Ended::Exit(0) => (write, at) = ((write + 1) % STOPPED_WRITES.len(), 0),
+            Ended::Stopped => {
+                for rounds in [first, second] {
+                    let before = rounds.load(Ordering::SeqCst);
+                    wait_for(rounds, |rounds| rounds >= before + ROUNDS);
+                }
+                inside += u64::from(is_busy());
+                holder.resume();
+                assert_eq!(ended_within(holder, SOON, "the holder"), Ended::Exit(0));
+                let start = Instant::now();
+                while is_busy() {
+                    assert!(start.elapsed() < SOON, "nobody holds the shard, and it is busy");
+                }
+                done_stops += 1;
+                at += 1;
+            }
+            other => panic!("the holder: {other:?}"),
+        }
+    }
+    over.store(1, Ordering::SeqCst);
+    for other in others {
+        assert_eq!(ended_within(other, SOON, "a reader or the writer"), Ended::Exit(0));
+    }
+    in_child("afterwards", || {
+        let cache = open(&patient);
+        assert_valid(&cache);
+        let stats = cache.stats();
+        assert_eq!((stats.repairs, stats.damaged), (0, 0), "a living holder was robbed");
+    });
+    let count = |word: &AtomicU64| word.load(Ordering::SeqCst);
+    println!(
+        "  {stops} stops, {inside} of them inside the lock; {} reads, the longest took {} µs",
+        count(reads),
+        count(longest)
+    );
+    assert!(inside > stops / 4, "only {inside} of {stops} inside");
+}
+
+/// A number from the environment, for longer runs.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// The value of a key's `n`-th write: of a length of its own, and different in every byte from its neighbours.
@@ -1127,10 +1253,14 @@ fn hidden_death() {
 /// somebody has begun to destroy it since.
 fn races() {
     const LONG: Duration = Duration::from_millis(2500);
+    // Destroyed so many times at least, however long it takes.
+    let least = number("RACES", 0);
     let scene = scene("races", 2 << 20);
     let words = shared_words(8);
     let [begun, ended, acknowledged, opens, checks, destroys, destroyed, _] = words else { unreachable!() };
     let until = Instant::now() + LONG;
+    let is_over = || Instant::now() >= until && destroyed.load(Ordering::SeqCst) >= least;
+    let limit = SOON * (1 + least as u32 / 500);
     let quiet = || {
         let before = begun.load(Ordering::SeqCst);
         (ended.load(Ordering::SeqCst) == before).then_some(before)
@@ -1138,7 +1268,7 @@ fn races() {
     let writer = || {
         let mut cache = open(&scene.options);
         let mut n = 0u64;
-        while Instant::now() < until {
+        while !is_over() {
             n += 1;
             let era = quiet();
             match cache.set(b"key", &bytes(&n.to_le_bytes())) {
@@ -1153,7 +1283,7 @@ fn races() {
         }
     };
     let reader = || {
-        while Instant::now() < until {
+        while !is_over() {
             let cache = open(&scene.options);
             opens.fetch_add(1, Ordering::SeqCst);
             for _ in 0..3 {
@@ -1174,7 +1304,7 @@ fn races() {
         }
     };
     let destroyer = || {
-        while Instant::now() < until {
+        while !is_over() {
             begun.fetch_add(1, Ordering::SeqCst);
             if destroy(&scene.options.name, None, true).expect("destroy") {
                 destroyed.fetch_add(1, Ordering::SeqCst);
@@ -1194,7 +1324,7 @@ fn races() {
     ];
     let children: Vec<_> = roles.into_iter().map(|(name, role)| (name, fork(|| done(role)))).collect();
     for (name, child) in children {
-        assert_eq!(ended_within(child, SOON, name), Ended::Exit(0), "{name}");
+        assert_eq!(ended_within(child, limit, name), Ended::Exit(0), "{name}");
     }
     let count = |word: &AtomicU64| word.load(Ordering::SeqCst);
     println!(
@@ -1230,7 +1360,8 @@ fn races_with_deaths() {
     let mut random = Random(5);
     let mut spawn = |seed: u64| fork(|| role(seed));
     let mut children: Vec<Child> = (1..=4).map(&mut spawn).collect();
-    for kill in 0..400 {
+    let kills = number("RACES", 4000) / 10;
+    for kill in 0..kills {
         std::thread::sleep(Duration::from_micros(random.below(4000)));
         let who = random.below(4) as usize;
         assert_eq!(children[who].kill(), Ended::Signal(9), "somebody ended by itself");

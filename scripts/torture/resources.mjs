@@ -1,0 +1,63 @@
+/**
+ * What the survivor of a round and the segment take, over time: memory, open files, threads, space.
+ */
+import { readFileSync, readdirSync } from 'node:fs'
+
+/** Rounds with fewer samples say nothing of a trend. */
+const ENOUGH = 600
+/** Growth over the second half that is no leak: garbage collection has its moods. */
+const SLACK = { rss: 24 << 20, files: 8, threads: 4, used: 4 << 20, reserved: 4 << 20 }
+
+export class Resources {
+  #samples = []
+
+  sample(pid, cache) {
+    try {
+      const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
+      const { usedBytes, reservedBytes } = cache.stats()
+      this.#samples.push({
+        rss: pages * 4096,
+        files: readdirSync(`/proc/${pid}/fd`).length,
+        threads: readdirSync(`/proc/${pid}/task`).length,
+        used: usedBytes,
+        reserved: reservedBytes,
+      })
+    } catch {
+      // It has just ended, or this system has no /proc.
+    }
+  }
+
+  get last() {
+    return this.#samples.at(-1)
+  }
+
+  /** What grows from the third to the fourth quarter of a long round. */
+  get growing() {
+    if (this.#samples.length < ENOUGH) return []
+    const quarter = Math.floor(this.#samples.length / 4)
+    const [third, fourth] = [this.#samples.slice(2 * quarter, 3 * quarter), this.#samples.slice(3 * quarter)]
+    return Object.keys(SLACK).flatMap((what) => {
+      const [before, after] = [mean(third, what), mean(fourth, what)]
+      return after - before > SLACK[what] ? [`${what} grew from ${before.toFixed()} to ${after.toFixed()}`] : []
+    })
+  }
+
+  toString() {
+    if (this.#samples.length === 0) return 'nothing was sampled'
+    const quarter = Math.max(1, Math.floor(this.#samples.length / 4))
+    const [first, last] = [this.#samples.slice(0, quarter), this.#samples.slice(-quarter)]
+    const mb = (list, what) => `${(mean(list, what) / 2 ** 20).toFixed(1)} MB`
+    const number = (list, what) => mean(list, what).toFixed(1)
+    return [
+      `resident ${mb(first, 'rss')} then ${mb(last, 'rss')}`,
+      `used ${mb(first, 'used')} then ${mb(last, 'used')}`,
+      `reserved ${mb(first, 'reserved')} then ${mb(last, 'reserved')}`,
+      `files ${number(first, 'files')} then ${number(last, 'files')}`,
+      `threads ${number(first, 'threads')} then ${number(last, 'threads')}`,
+    ].join(', ')
+  }
+}
+
+function mean(samples, what) {
+  return samples.reduce((sum, sample) => sum + sample[what], 0) / samples.length
+}

@@ -1,0 +1,317 @@
+/**
+ * One round: the players, what is done to them, and the judgement when it is over.
+ *
+ * The thing to get wrong: who was killed by us may not be taken for one who ended by itself, and who is stopped by us not for
+ * one who hangs.
+ */
+import { fork, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { regions, segments } from 'cache-machine'
+import { advance } from '../../dist/lib/testing.js'
+import { judge } from './judgement.mjs'
+import { Table, now } from './ledger.mjs'
+import { Layout } from './plan.mjs'
+import { Random } from './random.mjs'
+import { Resources } from './resources.mjs'
+import { openSegment, segmentsOf } from './segments.mjs'
+import { Distribution, SLICE } from './stalls.mjs'
+import { countOperations } from './trace.mjs'
+
+/** A player that has not shown a sign of life for so long hangs. */
+const HANGS_AFTER = 30_000
+/** How long all may take to come to an end. */
+const LAST_WORDS = 60_000
+/** So long after a kill others may feel it. */
+const AFTERMATH = 250
+const LONGEST_JUMP = 3_600_000
+const TINY = '4m'
+const programOf = (name) => fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
+
+let rounds = 0
+
+export class Round {
+  failures = []
+  counts = {}
+  durations = { kills: new Distribution(), stops: new Distribution(), other: new Distribution() }
+  /** The longest that the clock watcher saw. */
+  longestGap = 0
+  /** Shards of `main` that were rebuilt. */
+  repairs = 0
+  resources = new Resources()
+
+  constructor(plan, { canMount, isWatched = false }) {
+    // What cannot be had here is not part of the round.
+    this.plan = canMount ? plan : { ...plan, spaces: plan.spaces.filter((name) => name !== 'tiny') }
+    this.layout = new Layout(this.plan)
+    this.random = new Random(plan.seed, 1)
+    this.folder = mkdtempSync(join(tmpdir(), 'cache-machine-torture-'))
+    this.#isWatched = isWatched
+    this.scene = {
+      prefix: `torture-${process.pid}-${++rounds}`,
+      plan: this.plan,
+      folder: this.folder,
+      tinyFolder: this.plan.spaces.includes('tiny') ? this.#mount() : undefined,
+    }
+  }
+
+  #isWatched
+  #players = []
+  #kills = []
+  #stops = []
+  #slices = []
+  #ledger
+  #main
+  #watcher
+  #isOver = false
+  #isInterrupted = false
+
+  /** Plays it to its end or to the first failure. Resolves with itself; `failures` is empty if all is well. */
+  async play() {
+    try {
+      await this.#playAll()
+    } catch (error) {
+      this.failures.push({ what: error.stack, key: -1, at: now() })
+    } finally {
+      await this.#end()
+    }
+    return this
+  }
+
+  /** Comes to its end at once. */
+  interrupt() {
+    this.#isInterrupted = true
+  }
+
+  async #playAll() {
+    this.#ledger = new Table(join(this.folder, 'ledger'))
+    this.#main = openSegment(this.scene, 'main', { writeTimeout: '10s' })
+    this.#watcher = fork(programOf('clock-watcher'), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    this.#watcher.on('message', (gap) => (this.longestGap = Math.max(this.longestGap, gap)))
+    const { processes, threads } = this.plan
+    for (let i = 0; i < processes; i++) this.#players.push(this.#start(i * (threads + 1), 1))
+
+    const end = now() + this.plan.seconds * 1000
+    const plagues = this.#plagues()
+    this.begun = now()
+    while (now() < end && !this.#isInterrupted && !this.#look()) {
+      for (const plague of plagues) {
+        if (now() < plague.next) continue
+        plague.next = now() - Math.log(1 - this.random.next()) * plague.every
+        await plague.strike()
+      }
+      await delay(5)
+    }
+    this.#isOver = true
+    for (const player of this.#players) this.#resume(player)
+    if (this.failures.length > 0 || this.#isInterrupted) return
+    await this.#letFinish()
+    if (this.#look()) return
+    this.failures.push(...judge(this, this.#main))
+  }
+
+  /** `every`: milliseconds on average. */
+  #plagues() {
+    const { plan } = this
+    const all = [
+      { fault: 'kills', every: 1000 / plan.killsPerSecond, strike: () => this.#kill() },
+      { fault: 'stops', every: 1000 / plan.stopsPerSecond, strike: () => this.#stop() },
+      { fault: 'jumps', every: 300, strike: () => this.#jump() },
+      { fault: 'fills', every: 700, strike: () => this.#fill() },
+    ]
+    const chosen = all.filter(({ fault }) => plan.faults.includes(fault))
+    const watch = { every: 1000, strike: () => this.#watch() }
+    return [...chosen, watch].map((plague) => ({ ...plague, next: now() + plague.every * this.random.next() }))
+  }
+
+  // The players.
+
+  #start(slot, life) {
+    const input = { ...this.scene, slot, life }
+    const child = fork(programOf('player'), [JSON.stringify(input)], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    const player = { slot, life, child, isKilled: false, stoppedUntil: 0, since: now() }
+    child.on('message', (message) => {
+      player.hasBegun = true
+      if (message === 'begun') return
+      this.#slices.push(...message.slices)
+      for (const [what, count] of Object.entries(message.counts)) this.#count(what, count)
+    })
+    player.ended = new Promise((resolve) => {
+      child.on('exit', (code, signal) => {
+        if (!player.isKilled && !(this.#isOver && code === 0)) {
+          this.failures.push({
+            what: `place ${slot} ended by itself, with ${code ?? signal}`,
+            key: -1,
+            at: now(),
+            slot,
+          })
+        }
+        player.hasEnded = true
+        resolve()
+      })
+    })
+    return player
+  }
+
+  /** Somebody who is killed comes again at once; hardly anybody is killed before he has begun. The first place of a long round stays, so that its memory can be watched. */
+  async #kill() {
+    const first = this.#isWatched ? 1 : 0
+    if (this.#players.length <= first) return
+    const which = first + this.random.below(this.#players.length - first)
+    const player = this.#players[which]
+    if (player.hasEnded || (!player.hasBegun && this.random.chance(0.9))) return
+    player.isKilled = true
+    this.#kills.push(now())
+    player.child.kill('SIGKILL')
+    await player.ended
+    this.#count('kills')
+    this.#players[which] = this.#start(player.slot, player.life + 1)
+  }
+
+  #stop() {
+    const player = this.random.pick(this.#players)
+    if (player.hasEnded || player.stoppedUntil > now()) return
+    const milliseconds = this.random.between(20, this.plan.longestStop)
+    player.stoppedUntil = now() + milliseconds
+    this.#stops.push([now(), player.stoppedUntil])
+    player.child.kill('SIGSTOP')
+    setTimeout(() => this.#resume(player), milliseconds)
+    this.#count('stops')
+  }
+
+  #resume(player) {
+    if (!player.hasEnded) player.child.kill('SIGCONT')
+    player.stoppedUntil = 0
+    player.since = now()
+  }
+
+  async #letFinish() {
+    for (const { child } of this.#players) if (child.connected) child.send('stop')
+    const all = Promise.all(this.#players.map(({ ended }) => ended))
+    const late = delay(LAST_WORDS, 'late', { ref: false })
+    if ((await Promise.race([all, late])) === 'late') {
+      this.failures.push({ what: 'somebody does not come to an end', key: -1, at: now() })
+    }
+  }
+
+  // The rest of the world.
+
+  /** The segment's clock; the ledger has the latest and the earliest time that it may show. */
+  #jump() {
+    if (!this.plan.manualClock) return
+    const { clockRow } = this.layout
+    const [, shown] = this.#ledger.read(clockRow)
+    const by = Math.floor(this.random.chance(0.1) ? this.random.next() * LONGEST_JUMP : this.random.next() * 300)
+    this.#ledger.write(clockRow, [shown + by, shown])
+    advance(this.#main, by)
+    this.#ledger.write(clockRow, [shown + by, shown + by])
+    this.#count('jumps')
+  }
+
+  #mount() {
+    const folder = join(this.folder, 'tiny')
+    mkdirSync(folder)
+    const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${TINY},mode=700`, 'tmpfs', folder])
+    if (status !== 0) throw new Error(`mount: ${stderr}`)
+    return folder
+  }
+
+  /** Another program's file takes all that is left of the tiny file system, or gives it back. */
+  #fill() {
+    const { tinyFolder } = this.scene
+    if (tinyFolder === undefined) return
+    const file = join(tinyFolder, 'of-another-program')
+    if (existsSync(file)) return rmSync(file)
+    const { bavail, bsize } = statfsSync(tinyFolder)
+    try {
+      writeFileSync(file, new Uint8Array(bavail * bsize))
+    } catch (error) {
+      if (error.code !== 'ENOSPC') throw error // somebody was quicker
+    }
+    this.#count('fills')
+  }
+
+  #watch() {
+    const survivor = this.#players[0]
+    if (!survivor.hasEnded) this.resources.sample(survivor.child.pid, this.#main)
+  }
+
+  // What comes of it.
+
+  /** Whether something is wrong already. */
+  #look() {
+    const file = join(this.folder, 'failures')
+    if (existsSync(file)) {
+      const lines = readFileSync(file, 'utf8').trim().split('\n')
+      this.failures = [...lines.map((line) => JSON.parse(line)), ...this.failures]
+      return true
+    }
+    for (const player of this.#players) {
+      if (player.hasEnded || player.stoppedUntil > 0) continue
+      for (let i = 0; i <= this.plan.threads; i++) this.#lookForLife(player, player.slot + i)
+    }
+    return this.failures.length > 0
+  }
+
+  #lookForLife(player, slot) {
+    const [beat] = this.#ledger.read(this.layout.beatRow(slot))
+    const quiet = now() - Math.max(beat, player.since)
+    if (quiet < HANGS_AFTER) return
+    this.failures.push({
+      what: `place ${slot} gives no sign of life for ${quiet.toFixed()} ms`,
+      key: -1,
+      slot,
+      at: now(),
+    })
+  }
+
+  #count(what, by = 1) {
+    this.counts[what] = (this.counts[what] ?? 0) + by
+  }
+
+  async #end() {
+    this.seconds = (now() - (this.begun ?? now())) / 1000
+    for (const player of this.#players) {
+      player.isKilled = true
+      player.child.kill('SIGKILL')
+    }
+    this.#watcher?.kill('SIGKILL')
+    await Promise.all(this.#players.map(({ ended }) => ended))
+    this.operations = countOperations(this.folder, this.layout.slots)
+    this.#sortSlices()
+    this.repairs = this.#main?.stats().repairs ?? 0
+    this.#main?.close()
+    this.#ledger?.close()
+    for (const segment of segmentsOf(this.layout.spaces)) {
+      const directory = segment === 'tiny' ? this.scene.tinyFolder : undefined
+      segments.destroy(`${this.scene.prefix}-${segment}`, { directory, force: true })
+    }
+    regions.destroy(this.scene.prefix, 'numbers', { force: true })
+  }
+
+  /** Removes what a failure is told from. */
+  dispose() {
+    if (this.scene.tinyFolder !== undefined) spawnSync('umount', ['-l', this.scene.tinyFolder])
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #sortSlices() {
+    for (const slice of this.#slices) {
+      const [begun, ended] = [Math.min(slice.begun, slice.slice * SLICE), (slice.slice + 1) * SLICE]
+      const isNear = ([from, to]) => from < ended && to > begun
+      const kind = this.#stops.some(isNear)
+        ? 'stops'
+        : this.#kills.some((at) => isNear([at, at + AFTERMATH]))
+          ? 'kills'
+          : 'other'
+      this.durations[kind].add(slice)
+    }
+    this.#slices = []
+  }
+}

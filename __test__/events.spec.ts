@@ -97,7 +97,7 @@ test('a listener that throws ends in an uncaught exception and disturbs nobody',
 
 test('unknown events and listeners that are no functions throw', (t) => {
   const cache = openCache(t)
-  for (const event of ['evicted', 'toString', '', null]) {
+  for (const event of ['evicted', 'toString', '', null, ['damage'], Object.create(null)]) {
     t.throws(() => cache.on(event as never, () => undefined), { instanceOf: CacheError, code: 'ERR_INVALID_ARGUMENT' })
     t.throws(() => cache.off(event as never, () => undefined), { code: 'ERR_INVALID_ARGUMENT' })
   }

@@ -192,7 +192,10 @@ test('wrong arguments throw, and take nothing', (t) => {
     {},
     ...[0, -1, 1.5, Number.NaN, Infinity, 2 ** 53, '5', 5n].map((limit) => ({ ...right, limit })),
     ...[0, -1, Number.NaN, Infinity, '5', '0s', null, 1e15].map((window) => ({ ...right, window })),
-    ...['', 'token-bucket', null, 'toString'].map((algorithm) => ({ ...right, algorithm })),
+    ...['', 'token-bucket', null, 'toString', ['gcra'], Object.create(null)].map((algorithm) => ({
+      ...right,
+      algorithm,
+    })),
   ]
   for (const options of wrong) t.throws(() => cache.limiter('api', options as LimiterOptions), invalid)
   for (const name of ['', 'a\0b', 'x'.repeat(129), '\uD800', 5, undefined]) {

@@ -89,7 +89,7 @@ export class Listeners {
   }
 
   #of(event: keyof CacheEvents): { listener: Listener }[] {
-    if (Object.hasOwn(this.#registered, event)) return this.#registered[event]
+    if (typeof event === 'string' && Object.hasOwn(this.#registered, event)) return this.#registered[event]
     throw invalid(`an event is one of ${Object.keys(this.#registered).join(', ')}`, event)
   }
 }

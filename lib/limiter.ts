@@ -148,7 +148,7 @@ export class KeyLimiter implements Limiter {
   constructor(name: string, options: LimiterOptions, calls: LimitCalls) {
     if (typeof options !== 'object' || options === null) throw invalid('limiter takes { limit, window }', options)
     const { limit, window, algorithm = 'sliding-window' } = options
-    if (!Object.hasOwn(Algorithm, algorithm)) {
+    if (typeof algorithm !== 'string' || !Object.hasOwn(Algorithm, algorithm)) {
       throw invalid(`algorithm must be one of ${Object.keys(Algorithm).map(show).join(', ')}`, algorithm)
     }
     if (!Number.isSafeInteger(limit) || limit < 1) throw invalid('limit must be a whole number of at least 1', limit)

@@ -62,6 +62,19 @@ const campaigns = [
     command: 'cargo test -p cache-machine-core --features kill-steps --test processes rac -- --nocapture',
   },
   { name: 'models', minutes: 7, command: 'npm run model' },
+  {
+    name: 'words',
+    minutes: 6,
+    env: { WORDS: '100000000', SEED: '1' },
+    command: 'cargo test -p cache-machine-core --test hostile random_words -- --nocapture',
+  },
+  {
+    name: 'bits',
+    minutes: 10,
+    env: { BITS: 'all' },
+    command: 'cargo test -p cache-machine-core --test hostile every_single_bit -- --nocapture',
+  },
+  { name: 'fuzz', minutes: 185, command: 'npm run fuzz -- --seconds 1800' },
   { name: 'mutants', minutes: 20, command: 'npm run mutants' },
 ]
 

@@ -25,6 +25,7 @@ const suites = [
   { id: 'loom', title: 'Loom models', run: runLoomTests },
   { id: 'models', title: 'Spin models', run: runSpinModels },
   { id: 'ava', title: 'AVA specs', needsBuild: true, run: runAva },
+  { id: 'fuzz', title: 'Fuzzing', needsBuild: true, run: runFuzzTargets },
   { id: 'torture', title: 'Torture', needsBuild: true, run: runTorture },
   { id: 'story', title: 'Story', needsBuild: true, run: runStory },
   { id: 'leftovers', title: 'Leftovers', run: checkLeftovers },
@@ -111,6 +112,13 @@ async function checkFormatting() {
   return add(
     await check('prettier', tool('prettier'), ['--check', '--log-level', 'warn', '.']),
     await check('cargo fmt', 'cargo', ['fmt', '--all', '--check']),
+    // A workspace of its own.
+    await check('cargo fmt of the fuzz targets', 'cargo', [
+      'fmt',
+      '--manifest-path',
+      'crates/core/fuzz/Cargo.toml',
+      '--check',
+    ]),
   )
 }
 
@@ -219,6 +227,17 @@ async function runTorture() {
   if (code !== 0 || rounds === undefined) return failure(`${output.trimEnd()}\nThe torture ended with ${code}`)
   const skipped = [...output.matchAll(/^skipped: (.+)$/gm)].map(([, name]) => name)
   return { passed: Number(rounds), failed: 0, skipped, output }
+}
+
+/** A few seconds each; what a seed found shows again with it. */
+async function runFuzzTargets() {
+  const { runFuzz } = await import('./fuzz.mjs')
+  const log = (line) => console.log(line)
+  const fixed = await runFuzz({ seconds: 4, seed: 1, log })
+  if (fixed.failed > 0) return fixed
+  // Those that were skipped are named once.
+  const { passed, failed, output } = await runFuzz({ seconds: 6, seed: 2 + Math.floor(Math.random() * 2 ** 30), log })
+  return add(fixed, { passed, failed, skipped: [], output })
 }
 
 function runStory() {

@@ -477,7 +477,8 @@ impl Locked<'_> {
         if let Some(flight) = board.flight().filter(|flight| flight.can_be_joined(dead, now, self.life)) {
             return Ok(Boarding::Joined(flight.token));
         }
-        let token = self.shard.count(Count::Sequence).load(Ordering::Relaxed) + 1; // guarded by the lock
+        // Guarded by the lock. A damaged one is found out below, by the store of the record.
+        let token = self.shard.count(Count::Sequence).load(Ordering::Relaxed).saturating_add(1);
         let Departure { lease_ms, .. } = *departure;
         board.purge(now);
         board.begin(&Flight {

@@ -8,7 +8,12 @@ use cache_machine_core::{
     Awaited, Boarding, Cache, Condition, Departure, Increment, Invalidation, Landing, Listener, Loads, MAX_OUTCOME,
     Manner, Notice, Orphan, Space, Write, kind,
 };
+<<<<<<< HEAD
 use std::sync::{Mutex, mpsc};
+=======
+use std::os::unix::fs::FileExt;
+use std::sync::mpsc;
+>>>>>>> fuzz
 use std::time::Duration;
 use support::{PLAIN, Random, Scene, assert_valid, bytes, get, put};
 
@@ -499,5 +504,23 @@ fn scribble(cache: &Cache, token: u64, random: &mut Random) {
             _ => continue,
         };
         file.write_all_at(&value.to_le_bytes(), at as u64 * 8).unwrap();
+    }
+}
+
+/// What a scribbler leaves of the sequence is found out when the flight's record is stored, and mended by a rebuild.
+#[test]
+fn a_load_begins_where_the_sequence_is_at_its_end() {
+    let scene = Scene::new("sequence");
+    let cache = scene.open();
+    put(&cache, "other", b"1");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(cache.path()).unwrap();
+    // Of the words of the control block one is the sequence: 1, as there was one write.
+    for word in 1..40 {
+        let at = (cache_machine_core::META_AT + word * 8) as u64;
+        let mut before = [0; 8];
+        file.read_exact_at(&mut before, at).unwrap();
+        file.write_all_at(&u64::MAX.to_le_bytes(), at).unwrap();
+        let _ = cache.begin_flight(VALUES, format!("k{word}").as_bytes(), &ASK);
+        file.write_all_at(&before, at).unwrap();
     }
 }

@@ -776,3 +776,125 @@ fn damaged_images_are_opened_read_written_and_repaired() {
     assert!(opened > images / 2);
     assert_eq!(panics.lock().unwrap()[before..].to_vec(), Vec::<String>::new());
 }
+
+/// Bits that are flipped, one at a time: each of the smallest segment there is (2 MiB), or each `STRIDE`th of them.
+struct Flips<'a> {
+    scene: &'a Scene,
+    cache: Cache,
+    file: File,
+    image: Vec<u8>,
+    longest: Duration,
+}
+
+impl Flips<'_> {
+    /// A segment in which each structure is in use, and its bytes as they are at rest.
+    fn of(scene: &Scene) -> Flips<'_> {
+        let cache = scene.open();
+        let own = cache.in_namespace("own").unwrap();
+        let tags = [own.tag("red")];
+        // Few, so that a rebuild takes no longer than a look, and long ones, so that all of the space is an entry's.
+        let long = vec![7; cache.geometry().max_entry / 2];
+        for i in 0..9 {
+            put(&cache, &format!("long {i}"), &long);
+        }
+        for i in 0..40u64 {
+            put(&cache, &format!("{i}"), &vec![i as u8; i as usize * 9]);
+            own.set(format!("{i}").as_bytes(), &Write { tags: &tags, ttl_ms: 1000, stale_ms: 5, ..bytes(b"v") })
+                .unwrap();
+        }
+        // In pieces, between what stays.
+        (0..40).step_by(2).for_each(|i| assert!(cache.delete(format!("{i}").as_bytes(), 0).unwrap()));
+        put(&cache, "pieces", &[1; 4000]);
+        own.invalidate_tags(&[own.tag("blue")], Invalidation::Remove).unwrap();
+        let file = raw(&cache);
+        let mut image = vec![0; cache.geometry().len];
+        file.read_exact_at(&mut image, 0).unwrap();
+        Flips { scene, cache, file, image, longest: Duration::ZERO }
+    }
+
+    /// Flips a bit, uses the open handle, has the shard rebuilt, and puts everything back.
+    fn flip(&mut self, region: &Region, bit: usize) {
+        let (at, mask) = (bit / 64 * 8, 1 << (bit % 64));
+        let word = region.u64(at);
+        word.store(word.load(Ordering::Relaxed) ^ mask, Ordering::Relaxed);
+        let begun = Instant::now();
+        self.use_it(bit);
+        self.longest = self.longest.max(begun.elapsed());
+        // What was in use is as it was; what nobody reads may differ in the bits that nobody reads.
+        word.store(word.load(Ordering::Relaxed) ^ mask, Ordering::Relaxed);
+        if !self.cache.is_attached() {
+            self.file.write_all_at(&self.image, 0).unwrap();
+            self.cache = self.scene.open();
+        }
+    }
+
+    fn use_it(&self, bit: usize) {
+        let cache = &self.cache;
+        let mut out = Vec::new();
+        let key = format!("{}", bit % 40);
+        let answers = [
+            cache.get(key.as_bytes(), Manner::Use, &mut out).map(|_| ()),
+            cache.get(b"pieces", Manner::Use, &mut out).map(|_| ()),
+            cache.set(b"pieces", &bytes(&[1; 3000])).map(|_| ()),
+            cache.set(key.as_bytes(), &bytes(&out[..out.len().min(100)])).map(|_| ()),
+            cache.keys(bit as u64 % 1000, b"", 3).map(|_| ()),
+            cache.delete(b"nobody", 0).map(|_| ()),
+        ];
+        for answer in answers {
+            let expected = matches!(
+                answer,
+                Ok(())
+                    | Err(CacheError::Corrupt(_) | CacheError::Busy(_) | CacheError::Detached | CacheError::NoSpace(_))
+            );
+            assert!(expected, "bit {bit}: {answer:?}");
+        }
+    }
+
+    /// A handle for when nothing is damaged, and the machine is merely slow.
+    fn patiently(&self) -> Cache {
+        let mut options = self.scene.options.clone();
+        options.write_timeout = Duration::from_secs(20);
+        Cache::open(&options).unwrap().0
+    }
+
+    /// As all was, all works; and a rebuild of what is there now makes a sound shard.
+    fn restore(&mut self, region: &Region) {
+        // Only where nobody holds it: the background thread may.
+        let start = Instant::now();
+        while region.u32(LOCK).compare_exchange(0, SUSPECT, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "the lock is never free");
+            std::thread::yield_now();
+        }
+        let rebuilt = self.patiently().set(b"rebuilt", &bytes(b"1"));
+        assert!(matches!(rebuilt, Ok(Some(_))), "{rebuilt:?}");
+        assert_valid(&self.patiently());
+        self.file.write_all_at(&self.image, 0).unwrap();
+    }
+}
+
+/// BITS=all flips every bit of the segment, else each 997th.
+#[test]
+fn every_single_bit_may_flip_under_an_open_handle() {
+    let stride = if std::env::var("BITS").is_ok_and(|bits| bits == "all") { 1 } else { 997 };
+    let panics = panics();
+    let before = panics.lock().unwrap().len();
+    let mut scene = Scene::new("bits");
+    scene.options.size = 2 << 20;
+    scene.options.write_timeout = Duration::from_millis(2);
+    let mut flips = Flips::of(&scene);
+    let bits = flips.image.len() * 8;
+    let start = Instant::now();
+    let path = flips.cache.clone();
+    mapped(&path, |region| {
+        for (count, bit) in (0..bits).step_by(stride).enumerate() {
+            flips.flip(region, bit);
+            if count % 256 == 255 {
+                flips.restore(region);
+            }
+        }
+        flips.restore(region);
+    });
+    println!("{} of {bits} bits in {:?}; the longest look {:?}", bits / stride, start.elapsed(), flips.longest);
+    assert!(flips.longest < Duration::from_secs(5));
+    assert_eq!(panics.lock().unwrap()[before..].to_vec(), Vec::<String>::new());
+}

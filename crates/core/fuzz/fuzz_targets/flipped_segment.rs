@@ -1,0 +1,109 @@
+//! Words of a live segment are overwritten between the operations of a handle that goes on: each ends soon, as a hit, a miss or
+//! an error of those that damage may be, and a rebuild makes a sound shard of whatever is left.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use cache_machine_core::{Cache, CacheError, Eviction, Manner, destroy};
+use cache_machine_fuzz::{OPERATIONS, Patch, bytes, furnish, is_expected, look_from_outside, operate, options};
+use cache_machine_shm::HEADER_BYTES;
+use libfuzzer_sys::fuzz_target;
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    steps: Vec<(Patch, [(u8, u8); 2])>,
+    look: bool,
+    /// For one input in sixteen: it costs as much as a hundred operations.
+    validate: u8,
+}
+
+/// A handle, the file behind it, and its bytes when all was well.
+struct Segment {
+    cache: Cache,
+    file: File,
+    image: Vec<u8>,
+}
+
+impl Segment {
+    fn new() -> Self {
+        let options = options(Eviction::S3Fifo);
+        let _ = destroy(&options.name, options.directory.as_deref(), true);
+        let cache = Cache::open(&options).expect("a new segment").0;
+        furnish(&cache);
+        let file = OpenOptions::new().read(true).write(true).open(cache.path()).expect("its file");
+        // What lies behind is not in use.
+        let len = cache.geometry().len - cache.geometry().capacity() / 2;
+        let mut image = vec![0; len];
+        file.read_exact_at(&mut image, 0).expect("its bytes");
+        Self { cache, file, image }
+    }
+
+    /// Through the file, as a mapping of one's own costs a hundred times as much as an operation.
+    fn scribble(&self, patch: &Patch) {
+        let read = |at: usize| {
+            let mut word = [0; 8];
+            self.file.read_exact_at(&mut word, at as u64).expect("a word");
+            u64::from_le_bytes(word)
+        };
+        let (at, new) = patch.apply(self.cache.geometry(), read);
+        self.file.write_all_at(&new.to_le_bytes(), at as u64).expect("a word");
+    }
+
+    /// Whatever is left of the shard, a rebuild makes a sound one of it, where its lock can be had.
+    fn rebuild(&self, validate: bool) {
+        // The header says who is there, and may say that nobody is.
+        self.file.write_all_at(&self.image[..HEADER_BYTES], 0).expect("its bytes");
+        match self.cache.rebuild_shard(0) {
+            Ok(()) if validate => {
+                let problems = self.cache.validate();
+                assert!(!problems.as_ref().is_ok_and(|found| !found.is_empty()), "{problems:?}");
+            }
+            Ok(()) => {}
+            Err(error) => assert!(is_expected(&error), "{error}"),
+        }
+    }
+
+    /// As it was, all works.
+    fn restore(&self) {
+        self.file.write_all_at(&self.image, 0).expect("its bytes");
+        let mut out = Vec::new();
+        match self.cache.set(b"afterwards", &bytes(b"1")) {
+            // The background thread may have been in the middle of something.
+            Err(CacheError::Busy(_)) => {}
+            stored => {
+                stored.expect("set").expect("stored");
+                assert!(self.cache.get(b"afterwards", Manner::Use, &mut out).expect("get").is_some());
+            }
+        }
+    }
+}
+
+thread_local! {
+    static SEGMENT: RefCell<Option<Segment>> = const { RefCell::new(None) };
+}
+
+fuzz_target!(|input: Input| {
+    SEGMENT.with_borrow_mut(|segment| {
+        if segment.as_ref().is_none_or(|segment| !segment.cache.is_attached()) {
+            *segment = None;
+            *segment = Some(Segment::new());
+        }
+        let Some(segment) = segment else { return };
+        for (patch, operations) in &input.steps {
+            segment.scribble(patch);
+            for (operation, number) in operations {
+                operate(&segment.cache, operation % OPERATIONS, *number);
+            }
+        }
+        if input.look {
+            look_from_outside(&options(Eviction::S3Fifo));
+        }
+        if segment.cache.is_attached() {
+            segment.rebuild(input.validate % 16 == 1);
+            segment.restore();
+        }
+    });
+});

@@ -1,0 +1,277 @@
+//! What the targets share: a segment in the folder that the script made and removes, damage, and every operation there is.
+//!
+//! Whatever panics, on any thread, ends the fuzzer: libfuzzer-sys aborts in the panic hook, before anybody could catch it.
+
+#![forbid(unsafe_code)]
+
+use arbitrary::Arbitrary;
+use cache_machine_core::{
+    Algorithm, Boarding, Cache, CacheError, Claim, Claimed, Demand, Departure, Eviction, Family, Geometry,
+    Invalidation, Limit, Listener, Loads, META_AT, MIN_SIZE, Manner, Measurement, MetricKind, Notice, OpenOptions,
+    Space, Watch, Write, inspect, kind, list,
+};
+use cache_machine_shm::{HEADER_BYTES, ProcessTable};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where the segments go: the script removes it, also after a crash.
+pub fn directory() -> PathBuf {
+    std::env::var_os("FUZZ_DIRECTORY").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+/// The smallest segment there is, with a clock that is moved by hand.
+pub fn options(eviction: Eviction) -> OpenOptions {
+    OpenOptions {
+        name: format!("fuzz-{}", std::process::id()),
+        directory: Some(directory()),
+        size: MIN_SIZE,
+        max_entry: None,
+        eviction,
+        lock_memory: false,
+        write_timeout: Duration::from_millis(5),
+        manual_clock: true,
+    }
+}
+
+/// A value of this kind for ever.
+pub fn bytes(value: &[u8]) -> Write<'_> {
+    Write::new(kind::BUFFER, value)
+}
+
+/// A part of a segment, each with its own structures.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Area {
+    Header,
+    Processes,
+    Tables,
+    Control,
+    Meta,
+    Space,
+}
+
+impl Area {
+    fn range(self, geometry: &Geometry) -> Range<usize> {
+        const CONTROL_BYTES: usize = 320;
+        let space = geometry.len - geometry.capacity();
+        let processes = HEADER_BYTES + ProcessTable::BYTES;
+        match self {
+            Self::Header => 0..HEADER_BYTES,
+            Self::Processes => HEADER_BYTES..processes,
+            Self::Tables => processes..META_AT,
+            Self::Control => META_AT..META_AT + CONTROL_BYTES,
+            Self::Meta => META_AT..space,
+            Self::Space => space - 64..geometry.len - 64,
+        }
+    }
+}
+
+/// How a word is changed: as by a bug, by failing memory, by somebody who knows the layout.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Damage {
+    Noise(u64),
+    Bit(u8),
+    Small(u16),
+    Pair(u16, u16),
+    CopyOf(u16),
+    Nudge(i8),
+    All,
+    Zero,
+}
+
+/// A word that is overwritten.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Patch {
+    area: Area,
+    at: u16,
+    damage: Damage,
+}
+
+impl Patch {
+    /// Where the word is, and what it becomes; `read` reads another.
+    pub fn apply(&self, geometry: &Geometry, read: impl Fn(usize) -> u64) -> (usize, u64) {
+        let range = self.area.range(geometry);
+        let place = |at: u16| range.start + usize::from(at) % (range.len() / 8) * 8;
+        let at = place(self.at);
+        let old = read(at);
+        let new = match self.damage {
+            Damage::Noise(value) => value,
+            Damage::Bit(bit) => old ^ 1 << (bit % 64),
+            Damage::Small(value) => u64::from(value),
+            Damage::Pair(high, low) => u64::from(high) << 32 | u64::from(low),
+            Damage::CopyOf(other) => read(place(other)),
+            Damage::Nudge(by) => old.wrapping_add_signed(i64::from(by)),
+            Damage::All => u64::MAX,
+            Damage::Zero => 0,
+        };
+        (at, new)
+    }
+}
+
+/// Fills a cache with what makes each structure be used: values of all lengths, tags, lifetimes, namespaces, records.
+pub fn furnish(cache: &Cache) {
+    let fine = "a sound cache takes it";
+    for i in 0..300usize {
+        cache.set(format!("{i}").as_bytes(), &bytes(&vec![i as u8; i * 7 % 900])).expect(fine);
+    }
+    // In pieces: between the neighbours that stay.
+    for i in (0..300).step_by(2) {
+        cache.delete(format!("{i}").as_bytes(), 0).expect(fine);
+    }
+    cache.set(b"long", &bytes(&vec![1; 50_000])).expect(fine);
+    for operation in 0..OPERATIONS {
+        operate(cache, operation, 7);
+    }
+}
+
+/// How many operations `operate` knows.
+pub const OPERATIONS: u8 = 32;
+
+struct Deaf;
+
+impl Listener for Deaf {
+    fn notify(&self, _: Notice) {}
+}
+
+/// A listener that hears nothing.
+pub fn deaf() -> Box<dyn Listener> {
+    Box::new(Deaf)
+}
+
+/// Does the operation of a number on a key of a number, and asserts that it ends soon, and as it may.
+pub fn operate(root: &Cache, operation: u8, number: u8) {
+    let begun = Instant::now();
+    let cache = if number < 200 { root.clone() } else { root.in_namespace("own").unwrap_or_else(|_| root.clone()) };
+    if let Err(error) = attempt(&cache, operation, number) {
+        assert!(is_expected(&error), "operation {operation} of {number}: {error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "operation {operation} of {number} took {:?}", begun.elapsed());
+}
+
+/// What damage may end as. Anything else says that the caller did wrong, which it did not.
+pub fn is_expected(error: &CacheError) -> bool {
+    matches!(
+        error,
+        CacheError::Corrupt(_)
+            | CacheError::Busy(_)
+            | CacheError::NoSpace(_)
+            | CacheError::Detached
+            | CacheError::NotANumber
+            | CacheError::Overflow
+            // The agreement on a metric, which may have been scribbled over.
+            | CacheError::Mismatch(_)
+    )
+}
+
+fn attempt(cache: &Cache, operation: u8, number: u8) -> Result<(), CacheError> {
+    let mut out = Vec::new();
+    let text = format!("{number}");
+    let key = text.as_bytes();
+    let tags = [cache.tag("red"), cache.tag(&text)];
+    let value = [number; 700];
+    let value = &value[..usize::from(number) * 2];
+    let rate = Limit { algorithm: Algorithm::Gcra, tokens: 10, window_ms: 1000 };
+    match operation % OPERATIONS {
+        0 => cache.get(key, Manner::Use, &mut out).map(|_| ()),
+        1 => cache.get(key, Manner::PeekStale, &mut out).map(|_| ()),
+        2 | 3 => cache.set(key, &bytes(value)).map(|_| ()),
+        4 => cache.set(key, &Write { ttl_ms: 5, stale_ms: 5, ..bytes(value) }).map(|_| ()),
+        5 => cache.set(key, &Write { tags: &tags, keep_ttl: true, ..bytes(value) }).map(|_| ()),
+        6 => cache.set(key, &Write { keep_tags: true, ..bytes(value) }).map(|_| ()),
+        7 => cache.delete(key, 0).map(|_| ()),
+        8 => cache.take(key, &mut out).map(|_| ()),
+        9 => cache.touch(key, u64::from(number)).map(|_| ()),
+        10 => {
+            let by = cache_machine_core::Increment { init: 0.0, ttl_ms: 0, min: -1e9, max: 1e9, binary_key: false };
+            cache.incr(key, 1.0, &by).map(|_| ())
+        }
+        11 => cache.invalidate_tags(&tags, Invalidation::Remove),
+        12 => cache.invalidate_tags(&tags, Invalidation::Outdate),
+        13 => cache.keys(0, &key[..1], 100).map(|_| ()),
+        14 => cache.delete_prefix(key).map(|_| ()),
+        15 if number.is_multiple_of(8) => cache.clear(),
+        16 => cache.validate().map(|_| ()),
+        17 => {
+            let _ = (cache.stats(), cache.len(), cache.tallies(), cache.namespace_names(), cache.namespace_name(3));
+            Ok(())
+        }
+        18 => cache.in_namespace(if number < 128 { "own" } else { "other" }).map(|_| ()),
+        19 => cache.limit(key, &rate, Demand::Consume(1)).map(|_| ()),
+        20 => cache.look_at_limit(key, &Limit { algorithm: Algorithm::SlidingWindow, ..rate }, 1).map(|_| ()),
+        21 => cache.limit(key, &Limit { algorithm: Algorithm::SlidingWindow, ..rate }, Demand::Consume(1)).map(|_| ()),
+        22 => {
+            let family = Family { kind: MetricKind::Histogram, bounds: &[1.0, 2.0], help: "h" };
+            cache.declare_metric("m", &family, "m{}")
+        }
+        23 => cache.measure(b"m{}", Measurement::Observe(1.5)).map(|_| ()),
+        24 => cache.metrics().map(|_| ()),
+        25 => take_turns(cache, key),
+        26 => load(cache, key, value),
+        27 => listen(cache, key, number),
+        28 => cache.publish(key, kind::BUFFER, value).map(|_| ()),
+        29 => cache.advance_clock(u64::from(number)),
+        30 => cache.version_of(key).map(|_| ()),
+        31 => {
+            let _ = cache.set(b"long", &bytes(&vec![number; usize::from(number) * 300]));
+            cache.get(b"long", Manner::Use, &mut out).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes a lock, and releases it or leaves the queue.
+fn take_turns(cache: &Cache, key: &[u8]) -> Result<(), CacheError> {
+    let claim = Claim { permits: 1, ttl_ms: 50, wait: true };
+    match cache.acquire(Space::Locks, key, &claim)? {
+        Claimed::Granted(grant) => {
+            cache.extend(Space::Locks, key, grant.token, 10)?;
+            cache.places(Space::Locks, key)?;
+            cache.release(Space::Locks, key, grant.token, 1).map(|_| ())
+        }
+        Claimed::Waiting(ticket) => {
+            cache.turn(Space::Locks, key, ticket)?;
+            cache.leave(Space::Locks, key, ticket, 1)
+        }
+        Claimed::Refused => Ok(()),
+    }
+}
+
+/// Begins to load the value of a key, and ends that in one of the ways.
+fn load(cache: &Cache, key: &[u8], value: &[u8]) -> Result<(), CacheError> {
+    let departure = Departure { lease_ms: 100, newer_than: 0, background: false };
+    match cache.begin_flight(Loads::Values, key, &departure)? {
+        Boarding::Begun(token) if value.len().is_multiple_of(4) => {
+            cache.finish_flight(Loads::Values, key, token, &bytes(value)).map(|_| ())
+        }
+        Boarding::Begun(token) => cache.fail_flight(Loads::Values, key, token, b"no", true).map(|_| ()),
+        Boarding::Joined(token) => {
+            cache.flight_outcome(Loads::Values, key, token)?;
+            cache.is_flying(Loads::Values, key, token).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Watches and subscribes for a moment.
+fn listen(cache: &Cache, key: &[u8], number: u8) -> Result<(), CacheError> {
+    let listener = cache.add_listener(deaf());
+    cache.want_gone(listener, number.is_multiple_of(2));
+    let watch = Watch { key: None, prefix: b"", tags: &[] };
+    let heard = cache.watch(&watch, 10, listener).and_then(|watched| {
+        let subscribed = cache.subscribe(key, number.is_multiple_of(2), 10, listener)?;
+        let result = cache.set(key, &bytes(b"1")).and_then(|_| cache.publish(key, kind::BUFFER, b"2"));
+        for feed in [watched, subscribed] {
+            let _ = cache.take_fed(feed, 10);
+            cache.end_feed(feed);
+        }
+        result.map(|_| ())
+    });
+    cache.remove_listener(listener);
+    heard
+}
+
+/// What looks at segments from outside, on a segment of any state.
+pub fn look_from_outside(options: &OpenOptions) {
+    let folder: Option<&Path> = options.directory.as_deref();
+    let _ = (list(folder), inspect(&options.name, folder));
+}

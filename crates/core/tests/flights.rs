@@ -8,12 +8,8 @@ use cache_machine_core::{
     Awaited, Boarding, Cache, Condition, Departure, Increment, Invalidation, Landing, Listener, Loads, MAX_OUTCOME,
     Manner, Notice, Orphan, Space, Write, kind,
 };
-<<<<<<< HEAD
-use std::sync::{Mutex, mpsc};
-=======
 use std::os::unix::fs::FileExt;
-use std::sync::mpsc;
->>>>>>> fuzz
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 use support::{PLAIN, Random, Scene, assert_valid, bytes, get, put};
 

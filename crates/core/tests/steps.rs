@@ -65,6 +65,7 @@ const WITHOUT: &[(&str, &str, &str)] = &[
     ("shm/segment.rs", "region.u64(Header::NONCE)", UNNAMED),
     ("shm/segment.rs", "region.u64(Header::LEN)", UNNAMED),
     ("shm/sigbus.rs", "", OWN),
+    ("shm/tail.rs", "state.store(new", BY_CALLER),
     ("core/cache.rs", "plan.store(region)", UNNAMED),
     ("core/cache.rs", "manual_clock().store(", UNNAMED),
     ("core/cache.rs", "manual_clock().fetch_add(", "the clock of tests"),

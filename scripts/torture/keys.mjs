@@ -47,7 +47,7 @@ export class Keys {
       { group: 'keys', weight: 1, run: () => this.#hammer() },
       { group: 'scans', weight: 0.03, run: () => this.#scan() },
       { group: 'wipes', weight: 0.2, run: () => this.#wipe() },
-      { group: 'keys', weight: 0.01, run: () => this.#reset() },
+      { group: 'keys', weight: 0.05, run: () => this.#reset() },
     ]
   }
 

@@ -109,17 +109,14 @@ function reportSum(rows) {
 // The suites.
 
 async function checkFormatting() {
-  return add(
+  // The fuzz targets are a workspace of their own.
+  const fuzzTargets = ['--manifest-path', 'crates/core/fuzz/Cargo.toml']
+  const outcomes = [
     await check('prettier', tool('prettier'), ['--check', '--log-level', 'warn', '.']),
     await check('cargo fmt', 'cargo', ['fmt', '--all', '--check']),
-    // A workspace of its own.
-    await check('cargo fmt of the fuzz targets', 'cargo', [
-      'fmt',
-      '--manifest-path',
-      'crates/core/fuzz/Cargo.toml',
-      '--check',
-    ]),
-  )
+    await check('cargo fmt of the fuzz targets', 'cargo', ['fmt', ...fuzzTargets, '--check']),
+  ]
+  return outcomes.reduce(add)
 }
 
 function checkWithClippy() {

@@ -89,11 +89,12 @@ ${rounds} rounds, ${operations} operations in ${seconds.toFixed(0)} s, ${counts.
       return false
     }
     console.log('\nLooking for a smaller round that fails …')
-    const smallest = await shrink(round, async (plan) => {
+    const play = async (plan) => {
       const smaller = await this.#play(plan)
       console.log(`  ${smaller.failures.length > 0 ? 'fails' : 'passes'}: ${describe(smaller)}`)
       return smaller
-    })
+    }
+    const smallest = await shrink(round, play, () => this.#interruption !== undefined)
     console.log(`\nThe smallest that failed: ${smallest.failures[0].what}`)
     console.log(historyOf(smallest).join('\n'))
     console.log(

@@ -13,7 +13,7 @@ const LONGEST = 30
 const PLAYS = 2
 
 /** Returns the smallest failing round that was found; `play` plays a plan, and the caller disposes of what is returned. */
-export async function shrink(failed, play) {
+export async function shrink(failed, play, isInterrupted) {
   const end = performance.now() + BUDGET
   const seconds = Math.min(failed.plan.seconds, Math.ceil(failed.seconds * 1.5) + 2, LONGEST)
   let smallest = failed
@@ -21,8 +21,8 @@ export async function shrink(failed, play) {
   while (isSmaller) {
     isSmaller = false
     for (const plan of smallerThan(smallest.plan)) {
-      if (performance.now() > end) return smallest
-      const round = await stillFails({ ...plan, seconds }, play, end)
+      if (performance.now() > end || isInterrupted()) return smallest
+      const round = await stillFails({ ...plan, seconds }, play, () => performance.now() > end || isInterrupted())
       if (round === undefined) continue
       smallest.dispose()
       smallest = round
@@ -33,8 +33,8 @@ export async function shrink(failed, play) {
   return smallest
 }
 
-async function stillFails(plan, play, end) {
-  for (let i = 0; i < PLAYS && performance.now() < end; i++) {
+async function stillFails(plan, play, isOver) {
+  for (let i = 0; i < PLAYS && !isOver(); i++) {
     const round = await play(plan)
     if (round.failures.length > 0) return round
     round.dispose()

@@ -5,10 +5,12 @@ import { truncateSync, unlinkSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
 import { CacheError, segments } from '../index.ts'
+import type { RawCalls } from '../lib/native.ts'
 import { problems } from '../lib/testing.ts'
 import type { Answer } from './children/operations.ts'
 import { eventually, within } from './helpers/eventually.ts'
 import { fork } from './helpers/fork.ts'
+import { withRawCalls } from './helpers/raw-calls.ts'
 import { SMALL, openCache, segmentName, temporaryDirectory } from './helpers/segment.ts'
 
 test('destroyed by force: every handle opens the new segment with its next call', async (t) => {
@@ -100,6 +102,39 @@ test('many processes open the new segment at the same time, and it is one', asyn
     t.deepEqual(counts.map(({ value }) => value).toSorted(), [1, 2, 3, 4])
     t.is(cache.get(`round${round}`), 4)
   }
+})
+
+test('a segment that is destroyed again as soon as it is opened is opened again, some times', (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  /** Runs it while the next segments that are opened are destroyed at once. */
+  const beside = <T>(count: number, run: () => T): T => {
+    let left = count
+    segments.destroy(name, { force: true })
+    const destroyed = (calls: RawCalls): RawCalls => {
+      if (left-- > 0) segments.destroy(name, { force: true })
+      return calls
+    }
+    return withRawCalls(destroyed, run)
+  }
+  t.true(beside(3, () => cache.set('a', 1)))
+  t.is(cache.get('a'), 1)
+  t.is(
+    beside(3, () => cache.get('a')),
+    undefined,
+  )
+  t.is(
+    beside(3, () => cache.size),
+    0,
+  )
+  // Always: a read is a miss, and a write says so.
+  t.is(
+    beside(Infinity, () => cache.getEntry('a')),
+    undefined,
+  )
+  t.throws(() => beside(Infinity, () => cache.set('a', 2)), { instanceOf: CacheError, code: 'ERR_SEGMENT_CORRUPT' })
+  t.true(cache.set('a', 3))
+  t.is(cache.get('a'), 3)
 })
 
 test('waits go on in the new segment, timeouts and aborts included', async (t) => {

@@ -134,6 +134,9 @@ const MISTAKES: ReadonlySet<CacheErrorCode> = new Set([
   'ERR_CODEC_MISMATCH',
 ])
 
+/** How often one call opens its segment anew: others may destroy it again and again, but not each time. */
+const MOST_REOPENS = 8
+
 const NO_OPTIONS: SetOptions = Object.freeze({})
 
 /** Keys of one page of an iteration. */
@@ -1574,17 +1577,17 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
   #again<O extends Operation>(mode: Mode, operation: O, key: RawKey, ...rest: Rest<O>): Result<O> {
     let handle = this.#live()
     let rawKey = key
-    let reopened = false
+    let reopens = 0
     for (;;) {
       const status = handle.ints[MetaInt.Status] as number
       if (status === Status.None || status === Status.SuspectText) return undefined
       if (status === Status.SuspectKey && typeof rawKey === 'string' && rawKey.isWellFormed()) {
         rawKey = Buffer.from(rawKey)
-      } else if (status === Status.Detached && !reopened) {
+      } else if (status === Status.Detached && reopens < MOST_REOPENS) {
         const next = this.#reopen(handle, mode)
         if (next === undefined) return undefined
         handle = next
-        reopened = true
+        reopens++
       } else {
         const { name, writeTimeout } = this.#options.native
         return this.#refuse(mode, fromStatus(status, { name, writeTimeout, maxEntrySize: handle.maxEntrySize }))
@@ -1596,18 +1599,16 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
 
   /** The same for the calls that throw. */
   #native<T>(mode: Mode, run: (id: number) => T): T | undefined {
-    const handle = this.#live()
-    try {
-      return run(handle.id)
-    } catch (error) {
-      if (!isDetached(error)) return this.#refuse(mode, fromNative(error))
-    }
-    const next = this.#reopen(handle, mode)
-    if (next === undefined) return undefined
-    try {
-      return run(next.id)
-    } catch (error) {
-      return this.#refuse(mode, fromNative(error))
+    let handle = this.#live()
+    for (let reopens = 0; ; reopens++) {
+      try {
+        return run(handle.id)
+      } catch (error) {
+        if (!isDetached(error) || reopens >= MOST_REOPENS) return this.#refuse(mode, fromNative(error))
+      }
+      const next = this.#reopen(handle, mode)
+      if (next === undefined) return undefined
+      handle = next
     }
   }
 

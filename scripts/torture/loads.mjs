@@ -6,6 +6,8 @@ import { now } from './ledger.mjs'
 
 const KEYS = 6
 const NAMES = 200
+/** The clock jumps by hours, and a load whose time has run out may be another's as well. */
+const LEASE = '365d'
 
 export class Loads {
   #scene
@@ -35,7 +37,7 @@ export class Loads {
 
   async #getOrSet() {
     const which = this.#random.below(KEYS)
-    const options = { ttl: this.#random.between(1, 200) }
+    const options = { ttl: this.#random.between(1, 200), lease: LEASE }
     const entry = this.#scene.trace.begin('getOrSet', -1, which)
     const value = await this.#scene
       .namespaceOf('loads')

@@ -157,8 +157,6 @@ export class Scene {
   isExpected(error) {
     if (!(error instanceof CacheError)) return false
     if (error.code === 'ERR_BUSY') return true
-    // Two who destroy the same segment at nearly the same moment; only one of the segments is ever destroyed.
-    if (error.code === 'ERR_SEGMENT_CORRUPT' && error.message.includes('destroyed again')) return true
     return error.code === 'ERR_NO_SPACE' && this.plan.spaces.includes('tiny')
   }
 

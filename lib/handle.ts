@@ -4,9 +4,9 @@
  * A `SharedCache` has one at a time and gets another when its segment was destroyed under it. The thing to get wrong:
  * `ints`, `floats` and `scratch` are overwritten by every raw call of the same handle.
  */
-import { CacheError, fromNative } from './errors.ts'
+import { CacheError, fromNative, isDetached } from './errors.ts'
 import { native } from './native.ts'
-import type { NativeOpened, RawCalls } from './native.ts'
+import type { NativeOpenOptions, NativeOpened, RawCalls } from './native.ts'
 import type { ResolvedOptions } from './options.ts'
 import { rawCalls } from './testing.ts'
 
@@ -25,6 +25,9 @@ export interface Handle extends Omit<RawCalls, 'meta' | 'scratch'> {
   readonly scratch: Uint8Array
 }
 
+/** How often one call opens its segment anew: others may destroy it again and again, but not each time. */
+export const MOST_REOPENS = 8
+
 /** Segments change in units of a page. */
 const PAGE = 4096
 
@@ -33,13 +36,24 @@ const warned = new Set<string>()
 
 /** Opens the segment, or creates it. Throws `CacheError`s. */
 export function openHandle(options: ResolvedOptions): Handle {
-  const opened = call(() => native.open(options.native))
+  const opened = openNative(options.native)
   try {
     checkMatch(opened, options)
     return toHandle(opened, rawCalls.change(native.rawCalls(opened.id)))
   } catch (error) {
     native.close(opened.id)
     throw fromNative(error)
+  }
+}
+
+/** As often as others destroy the segment while it is opened, up to a bound. */
+function openNative(options: NativeOpenOptions): NativeOpened {
+  for (let tries = 0; ; tries++) {
+    try {
+      return native.open(options)
+    } catch (error) {
+      if (!isDetached(error) || tries === MOST_REOPENS) throw fromNative(error)
+    }
   }
 }
 

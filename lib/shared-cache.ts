@@ -30,7 +30,7 @@ import { onceSource, valueSource } from './flight-sources.ts'
 import type { FlightCache, Stored } from './flight-sources.ts'
 import { Flights } from './flights.ts'
 import type { FlightSource, FlightTicket, Previous } from './flights.ts'
-import { closeHandle, openHandle } from './handle.ts'
+import { MOST_REOPENS, closeHandle, openHandle } from './handle.ts'
 import type { Handle } from './handle.ts'
 import { KeyLimiter } from './limiter.ts'
 import type { Limiter, LimiterOptions } from './limiter.ts'
@@ -133,9 +133,6 @@ const MISTAKES: ReadonlySet<CacheErrorCode> = new Set([
   'ERR_CLOSED',
   'ERR_CODEC_MISMATCH',
 ])
-
-/** How often one call opens its segment anew: others may destroy it again and again, but not each time. */
-const MOST_REOPENS = 8
 
 const NO_OPTIONS: SetOptions = Object.freeze({})
 

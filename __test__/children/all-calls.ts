@@ -1,0 +1,23 @@
+/**
+ * Makes every call of a cache some times, for `npm run sanitize`: what the addon does to memory is what counts, so nothing is
+ * checked but that it comes to its end.
+ */
+import { open, regions, segments } from '../../index.ts'
+import { asynchronous, synchronous } from '../helpers/every-call.ts'
+
+const TIMES = 20
+const name = `all-calls-${process.pid}`
+const cache = open({ name, size: '4mb', writeTimeout: '1m' })
+// Waits do not keep a process alive.
+const awake = setInterval(() => undefined, 1000)
+
+try {
+  for (const call of Object.values(synchronous)) for (let i = 0; i < TIMES; i++) call(cache, i)
+  for (const call of Object.values(asynchronous)) for (let i = 0; i < TIMES; i++) await call(cache, i)
+  console.log(`${Object.keys(synchronous).length + Object.keys(asynchronous).length} calls, ${TIMES} times each`)
+} finally {
+  clearInterval(awake)
+  cache.close()
+  for (const region of ['opened', 'locked']) regions.destroy(name, region, { force: true })
+  segments.destroy(name, { force: true })
+}

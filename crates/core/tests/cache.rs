@@ -272,8 +272,7 @@ fn a_closed_cache_is_warm_when_it_is_opened_again() {
 
 #[test]
 fn threads_agree_and_never_read_back_in_time() {
-    let mut scene = Scene::new("threads");
-    scene.options.write_timeout = std::time::Duration::from_secs(10);
+    let scene = Scene::new("threads");
     let cache = scene.open();
     std::thread::scope(|scope| {
         for writer in 0..3u64 {

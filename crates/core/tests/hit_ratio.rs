@@ -12,7 +12,6 @@ mod support;
 
 use cache_machine_core::{Eviction, Geometry, MIN_SIZE, Manner, NoSink};
 use std::process::ExitCode;
-use std::time::Duration;
 use support::s3_fifo::S3Fifo;
 use support::traces::{self, Cell};
 use support::{Scene, assert_valid, bytes};
@@ -148,7 +147,6 @@ fn percent(part: usize, whole: usize) -> f64 {
 /// A segment of one shard that is full with `objects` entries, and of how many units these are.
 fn scene_for(objects: usize) -> (Scene, usize) {
     let mut scene = Scene::new("hit-ratio");
-    scene.options.write_timeout = Duration::from_secs(10);
     for entry in SMALLEST_ENTRY..LARGEST_ENTRY {
         let mut size = MIN_SIZE.max(objects * entry * UNIT);
         while let Some(plan) = one_shard(size) {

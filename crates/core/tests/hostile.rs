@@ -62,7 +62,7 @@ fn head_of(cache: &Cache, key: &str) -> u64 {
 /// change ran again: a counter was counted twice, and a value taken out of the cache was given to nobody.
 #[test]
 fn what_is_committed_is_not_done_again_when_a_link_turns_out_to_be_damaged() {
-    let scene = Scene::new("links");
+    let scene = impatient("links");
     let cache = scene.open();
     let damage = |key: &str| {
         put(&cache, "before", b"1");
@@ -102,7 +102,7 @@ fn what_is_committed_is_not_done_again_when_a_link_turns_out_to_be_damaged() {
 /// Numbers at their limits are what a scribbler leaves, and what an overflow check stops at.
 #[test]
 fn counters_at_their_limits_do_not_stop_anybody() {
-    let scene = Scene::new("limits");
+    let scene = impatient("limits");
     let mut cache = scene.open();
     for i in 0..100 {
         put(&cache, &format!("{i}"), &[1; 300]);
@@ -154,7 +154,7 @@ fn use_tables(cache: &Cache, round: u64) {
 
 #[test]
 fn tables_at_their_limits_do_not_stop_anybody() {
-    let mut scene = Scene::new("tables");
+    let mut scene = impatient("tables");
     scene.options.size = 2 << 20;
     scene.options.write_timeout = Duration::from_millis(1);
     let cache = scene.open();
@@ -195,7 +195,7 @@ fn tables_at_their_limits_do_not_stop_anybody() {
 /// each `open` of it took another number, with other keys.
 #[test]
 fn a_name_keeps_its_number_where_the_count_of_names_is_wrong() {
-    let scene = Scene::new("count");
+    let scene = impatient("count");
     let cache = scene.open();
     put(&cache.in_namespace("first").unwrap(), "k", b"1");
     for noted in [0u32, 1, 700, 1023, 1024, u32::MAX] {
@@ -213,7 +213,7 @@ fn a_name_keeps_its_number_where_the_count_of_names_is_wrong() {
 /// Versions only grow, also from a scribbled one.
 #[test]
 fn a_head_with_the_last_version_does_not_stop_the_sequence() {
-    let scene = Scene::new("version");
+    let scene = impatient("version");
     let cache = scene.open();
     put(&cache, "the-last-version", b"1");
     raw(&cache).write_all_at(&u64::MAX.to_le_bytes(), head_of(&cache, "the-last-version") + 8).unwrap();
@@ -225,7 +225,7 @@ fn a_head_with_the_last_version_does_not_stop_the_sequence() {
 
 #[test]
 fn files_that_are_no_segments_are_listed_without_contents() {
-    let scene = Scene::new("list");
+    let scene = impatient("list");
     let cache = scene.open();
     let directory = cache.path().parent().unwrap().to_owned();
     let of_layout = |layout: u32| {
@@ -251,7 +251,7 @@ fn files_that_are_no_segments_are_listed_without_contents() {
 /// A sparse file costs nothing, so a header may promise a shard of a terabyte: its units have no number in a word.
 #[test]
 fn a_header_that_promises_a_giant_shard_is_refused() {
-    let scene = Scene::new("giant");
+    let scene = impatient("giant");
     let file = raw(&scene.open());
     let len = 1u64 << 40;
     file.set_len(len).unwrap();
@@ -269,7 +269,7 @@ fn a_header_that_promises_a_giant_shard_is_refused() {
 /// end soon.
 #[test]
 fn chains_that_lead_round_in_circles_cost_no_more_than_honest_ones() {
-    let scene = Scene::new("circles");
+    let scene = impatient("circles");
     let cache = scene.open();
     for i in 0..3000 {
         put(&cache, &format!("key-{i:08}"), b"1");
@@ -336,7 +336,7 @@ fn a_flood_of_keys_for_one_line_costs_others_nothing_and_is_none_in_the_next_seg
         (0..6000).for_each(|i| _ = put(cache, &format!("grows{i}"), b"x"));
         cache.delete_prefix(b"grows").unwrap();
     };
-    let flooded = Scene::new("flood");
+    let flooded = impatient("flood");
     let cache = flooded.open();
     grow(&cache);
     put(&cache, "first", b"1");
@@ -361,7 +361,7 @@ fn a_flood_of_keys_for_one_line_costs_others_nothing_and_is_none_in_the_next_seg
     assert!(lost < 30, "{lost} of 1,000 others went");
     assert_valid(&cache);
 
-    let next = Scene::new("flood");
+    let next = impatient("flood");
     let cache = next.open();
     grow(&cache);
     flood.iter().for_each(|key| _ = put(&cache, key, key.as_bytes()));
@@ -376,7 +376,7 @@ fn a_flood_of_keys_for_one_line_costs_others_nothing_and_is_none_in_the_next_seg
 #[test]
 fn a_truncated_cache_is_left_with_an_error_by_readers_and_writers() {
     for left in [0, 1 << 20] {
-        let scene = Scene::new("truncated");
+        let scene = impatient("truncated");
         let cache = scene.open();
         for i in 0..2000 {
             put(&cache, &format!("{i}"), &[i as u8; 500]);
@@ -421,7 +421,7 @@ fn a_truncated_cache_is_left_with_an_error_by_readers_and_writers() {
 fn no_write_is_acknowledged_by_a_segment_that_was_lost_under_it() {
     let mut acknowledged = 0u64;
     for round in 0..60 {
-        let scene = Scene::new("lost");
+        let scene = impatient("lost");
         let cache = scene.open();
         let file = raw(&cache);
         let value = vec![round as u8; cache.geometry().max_entry / 2];
@@ -481,7 +481,7 @@ fn on_a_tiny_file_system_a_cache_is_refused_or_evicts_and_never_raises_a_signal(
         ("16m", 64 << 20, Eviction::None),
     ] {
         let Some(mount) = Tmpfs::mount(tmpfs) else { return };
-        let mut scene = Scene::new("tmpfs");
+        let mut scene = impatient("tmpfs");
         scene.options.directory = Some(mount.0.clone());
         scene.options.size = size;
         scene.options.eviction = eviction;
@@ -531,6 +531,13 @@ fn on_a_tiny_file_system_a_cache_is_refused_or_evicts_and_never_raises_a_signal(
     }
 }
 
+/// A lock word that somebody wrote names a living process, which will not release it.
+fn impatient(test: &str) -> Scene {
+    let mut scene = Scene::new(test);
+    scene.options.write_timeout = Duration::from_millis(100);
+    scene
+}
+
 /// How often a panic was caught anywhere in this process; the background thread's too.
 fn panics() -> &'static Mutex<Vec<String>> {
     static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -576,7 +583,7 @@ fn random_words_cost_data_but_no_crash_and_no_hang() {
     let start = Instant::now();
     let rounds = 24;
     for round in 0..rounds {
-        let mut scene = Scene::new("scribble");
+        let mut scene = impatient("scribble");
         scene.options.size = 2 << 20;
         scene.options.manual_clock = false;
         scene.options.write_timeout = Duration::from_millis(5);
@@ -710,7 +717,7 @@ fn damaged_images_are_opened_read_written_and_repaired() {
     let panics = panics();
     let before = panics.lock().unwrap().len();
     let mut random = Random(77);
-    let mut scene = Scene::new("image");
+    let mut scene = impatient("image");
     scene.options.size = 2 << 20;
     let template = {
         let cache = scene.open();
@@ -887,7 +894,7 @@ fn every_single_bit_may_flip_under_an_open_handle() {
     let stride = if std::env::var("BITS").is_ok_and(|bits| bits == "all") { 1 } else { 997 };
     let panics = panics();
     let before = panics.lock().unwrap().len();
-    let mut scene = Scene::new("bits");
+    let mut scene = impatient("bits");
     scene.options.size = 2 << 20;
     scene.options.write_timeout = Duration::from_millis(2);
     let mut flips = Flips::of(&scene);

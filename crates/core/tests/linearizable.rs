@@ -609,8 +609,7 @@ fn histories() {
     let rounds = number("HISTORIES").unwrap_or(1000);
     let seed = number("SEED").unwrap_or_else(cache_machine_shm::random_u64);
     println!("  seed {seed}");
-    let mut scene = Scene::new("linearizable");
-    scene.options.write_timeout = Duration::from_secs(10);
+    let scene = Scene::new("linearizable");
     let log = Log::new();
     let mut random = Random(seed | 1);
     let mut spawn = |me: usize| {

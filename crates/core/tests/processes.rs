@@ -54,8 +54,6 @@ fn main() {
 fn scene(test: &str, size: usize) -> Scene {
     let mut scene = Scene::new(test);
     scene.options.size = size;
-    // Nobody is stopped, unless the test says so; a machine with too much to do may stop anybody for a while.
-    scene.options.write_timeout = Duration::from_secs(10);
     scene
 }
 

@@ -31,7 +31,8 @@ impl Scene {
                 max_entry: None,
                 eviction: Eviction::S3Fifo,
                 lock_memory: false,
-                write_timeout: Duration::from_millis(100),
+                // Nobody is stopped, unless a test says so; a machine with too much to do may stop anybody for a while.
+                write_timeout: Duration::from_secs(10),
                 manual_clock: true,
             },
         }

@@ -15,6 +15,7 @@
  */
 import { copier, freeze } from './codec/copy.ts'
 import type { Copier } from './codec/copy.ts'
+import { frozenFlat } from './codec/flat.ts'
 import type { Handle } from './handle.ts'
 import { Kind, MetaFloat, MetaInt, NearInt } from './native.ts'
 import type { ResolvedNear } from './options.ts'
@@ -72,9 +73,8 @@ const JUDGED_AFTER = 1024
 const CALL_COST = 80
 const DECODING_COST = 1
 const USELESS_COST = 100
-/** Reads of the first rest, and of the longest: each is twice as long as the one before that it follows without a good time. */
-const SHORTEST_REST = 16_384
-const LONGEST_REST = 262_144
+/** A rest is as long as reads take so many times what looking for copies had cost: some milliseconds. */
+const REST = 32
 
 /** Near caches of this thread with hits that are not counted yet. */
 const uncounted = new Set<NearCache>()
@@ -125,7 +125,6 @@ export class NearCache {
   #useless = 0
   #offered = 0
   #decoded = 0
-  #rest = SHORTEST_REST
 
   constructor(handle: Handle, view: ArrayBuffer, options: ResolvedNear) {
     this.#handle = handle
@@ -216,8 +215,7 @@ export class NearCache {
     const hits = this.#counted + this.#granted - this.#left
     const saving = CALL_COST + (DECODING_COST * this.#decoded) / Math.max(this.#offered, 1)
     const isWorthIt = (hits - this.#hitsBefore) * saving >= this.#useless * USELESS_COST
-    const rest = isWorthIt ? 0 : this.#rest
-    this.#rest = isWorthIt ? SHORTEST_REST : Math.min(this.#rest * 2, LONGEST_REST)
+    const rest = isWorthIt ? 0 : Math.ceil((REST * this.#useless * USELESS_COST) / saving)
     this.#hitsBefore = hits
     this.#useless = 0
     this.#offered = 0
@@ -227,8 +225,9 @@ export class NearCache {
 
   /** The value as `get` hands it out when it comes from the segment. */
   shown(value: unknown, kind: number): unknown {
-    const isOurs = kind === Kind.Json || kind === Kind.Flat || kind === Kind.Structured
-    if (isOurs && this.#options.frozen && typeof value === 'object' && value !== null) freeze(value)
+    if (!this.#options.frozen || typeof value !== 'object' || value === null) return value
+    if (kind === Kind.Flat) return frozenFlat(value)
+    if (kind === Kind.Json || kind === Kind.Structured) freeze(value)
     return value
   }
 

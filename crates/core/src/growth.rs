@@ -58,7 +58,7 @@ impl Locked<'_> {
     fn copy_words(&self, line: usize, lines: usize, level: u32) {
         let shard = self.shard;
         shard.overflowed(line + lines).store(0, Ordering::Relaxed); // published by the level
-        for (from, to) in shard.positions(line).zip(shard.positions(line + lines)) {
+        for (from, to) in Position::of_line(line).zip(Position::of_line(line + lines)) {
             let word = shard.word(from).load(Ordering::Relaxed);
             if shard.goes_up(word, level) {
                 let reads = shard.touched(from).load(Ordering::Relaxed); // a hint
@@ -73,7 +73,7 @@ impl Locked<'_> {
     }
 
     fn empty_copied(&self, line: usize, level: u32) {
-        for at in self.shard.positions(line) {
+        for at in Position::of_line(line) {
             if self.shard.goes_up(self.shard.word(at).load(Ordering::Relaxed), level) {
                 publish(self.shard.word(at), 0);
                 step("divide.emptied");
@@ -88,7 +88,7 @@ impl Locked<'_> {
             return Ok(());
         }
         for line in shard.geometry.main_lines..shard.geometry.lines() {
-            for at in shard.positions(line) {
+            for at in Position::of_line(line) {
                 let unit = shard.unit_of(shard.word(at).load(Ordering::Relaxed));
                 if unit == 0 {
                     continue;
@@ -104,10 +104,6 @@ impl Locked<'_> {
 }
 
 impl ShardView<'_> {
-    fn positions(&self, line: usize) -> impl Iterator<Item = Position> + use<> {
-        (0..WORDS_PER_LINE).map(move |i| Position((line * WORDS_PER_LINE + i) as u32))
-    }
-
     /// Whether the entry that a word names belongs to the upper of the two lines that its line is divided into.
     fn goes_up(&self, word: u64, level: u32) -> bool {
         self.unit_of(word) != 0 && self.tag_of(word) >> level & 1 == 1

@@ -546,8 +546,7 @@ impl Locked<'_> {
     /// means a flood of keys for one line: then somebody of that line goes.
     fn free_position(&mut self, key: &Key<'_>) -> Result<Position, Fault> {
         let is_empty = |at: &Position| self.shard.unit_of(self.shard.word(*at).load(Ordering::Relaxed)) == 0;
-        let words = |line: usize| (0..WORDS_PER_LINE).map(move |i| Position((line * WORDS_PER_LINE + i) as u32));
-        let found = self.path(key.place).flat_map(words).find(is_empty);
+        let found = self.path(key.place).flat_map(Position::of_line).find(is_empty);
         if let Some(at) = found {
             return Ok(at);
         }
@@ -812,8 +811,7 @@ impl Locked<'_> {
         for _ in 0..lines {
             let number = self.shard.get(Field::SweepLine) as usize % total;
             let line = self.shard.line_in_use(number);
-            for i in 0..WORDS_PER_LINE {
-                let at = Position((line * WORDS_PER_LINE + i) as u32);
+            for at in Position::of_line(line) {
                 let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
                 if unit == 0 || spared == Some(at) {
                     continue;

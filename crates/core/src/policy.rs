@@ -14,7 +14,7 @@
 //! or a node whose index word names another unit is `Damaged`, and the shard is rebuilt.
 
 use crate::entry::{Damaged, Node};
-use crate::geometry::{Eviction, GHOST_WAYS, WORDS_PER_LINE};
+use crate::geometry::{Eviction, GHOST_WAYS};
 use crate::key::Placing;
 use crate::shard::{Field, Position, ShardView};
 use crate::spaces::is_pinned;
@@ -198,8 +198,8 @@ impl ShardView<'_> {
     /// Where the index word is that names `unit`: somewhere on the path of its node's key.
     pub(crate) fn position_of(&self, unit: u32, node: Node) -> Result<Position, Damaged> {
         for line in node.place.path(self.geometry, self.level()) {
-            let words = (0..WORDS_PER_LINE).map(|i| Position((line * WORDS_PER_LINE + i) as u32));
-            let mut those_of_unit = words.filter(|at| self.unit_of(self.word(*at).load(Ordering::Relaxed)) == unit);
+            let mut those_of_unit =
+                Position::of_line(line).filter(|at| self.unit_of(self.word(*at).load(Ordering::Relaxed)) == unit);
             if let Some(at) = those_of_unit.next() {
                 return Ok(at);
             }

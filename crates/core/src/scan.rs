@@ -145,8 +145,7 @@ impl Core {
         loop {
             let level = shard.level();
             let (line, places) = shard.line_at(place, level);
-            for i in 0..WORDS_PER_LINE {
-                let at = Position((line * WORDS_PER_LINE + i) as u32);
+            for at in Position::of_line(line) {
                 keys.extend(self.key_at(shard, at, level, wanted));
             }
             // As in `search`: what was divided meanwhile is looked at again.

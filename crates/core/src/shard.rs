@@ -96,6 +96,12 @@ pub(crate) struct ShardView<'a> {
 pub(crate) struct Position(pub(crate) u32);
 
 impl Position {
+    /// Those of all words of a line.
+    #[inline]
+    pub(crate) fn of_line(line: usize) -> impl Iterator<Item = Self> {
+        (0..WORDS_PER_LINE).map(move |i| Self((line * WORDS_PER_LINE + i) as u32))
+    }
+
     pub(crate) fn line(self) -> usize {
         self.0 as usize / WORDS_PER_LINE
     }
@@ -409,8 +415,7 @@ impl<'a> ShardView<'a> {
 
     /// Calls `each` with every word in use of a line.
     pub(crate) fn each_in_line(&self, line: usize, mut each: impl FnMut(Position, u64)) {
-        for i in 0..WORDS_PER_LINE {
-            let at = Position((line * WORDS_PER_LINE + i) as u32);
+        for at in Position::of_line(line) {
             let word = self.word(at).load(Ordering::Acquire); // Acquire: pairs with `publish`
             if self.unit_of(word) != 0 {
                 each(at, word);

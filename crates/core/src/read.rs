@@ -17,10 +17,13 @@ use crate::shard::{Position, ShardView, Visit};
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::recheck;
-use cache_machine_shm::{Counter, Region};
+use cache_machine_shm::{Counter, Region, populate};
 
 /// Lock-free tries before the lock is tried as well.
 const PATIENCE: u32 = 1000;
+/// Allocated memory of this size or more mostly has no pages yet; what is smaller comes from memory that was in use before,
+/// where to ask for pages costs more than it saves.
+const FRESH_BYTES: usize = 128 << 10;
 /// A touched byte counts to this; S3-FIFO asks for no more.
 const MOST_TOUCHES: u8 = 3;
 
@@ -93,6 +96,14 @@ impl<'a> SliceSink<'a> {
     /// Into `slice`, from its start.
     pub fn new(slice: &'a mut [u8]) -> Self {
         Self { slice, done: 0 }
+    }
+
+    /// The same, of memory that was just allocated and will be filled.
+    pub fn into_fresh(slice: &'a mut [u8]) -> Self {
+        if slice.len() >= FRESH_BYTES {
+            populate(slice);
+        }
+        Self::new(slice)
     }
 }
 

@@ -20,6 +20,8 @@ pub mod tail;
 
 // A loom atomic is a handle into the checker, not bytes in a mapping: under the checker only the protocols exist.
 #[cfg(not(cache_machine_loom))]
+mod bulk;
+#[cfg(not(cache_machine_loom))]
 mod clock;
 #[cfg(not(cache_machine_loom))]
 mod error;
@@ -39,7 +41,7 @@ pub use clock::{BootClock, wall_ms};
 #[cfg(not(cache_machine_loom))]
 pub use error::ShmError;
 #[cfg(not(cache_machine_loom))]
-pub use os::{boot_id, fork, random_u64};
+pub use os::{boot_id, fork, populate, random_u64};
 #[cfg(not(cache_machine_loom))]
 pub use process_table::{Counter, Listeners, Member, PROCESS_SLOTS, ProcessTable, RUNG_STRIPES, SLOT_BYTES, Slots};
 #[cfg(not(cache_machine_loom))]

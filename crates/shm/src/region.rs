@@ -3,10 +3,11 @@
 //! A position outside the range panics, which the boundary turns into an error; it can never reach foreign memory. Code
 //! that follows positions found *in* the segment checks them first.
 //!
-//! The thing to get wrong: a plain copy out of shared bytes. Another process may be writing them, so bytes move word by
-//! word through relaxed atomics, and whoever copies decides afterwards (by `publish::recheck`) whether to believe it.
+//! The thing to get wrong: a plain copy out of shared bytes. Another process may be writing them, so bytes move as
+//! `bulk` moves them, and whoever copies decides afterwards (by `publish::recheck`) whether to believe it.
 
 use crate::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::bulk;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
@@ -105,14 +106,10 @@ impl Region {
     #[inline]
     pub fn copy_in(&self, offset: usize, bytes: &[u8]) {
         let words = self.words(offset, bytes.len().div_ceil(8));
-        let mut chunks = bytes.chunks_exact(8);
-        let mut index = 0;
-        for chunk in &mut chunks {
-            words[index].store(u64::from_le_bytes(chunk.try_into().expect("8 bytes")), Ordering::Relaxed);
-            index += 1;
-        }
-        if !chunks.remainder().is_empty() {
-            words[index].store(tail_word(bytes), Ordering::Relaxed);
+        let whole = bytes.len() / 8;
+        bulk::copy_in(&words[..whole], &bytes[..whole * 8]);
+        if let Some(last) = words.get(whole) {
+            last.store(tail_word(bytes), Ordering::Relaxed);
         }
     }
 
@@ -120,16 +117,12 @@ impl Region {
     #[inline]
     pub fn copy_out(&self, offset: usize, out: &mut [u8]) {
         let words = self.words(offset, out.len().div_ceil(8));
-        let mut chunks = out.chunks_exact_mut(8);
-        let mut index = 0;
-        for chunk in &mut chunks {
-            chunk.copy_from_slice(&words[index].load(Ordering::Relaxed).to_le_bytes());
-            index += 1;
-        }
-        let rest = chunks.into_remainder();
-        if !rest.is_empty() {
-            let last = words[index].load(Ordering::Relaxed).to_le_bytes();
-            rest.copy_from_slice(&last[..rest.len()]);
+        let whole = out.len() / 8;
+        // SAFETY: `out` has so many words.
+        unsafe { bulk::copy_out(&words[..whole], out.as_mut_ptr()) };
+        if let Some(last) = words.get(whole) {
+            let rest = &mut out[whole * 8..];
+            rest.copy_from_slice(&last.load(Ordering::Relaxed).to_le_bytes()[..rest.len()]);
         }
     }
 
@@ -140,14 +133,9 @@ impl Region {
         // Whole words are written, then cut: so room for the last one.
         out.reserve(len + 8);
         let start = out.len();
-        let mut to = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
-        for word in words {
-            let value = word.load(Ordering::Relaxed).to_le_bytes();
-            // SAFETY: `reserve` made room for `len + 8` bytes, and `words` has at most `len + 7` bytes.
-            unsafe { to.cast::<[u8; 8]>().write_unaligned(value) };
-            // SAFETY: as above; one past the end at most.
-            to = unsafe { to.add(8) };
-        }
+        let room = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        // SAFETY: `reserve` made room for `len + 8` bytes, and `words` has at most `len + 7` bytes.
+        unsafe { bulk::copy_out(words, room) };
         // SAFETY: the first `len` bytes of the spare room were written above.
         unsafe { out.set_len(start + len) };
     }
@@ -204,8 +192,8 @@ mod tests {
         let mut memory = Memory([0xAA; 256]);
         // SAFETY: `memory` is aligned, 256 bytes long, and outlives the region.
         let region = unsafe { Region::new(NonNull::from(&mut memory).cast(), 256) };
-        let bytes: Vec<u8> = (1..=100).collect();
-        for len in 0..=100 {
+        let bytes: Vec<u8> = (1..=150).collect();
+        for len in 0..=150 {
             region.copy_in(64, &bytes[..len]);
             let mut out = vec![0; len];
             region.copy_out(64, &mut out);
@@ -217,7 +205,7 @@ mod tests {
         }
         assert!(!region.equals(64, &bytes[1..20]));
         assert_eq!(region.u8(63).load(Ordering::Relaxed), 0xAA);
-        assert_eq!(region.u8(64 + 104).load(Ordering::Relaxed), 0xAA);
+        assert_eq!(region.u8(64 + 152).load(Ordering::Relaxed), 0xAA);
     }
 
     #[test]

@@ -669,14 +669,27 @@ impl Core {
     }
 
     /// Takes a shard's lock, waiting for a living holder at most `timeout` and rebuilding the shard if its last owner died.
+    // Always inlined: as a result, which is a struct or an error, it would be copied twice, and each copy waits for the last.
+    #[inline(always)]
     pub(crate) fn lock(&self, index: usize, namespace: u16, timeout: Duration) -> Result<Locked<'_>, CacheError> {
-        if self.segment.is_lost() || self.detached.load(Ordering::Relaxed) {
-            self.is_attached();
-            return Err(CacheError::Detached);
-        }
         let notes_gone = self.notified.wants_gone();
         if notes_gone {
             gone::prepare();
+        }
+        let is_unsound = self.take_lock(index, timeout)?;
+        let mut locked = self.guard(index, namespace);
+        locked.notes_gone = notes_gone;
+        if is_unsound {
+            locked.rebuild();
+        }
+        Ok(locked)
+    }
+
+    /// Whether the shard, whose lock is taken now, must be rebuilt before anything else.
+    fn take_lock(&self, index: usize, timeout: Duration) -> Result<bool, CacheError> {
+        if self.segment.is_lost() || self.detached.load(Ordering::Relaxed) {
+            self.is_attached();
+            return Err(CacheError::Detached);
         }
         let stuck = &self.stuck[index];
         let outlasted = stuck.load(Ordering::Relaxed);
@@ -705,18 +718,13 @@ impl Core {
             self.is_attached();
             return Err(CacheError::Detached);
         }
-        let mut locked = self.guard(index, namespace);
-        locked.notes_gone = notes_gone;
         // Looked at first: an exchange costs as much as the lock.
         let damaged = &self.damaged[index];
-        if acquired == Acquired::Suspect || (damaged.load(Ordering::Relaxed) && damaged.swap(false, Ordering::Relaxed))
-        {
-            locked.rebuild();
-        }
-        Ok(locked)
+        Ok(acquired == Acquired::Suspect || (damaged.load(Ordering::Relaxed) && damaged.swap(false, Ordering::Relaxed)))
     }
 
     /// The guard of a lock that was just taken, for an operation of a namespace.
+    #[inline(always)]
     fn guard(&self, index: usize, namespace: u16) -> Locked<'_> {
         let region = self.segment.region();
         let root_epoch = self.root_epoch();

@@ -90,8 +90,11 @@ impl Verdict {
 
 /// A state as it is now.
 trait Meter: Sized {
-    /// Of the words of a record, whatever they are; of none where there is none.
-    fn load(words: &[u64], limit: &Limit, now: u64) -> Self;
+    /// Of a key that has taken nothing.
+    fn new(limit: &Limit, now: u64) -> Self;
+    /// Of a key with the words of a record, whatever they are; of none where there is none. To be called once, on a new one: a
+    /// state as a result would be copied, which takes longer than to make it.
+    fn load(&mut self, words: &[u64]);
     /// Puts its words over those that it was loaded from.
     fn save(&self, state: &mut State);
     /// Tokens that are there.
@@ -149,19 +152,21 @@ impl Gcra {
 }
 
 impl Meter for Gcra {
-    fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
-        let mut new = Self { limit: *limit, level: 0, since: now, now };
-        let [low, high, tokens, since] = *words else { return new };
+    fn new(limit: &Limit, now: u64) -> Self {
+        Self { limit: *limit, level: 0, since: now, now }
+    }
+
+    fn load(&mut self, words: &[u64]) {
+        let [low, high, tokens, since] = *words else { return };
         let level = u128::from(low) | u128::from(high) << 64;
-        if tokens == limit.tokens && since <= now {
-            let kept = Self { level, since, ..new };
-            let most = kept.weight(MAX_TOKENS) + kept.drained();
-            return Self { level: level.min(most), ..kept };
+        if tokens == self.limit.tokens && since <= self.now {
+            self.since = since;
+            self.level = level.min(self.weight(MAX_TOKENS) + self.drained());
+            return;
         }
         // Until now it drained by another limit.
-        let drained = u128::from(now.saturating_sub(since)) * u128::from(tokens);
-        new.put_level(level.saturating_sub(drained));
-        new
+        let drained = u128::from(self.now.saturating_sub(since)) * u128::from(tokens);
+        self.put_level(level.saturating_sub(drained));
     }
 
     fn save(&self, state: &mut State) {
@@ -215,19 +220,20 @@ impl SlidingWindow {
 }
 
 impl Meter for SlidingWindow {
-    fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
-        let current = divide(u128::from(now) * BUCKETS as u128, limit.window_ms);
-        let mut meter = Self { limit: *limit, newest: current, taken: [0; BUCKETS + 1], count: 1, used: 0, now };
-        if let [newest, stored @ ..] = words {
-            // A clock that shows less than when it was written: the tokens are as good as new.
-            let passed = current.saturating_sub(*newest).min(BUCKETS as u64 + 1) as usize;
-            for (to, tokens) in meter.taken[passed..].iter_mut().zip(stored) {
-                *to = (*tokens).min(MAX_TOKENS);
-                meter.used += *to; // of 17 numbers below 2^53
-            }
-            meter.count = (passed + stored.len()).clamp(1, BUCKETS + 1);
+    fn new(limit: &Limit, now: u64) -> Self {
+        let newest = divide(u128::from(now) * BUCKETS as u128, limit.window_ms);
+        Self { limit: *limit, newest, taken: [0; BUCKETS + 1], count: 1, used: 0, now }
+    }
+
+    fn load(&mut self, words: &[u64]) {
+        let [newest, stored @ ..] = words else { return };
+        // A clock that shows less than when it was written: the tokens are as good as new.
+        let passed = self.newest.saturating_sub(*newest).min(BUCKETS as u64 + 1) as usize;
+        for (to, tokens) in self.taken[passed..].iter_mut().zip(stored) {
+            *to = (*tokens).min(MAX_TOKENS);
+            self.used += *to; // of 17 numbers below 2^53
         }
-        meter
+        self.count = (passed + stored.len()).clamp(1, BUCKETS + 1);
     }
 
     fn save(&self, state: &mut State) {
@@ -287,12 +293,16 @@ struct FixedWindow {
 }
 
 impl Meter for FixedWindow {
-    fn load(words: &[u64], limit: &Limit, now: u64) -> Self {
-        let (used, left) = match *words {
-            [used, end] if end > now => (used.min(MAX_TOKENS), (end - now).min(limit.window_ms)),
-            _ => (0, limit.window_ms),
-        };
-        Self { limit: *limit, used, left, now }
+    fn new(limit: &Limit, now: u64) -> Self {
+        Self { limit: *limit, used: 0, left: limit.window_ms, now }
+    }
+
+    fn load(&mut self, words: &[u64]) {
+        let [used, end] = *words else { return };
+        if end > self.now {
+            self.used = used.min(MAX_TOKENS);
+            self.left = (end - self.now).min(self.limit.window_ms);
+        }
     }
 
     fn save(&self, state: &mut State) {
@@ -336,7 +346,8 @@ impl Limit {
     }
 
     fn meet_with<M: Meter>(&self, demand: Demand, state: &mut State, now: u64, verdict: &mut Verdict) -> Change {
-        let mut meter = M::load(state.words(), self, now);
+        let mut meter = M::new(self, now);
+        meter.load(state.words());
         match demand {
             Demand::Consume(tokens) => {
                 let allowed = tokens <= meter.remaining();
@@ -367,7 +378,9 @@ impl Limit {
     }
 
     fn look_with<M: Meter>(&self, state: &State, tokens: u64, now: u64) -> Verdict {
-        self.verdict(&M::load(state.words(), self, now), tokens)
+        let mut meter = M::new(self, now);
+        meter.load(state.words());
+        self.verdict(&meter, tokens)
     }
 
     /// Whether so many are there.

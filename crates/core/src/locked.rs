@@ -208,19 +208,29 @@ impl Drop for Locked<'_> {
 
 impl Locked<'_> {
     pub(crate) fn find(&self, key: &Key<'_>) -> Result<Option<Existing>, Damaged> {
-        let found = self.shard.search(key, |at, word| {
-            let unit = self.shard.unit_of(word);
-            let head = match self.shard.head(unit) {
-                Ok(head) => head,
-                Err(damaged) => return Visit::Done(Err(damaged)),
-            };
-            match self.shard.has_key(&head, key) {
-                Ok(true) => Visit::Done(self.is_live(&head).map(|live| Existing { at, unit, head, live })),
-                Ok(false) => Visit::Other,
-                Err(damaged) => Visit::Done(Err(damaged)),
+        // Not handed through the search as its result: each copy on the way would wait for the one before.
+        let mut found = None;
+        let searched = self.shard.search(key, |at, word| match self.look(key, at, word) {
+            Ok(None) => Visit::Other,
+            Ok(existing) => {
+                found = existing;
+                Visit::Done(Ok(()))
             }
+            Err(damaged) => Visit::Done(Err(damaged)),
         });
-        found.transpose()
+        searched.unwrap_or(Ok(())).map(|()| found)
+    }
+
+    /// The entry that a word names, if it is the key's.
+    #[inline(always)]
+    fn look(&self, key: &Key<'_>, at: Position, word: u64) -> Result<Option<Existing>, Damaged> {
+        let unit = self.shard.unit_of(word);
+        let head = self.shard.head(unit)?;
+        if !self.shard.has_key(&head, key)? {
+            return Ok(None);
+        }
+        let live = self.is_live(&head)?;
+        Ok(Some(Existing { at, unit, head, live }))
     }
 
     fn find_live(&self, key: &Key<'_>) -> Result<Option<Existing>, Damaged> {

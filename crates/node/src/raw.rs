@@ -201,7 +201,11 @@ impl Call<'_> {
         for (to, from) in front.iter_mut().zip(prefix.to_le_bytes()) {
             to.write(from);
         }
-        let len = self.read_key(key, rest)?.0.len();
+        let short = rest.first_chunk_mut().and_then(|short| self.short_ascii(key, short)).map(<[u8]>::len);
+        let len = match short {
+            Some(len) => len,
+            None => self.read_key(key, rest)?.0.len(),
+        };
         if len == 0 {
             return Err(Failed(INVALID_ARGUMENT));
         }
@@ -269,11 +273,11 @@ impl Call<'_> {
         Ok(unsafe { std::slice::from_raw_parts(start, len) })
     }
 
-    /// A sink into a Uint8Array.
+    /// A sink into a Uint8Array that was just allocated.
     fn sink_into(&self, target: Value) -> std::result::Result<SliceSink<'_>, Failed> {
         let (start, len) = self.bytes_at(target)?;
         // SAFETY: as in `bytes`, and writable; nothing else in this call refers to the target's memory: keys are copied.
-        Ok(SliceSink::new(unsafe { std::slice::from_raw_parts_mut(start, len) }))
+        Ok(SliceSink::into_fresh(unsafe { std::slice::from_raw_parts_mut(start, len) }))
     }
 
     pub(crate) fn boolean(&self, value: bool) -> Outcome {

@@ -416,6 +416,18 @@ test('there are never more bytes than maxSize, and a value that would take most 
   t.true(countNear(cache, counts, keys) <= 18)
 })
 
+test('once there is no room, one in sixteen reads of others makes a copy, and the others ask for none', (t) => {
+  const [cache, counts] = openCounted(t, { near: { maxEntries: 10 } })
+  for (let i = 0; i < 200; i++) cache.set(`k${i}`, i)
+  // The eleventh has to make room.
+  for (let i = 0; i < 11; i++) t.is(cache.get(`k${i}`), i)
+  t.is(counts['getNear'], 11)
+  for (let i = 20; i < 180; i++) t.is(cache.get(`k${i}`), i)
+  t.is(counts['getNear'], 11 + 10)
+  const { hits, misses } = cache.stats()
+  t.deepEqual({ hits, misses }, { hits: 11 + 160, misses: 0 })
+})
+
 test('after a copy that was of no use, the next one is made with the second read', (t) => {
   const [cache, counts] = openCounted(t)
   const readsOf = (value: object, reads: number): number => {
@@ -445,11 +457,11 @@ test('where copies are outdated before they are read the near cache rests, and i
   const looks = counts['getNear'] ?? 0
   t.true(looks >= 1000 && looks < 2000, `${looks} of 3,000 reads looked for a copy`)
   // Nobody writes any more, and the rest comes to its end.
-  for (let i = 0; i < 50_000; i++) cache.get('busy')
+  for (let i = 0; i < 150_000; i++) cache.get('busy')
   t.is(near(t, cache, counts, 'busy'), near(t, cache, counts, 'busy'))
   t.is(countNear(cache, counts, ['busy', 'busy']), 2)
   const { hits, misses } = cache.stats()
-  t.deepEqual({ hits, misses }, { hits: 3000 * 2 + 50_000 + 2 * 4 + 2, misses: 0 })
+  t.deepEqual({ hits, misses }, { hits: 3000 * 2 + 150_000 + 2 * 4 + 2, misses: 0 })
 })
 
 test('values that cannot be kept make the near cache rest, those of many first reads do not', (t) => {

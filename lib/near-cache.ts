@@ -2,8 +2,8 @@
  * Copies of values in this thread, each valid only while the words in shared memory that it depends on are unchanged: its
  * index word, the epochs, the tag clock for a tagged one. So a hit is as new as a read of the segment, without the call.
  *
- * Who is kept: everyone while there is room, then a key with its second read (the first leaves a mark in a small table); who
- * goes: whom nobody has read since the hand of a clock came by. See docs/decisions/0005-near-cache.md. Kept are
+ * Who is kept: everyone while there is room, then a few of those that are read, so that soon a key has a copy that is read
+ * often; who goes: whom nobody has read since the hand of a clock came by. See docs/decisions/0005-near-cache.md. Kept are
  * immutable values, and trees of plain objects, arrays and Dates; of these `copy` gives a fresh copy each time, `frozen` always
  * the same one, unless there is a Date in it.
  *
@@ -67,12 +67,16 @@ const TOUCHED = 56
 /** A value may take this part of the room at most, or it would drive out all others. */
 const LARGEST_PART = 1 / 8
 
+/** Once there is no room, one in so many reads of keys without a copy has its value kept. */
+const KEPT_EVERY = 16
 /** So many reads that found no valid copy, the first of each key aside, and the copies are judged. */
 const JUDGED_AFTER = 1024
-/** Nanoseconds: the call that a hit saves, decoding a byte of an object, and what a copy costs a read that it is of no use to. */
+/** Nanoseconds: the call that a hit saves, and decoding a byte of an object. */
 const CALL_COST = 80
 const DECODING_COST = 1
-const USELESS_COST = 100
+/** What a read loses that found no valid copy: one that looked for a copy only, and one whose value was to be kept. */
+const PASSED_COST = 80
+const USELESS_COST = 300
 /** A rest is as long as reads take so many times what looking for copies had cost: some milliseconds. */
 const REST = 32
 
@@ -103,8 +107,8 @@ export class NearCache {
   readonly #copies = new Map<unknown, Copy>()
   /** The copies once more, in the order of the clock. */
   readonly #ring: Copy[] = []
-  /** Index words of keys that were read once, by a hash; made when the first copy has to go. */
-  #seen: Int32Array | undefined
+  /** A copy had to go: from now on few come in. */
+  #isFull = false
   /** Places of the root's epoch and of that of the handle's namespace; the root's own is the same. */
   readonly #rootEpoch: number
   readonly #ownEpoch: number
@@ -120,9 +124,13 @@ export class NearCache {
   #timer: NodeJS.Timeout | undefined
   /** Hits before the last count. */
   #counted = 0
-  /** Since the copies were judged last: hits before, reads that they were of no use to, values offered, bytes of objects among them. */
+  /** Whether the value of the read that has just found no valid copy is to be offered. */
+  #isWanted = true
+  /** Since the copies were judged last: hits before, reads that passed them by, reads that they were of no use to. */
   #hitsBefore = 0
+  #passed = 0
   #useless = 0
+  /** And values offered, bytes of objects among them. */
   #offered = 0
   #decoded = 0
 
@@ -139,7 +147,7 @@ export class NearCache {
   /** The value of a key if there is a valid copy of it; undefined: look into the segment. Allocates nothing but a copy. */
   get(key: unknown): unknown {
     const copy = this.#copies.get(key)
-    if (copy === undefined) return undefined
+    if (copy === undefined) return this.#passBy()
     const words = this.#words
     const { word } = copy
     // The one Atomics.load comes first: it is an acquire, and a call, so that no plain load behind it can be an earlier
@@ -180,10 +188,7 @@ export class NearCache {
       before.passed = generation
       return value
     }
-    if (before === undefined && this.#seen !== undefined) {
-      this.#useless++
-      if (!wasSeen(this.#seen, word)) return value
-    }
+    if (before === undefined && this.#isFull) this.#useless++
     // The caller may change what it gets.
     const mayChange = typeof value === 'object' && value !== null && !(this.#options.frozen && Object.isFrozen(value))
     const copy = mayChange ? copier(value) : undefined
@@ -203,6 +208,11 @@ export class NearCache {
     return value
   }
 
+  /** Whether the value of a read that has just found no valid copy is to be read by `getNear`, and offered. */
+  get isWanted(): boolean {
+    return this.#isWanted
+  }
+
   /** Notes that a value cannot be kept, so that looking for it was of no use. */
   pass<V>(value: V): V {
     this.#useless++
@@ -211,12 +221,13 @@ export class NearCache {
 
   /** How many reads are to go to the segment straight away, since copies cost more than they save; mostly none. */
   restsFor(): number {
-    if (this.#useless < JUDGED_AFTER) return 0
+    if (this.#useless + this.#passed < JUDGED_AFTER) return 0
     const hits = this.#counted + this.#granted - this.#left
     const saving = CALL_COST + (DECODING_COST * this.#decoded) / Math.max(this.#offered, 1)
-    const isWorthIt = (hits - this.#hitsBefore) * saving >= this.#useless * USELESS_COST
-    const rest = isWorthIt ? 0 : Math.ceil((REST * this.#useless * USELESS_COST) / saving)
+    const loss = this.#passed * PASSED_COST + this.#useless * USELESS_COST
+    const rest = (hits - this.#hitsBefore) * saving >= loss ? 0 : Math.ceil((REST * loss) / saving)
     this.#hitsBefore = hits
+    this.#passed = 0
     this.#useless = 0
     this.#offered = 0
     this.#decoded = 0
@@ -277,8 +288,14 @@ export class NearCache {
     return (this.#handle.floats[MetaFloat.Now] as number) < deadline
   }
 
+  /** There is no copy: whether this read is to make one. */
+  #passBy(): undefined {
+    this.#isWanted = !this.#isFull || ++this.#passed % KEPT_EVERY === 0
+  }
+
   /** No generation, epoch, clock or time comes back: it will never be valid again. */
   #outdate(copy: Copy): undefined {
+    this.#isWanted = true
     this.#useless++
     this.#size -= copy.size
     if (copy.value !== undefined) copy.waits = copy.reads === copy.readsBefore
@@ -295,7 +312,7 @@ export class NearCache {
     this.#ring.length = 0
     this.#hand = 0
     this.#size = 0
-    this.#seen = undefined
+    this.#isFull = false
     this.#root = root
     this.#own = own
   }
@@ -331,7 +348,7 @@ export class NearCache {
 
   /** Takes out a copy that nobody read since the hand came by; returns its place in the ring. */
   #victim(): number {
-    this.#seen ??= new Int32Array(2 ** Math.ceil(Math.log2(this.#options.maxEntries)))
+    this.#isFull = true
     for (;;) {
       const at = this.#hand < this.#ring.length ? this.#hand : 0
       const copy = this.#ring[at] as Copy
@@ -344,12 +361,4 @@ export class NearCache {
       copy.reads--
     }
   }
-}
-
-/** Whether this index word is among those that were seen last; from now on it is. */
-function wasSeen(seen: Int32Array, word: number): boolean {
-  const at = (Math.imul(word, 0x9e3779b1) >>> 8) & (seen.length - 1)
-  if (seen[at] === word) return true
-  seen[at] = word
-  return false
 }

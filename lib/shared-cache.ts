@@ -1153,7 +1153,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
     return immediate ? (found as V) : this.#decode('read', handle, key, found, 0)
   }
 
-  /** There was no valid copy: reads the segment, and offers what was found to be kept. */
+  /** There was no valid copy: reads the segment, and offers what was found where it is wanted. */
   #getNear(near: NearCache, key: Key): V | undefined {
     const handle = this.#live()
     this.#rest = near.restsFor()
@@ -1161,6 +1161,7 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       this.#near = undefined
       this.#resting = near
     }
+    if (!near.isWanted) return this.#getShown(key)
     const found = handle.getNear(key)
     if (found === undefined) {
       return handle.ints[MetaInt.Status] === Status.None ? this.#miss(key) : this.#getNearAgain(key)
@@ -1184,6 +1185,10 @@ export class SharedCache<V = unknown> implements CacheStore<V>, Iterable<[Key, V
       this.#near = near
       this.#resting = undefined
     }
+    return this.#getShown(key)
+  }
+
+  #getShown(key: Key): V | undefined {
     const value = this.#getFar(key)
     return typeof value === 'object' ? this.#shown(value) : value
   }

@@ -1,7 +1,7 @@
 /**
  * What the survivor of a round and the segment take, over time: memory, open files, threads, space.
  */
-import { readFileSync, readdirSync } from 'node:fs'
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 /** Rounds with fewer samples say nothing of a trend. */
 const ENOUGH = 600
@@ -17,7 +17,7 @@ export class Resources {
       const { usedBytes, reservedBytes } = cache.stats()
       this.#samples.push({
         rss: pages * 4096,
-        files: readdirSync(`/proc/${pid}/fd`).length,
+        files: countFiles(pid),
         threads: readdirSync(`/proc/${pid}/task`).length,
         used: usedBytes,
         reserved: reservedBytes,
@@ -55,6 +55,20 @@ export class Resources {
       `files ${number(first, 'files')} then ${number(last, 'files')}`,
       `threads ${number(first, 'threads')} then ${number(last, 'threads')}`,
     ].join(', ')
+  }
+}
+
+/** But for modules: when a thread is terminated while it loads them, Node leaves open those that it was reading. */
+function countFiles(pid) {
+  const folder = `/proc/${pid}/fd`
+  return readdirSync(folder).filter((name) => !isModule(`${folder}/${name}`)).length
+}
+
+function isModule(link) {
+  try {
+    return /\.m?js$/.test(readlinkSync(link))
+  } catch {
+    return false // closed meanwhile
   }
 }
 

@@ -74,7 +74,7 @@ const campaigns = [
     env: { BITS: 'all' },
     command: 'cargo test -p cache-machine-core --test hostile every_single_bit -- --nocapture',
   },
-  { name: 'fuzz', minutes: 185, command: 'npm run fuzz -- --seconds 1800' },
+  { name: 'fuzz', minutes: 95, command: 'npm run fuzz -- --seconds 1800 --jobs 2' },
   { name: 'mutants', minutes: 20, command: 'npm run mutants' },
 ]
 

@@ -4,11 +4,13 @@
  *   npm run fuzz                       every target for 60 seconds
  *   npm run fuzz -- --seconds 1800     for half an hour each
  *   npm run fuzz -- --only extents     those with this in their name
+ *   npm run fuzz -- --jobs 2           so many targets at once
  *   npm run fuzz -- --seed 7           the seed; it is printed
  *
  * The targets in Rust (crates/core/fuzz) run under libFuzzer with AddressSanitizer, built by a stable toolchain: what is unstable
  * is allowed by name, and libfuzzer-sys brings libFuzzer, which needs a C++ compiler; where there is none they are skipped by name.
- * Those in JavaScript are in scripts/fuzz. What makes a target fail is kept in target/fuzz/crashes, and becomes a test of its own.
+ * Those in JavaScript are in scripts/fuzz. A run goes on from the inputs that the last one kept in target/fuzz/corpus. What makes a
+ * target fail is kept in target/fuzz/crashes, and becomes a test of its own.
  * The last line is the sum.
  */
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
@@ -36,12 +38,19 @@ const flags = [
 ]
 
 /**
+ * Some thirty operations at most, as the longest inputs of libFuzzer cost ten times as much and find no more; but let them grow
+ * ten times as soon as it would, since what takes a dozen operations is else not found in a minute.
+ */
+const lengths = ['-max_len=256', '-len_control=10']
+
+/**
  * Builds the targets and runs each of them. Needs the build of the package.
  *
- * @param {{ seconds: number, only?: string, seed: number, log?: (line: string) => void }} options `seconds`: for each target.
+ * @param {{ seconds: number, only?: string, seed: number, jobs?: number, log?: (line: string) => void }} options `seconds`: for
+ *   each target; `jobs`: so many targets at once.
  * @returns {Promise<{ passed: number, failed: number, skipped: string[], output: string }>}
  */
-export async function runFuzz({ seconds, only = '', seed, log = console.log }) {
+export async function runFuzz({ seconds, only = '', seed, jobs = 1, log = console.log }) {
   const wanted = (names) => names.filter((name) => name.includes(only))
   const sum = { passed: 0, failed: 0, skipped: [], output: '' }
   const note = ({ name, problem, executions }) => {
@@ -55,8 +64,12 @@ export async function runFuzz({ seconds, only = '', seed, log = console.log }) {
   const obstacle = compiled.length > 0 ? await build() : undefined
   if (obstacle?.skip) sum.skipped.push(...compiled.map((name) => `${name}: ${obstacle.skip}`))
   else if (obstacle) note({ name: 'the build of the targets', problem: obstacle.problem })
-  else for (const name of compiled) note(await runCompiled(name, seconds, seed))
-  for (const name of wanted(scriptTargets)) note(await runScript(name, seconds, seed))
+  const runs = obstacle ? [] : compiled.map((name) => () => runCompiled(name, seconds, seed))
+  runs.push(...wanted(scriptTargets).map((name) => () => runScript(name, seconds, seed)))
+  const work = async () => {
+    for (let run = runs.shift(); run; run = runs.shift()) note(await run())
+  }
+  await Promise.all(Array.from({ length: jobs }, work))
   return sum
 }
 
@@ -84,7 +97,7 @@ async function runCompiled(name, seconds, seed) {
   for (const path of [corpus, crashes]) mkdirSync(path, { recursive: true })
   try {
     const limits = [`-max_total_time=${seconds}`, '-timeout=20', '-rss_limit_mb=2048', `-seed=${seed}`]
-    const args = [...limits, '-verbosity=0', '-print_final_stats=1', `-artifact_prefix=${crashes}/`, corpus]
+    const args = [...limits, ...lengths, '-verbosity=0', '-print_final_stats=1', `-artifact_prefix=${crashes}/`, corpus]
     const env = { FUZZ_DIRECTORY: segments }
     const timeout = seconds * 1000 + 5 * minutes
     const { code, output } = await capture(join(folder, await host(), 'release', name), args, { env, timeout })
@@ -108,12 +121,13 @@ function outcome(name, code, output, count) {
 }
 
 async function main() {
-  const options = { seconds: { type: 'string' }, only: { type: 'string' }, seed: { type: 'string' } }
-  const { values } = parseArgs({ options })
+  const names = ['seconds', 'only', 'seed', 'jobs']
+  const { values } = parseArgs({ options: Object.fromEntries(names.map((name) => [name, { type: 'string' }])) })
   await ensureDependencies()
   await ensureBuild()
   const seed = Number(values.seed ?? 1 + Math.floor(Math.random() * 2 ** 31))
-  const { passed, failed, skipped, output } = await runFuzz({ ...values, seconds: Number(values.seconds ?? 60), seed })
+  const [seconds, jobs] = [Number(values.seconds ?? 60), Number(values.jobs ?? 1)]
+  const { passed, failed, skipped, output } = await runFuzz({ only: values.only, seconds, seed, jobs })
   if (failed > 0) console.log(output)
   for (const name of skipped) console.log(`skipped: ${name}`)
   console.log(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`)

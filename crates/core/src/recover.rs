@@ -15,6 +15,7 @@ use crate::namespaces::registered;
 use crate::policy::Queue;
 use crate::ring::Stream;
 use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally};
+use crate::space::each_mask;
 use crate::spaces::{is_known, is_pinned, number};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::publish;
@@ -279,7 +280,7 @@ impl ShardView<'_> {
     /// What does not add up in the shard. The caller holds the lock.
     pub(crate) fn validate(&self, problems: &mut Vec<String>) {
         let mut report = |what: String| problems.push(format!("shard {}: {what}", self.index));
-        let mut used = vec![false; self.geometry.units];
+        let mut used = vec![0u64; self.geometry.units.div_ceil(64)];
         let mut overflow = vec![0u32; self.geometry.lines()];
         let (mut words, mut mortal, mut units_used) = (0usize, 0u32, 0u32);
         let mut entries = vec![0u32; MAX_NAMESPACES];
@@ -297,16 +298,12 @@ impl ShardView<'_> {
             });
         }
         let reserved = self.reserved();
-        for unit in 1..self.geometry.units as u32 {
-            let (marked, _) = self.marked(Run { unit, count: 1 });
-            if marked != used[unit as usize] {
-                report(format!(
-                    "unit {unit} is {} but {}",
-                    named(used[unit as usize]),
-                    if marked { "marked" } else { "free" }
-                ));
-                break;
-            }
+        if let Some((unit, marked)) = self.first_wrong_mark(&used) {
+            report(format!(
+                "unit {unit} is {} but {}",
+                if marked { "named by nobody" } else { "in use" },
+                if marked { "marked" } else { "free" }
+            ));
         }
         for (what, found, counted) in [
             (
@@ -349,7 +346,7 @@ impl ShardView<'_> {
         &self,
         at: Position,
         word: u64,
-        used: &mut [bool],
+        used: &mut [u64],
         overflow: &mut [u32],
     ) -> Result<(Head, u32), String> {
         let damaged = |_| "a field is out of range".to_owned();
@@ -380,14 +377,12 @@ impl ShardView<'_> {
         // Stops at the first unit that is named twice, so that all entries together cost no more than the space.
         let mut claim = |run: Run| {
             self.run_offset(run)?;
-            for slot in &mut used[run.unit as usize..(run.unit + run.count) as usize] {
-                if std::mem::replace(slot, true) {
-                    twice = true;
-                    return Err(Damaged);
-                }
-                units += 1;
-            }
-            Ok(())
+            each_mask(run, |word, mask| {
+                twice |= used[word] & mask != 0;
+                used[word] |= mask;
+            });
+            units += run.count;
+            if twice { Err(Damaged) } else { Ok(()) }
         };
         let claimed = claim(Run { unit, count: 1 })
             .and_then(|()| runs(*self, &head, &mut claim))
@@ -430,8 +425,4 @@ impl ShardView<'_> {
         }
         count
     }
-}
-
-fn named(used: bool) -> &'static str {
-    if used { "in use" } else { "named by nobody" }
 }

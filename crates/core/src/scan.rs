@@ -145,9 +145,7 @@ impl Core {
         loop {
             let level = shard.level();
             let (line, places) = shard.line_at(place, level);
-            for at in Position::of_line(line) {
-                keys.extend(self.key_at(shard, at, level, wanted));
-            }
+            shard.each_in_line(line, |at, _| keys.extend(self.key_at(shard, at, level, wanted)));
             // As in `search`: what was divided meanwhile is looked at again.
             if shard.level() <= level {
                 return places;

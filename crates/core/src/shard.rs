@@ -415,8 +415,9 @@ impl<'a> ShardView<'a> {
 
     /// Calls `each` with every word in use of a line.
     pub(crate) fn each_in_line(&self, line: usize, mut each: impl FnMut(Position, u64)) {
-        for at in Position::of_line(line) {
-            let word = self.word(at).load(Ordering::Acquire); // Acquire: pairs with `publish`
+        let words = self.region.words(self.line_offset(line), WORDS_PER_LINE);
+        for (at, word) in Position::of_line(line).zip(words) {
+            let word = word.load(Ordering::Acquire); // Acquire: pairs with `publish`
             if self.unit_of(word) != 0 {
                 each(at, word);
             }

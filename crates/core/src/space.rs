@@ -48,6 +48,20 @@ impl ShardView<'_> {
         (any, all)
     }
 
+    /// The first unit that is marked and not in `used`, one bit per unit, or the other way round; and whether it is marked.
+    pub(crate) fn first_wrong_mark(&self, used: &[u64]) -> Option<(u32, bool)> {
+        let mut words = self.bitmap().iter().zip(used).enumerate();
+        let wrong = words.find_map(|(word, (marked, used))| {
+            let marked = marked.load(Ordering::Relaxed);
+            let unit_0 = u64::from(word == 0); // which nobody has
+            let wrong = (marked ^ used) & !unit_0;
+            let bit = wrong.trailing_zeros();
+            (wrong != 0).then(|| (word as u32 * 64 + bit, marked >> bit & 1 == 1))
+        });
+        // There are bits behind the last unit.
+        wrong.filter(|(unit, _)| (*unit as usize) < self.geometry.units)
+    }
+
     pub(crate) fn mark(&self, run: Run) {
         each_mask(run, |word, mask| {
             let bits = &self.bitmap()[word];
@@ -218,7 +232,7 @@ impl ShardView<'_> {
 }
 
 /// Calls `each` with every bitmap word of a run and the mask of the run's bits in it.
-fn each_mask(run: Run, mut each: impl FnMut(usize, u64)) {
+pub(crate) fn each_mask(run: Run, mut each: impl FnMut(usize, u64)) {
     let mut at = run.unit;
     let end = run.unit + run.count;
     while at < end {

@@ -122,10 +122,11 @@ impl ProcessTable {
     /// Nobody where the region is too short to have a table.
     pub fn living(&self, region: &Region, probe: &File, me: Option<Owner>) -> Vec<(u16, u32, u64)> {
         let used = if region.len() < self.end() { 0 } else { Header::of(region).slots_used() };
+        // One question for all, as the header of a segment that nobody holds may name thousands.
+        let others = os::is_held(probe, LEASES, used as i64).unwrap_or(true);
+        let is_held = |slot: u16| others && os::is_held(probe, LEASES + i64::from(slot), 1).unwrap_or(false);
         (0..used as u16)
-            .filter(|slot| {
-                me.is_some_and(|m| m.slot == *slot) || os::is_held(probe, LEASES + i64::from(*slot), 1).unwrap_or(false)
-            })
+            .filter(|slot| me.is_some_and(|m| m.slot == *slot) || is_held(*slot))
             .map(|slot| {
                 let at = self.slot(slot);
                 (slot, region.u32(at + 8).load(Ordering::Relaxed), region.u64(at + 16).load(Ordering::Relaxed))

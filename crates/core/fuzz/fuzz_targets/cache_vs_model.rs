@@ -493,19 +493,18 @@ fn value_of(cache: &Cache, put: &Put) -> (u8, Vec<u8>) {
 }
 
 thread_local! {
-    /// One for each way of eviction; only one is open at a time, as both have the name of this process.
-    static WORLD: RefCell<Option<(bool, World)>> = const { RefCell::new(None) };
+    /// One for each way of eviction.
+    static WORLDS: RefCell<[Option<World>; 2]> = const { RefCell::new([None, None]) };
 }
 
 fuzz_target!(|input: Input| {
-    WORLD.with_borrow_mut(|world| {
-        let fits = |(lru, world): &(bool, World)| *lru == input.lru && world.inputs < INPUTS_PER_SEGMENT;
-        if !world.as_ref().is_some_and(fits) {
+    WORLDS.with_borrow_mut(|worlds| {
+        let world = &mut worlds[usize::from(input.lru)];
+        if world.as_ref().is_none_or(|world| world.inputs >= INPUTS_PER_SEGMENT) {
             *world = None;
-            let eviction = if input.lru { Eviction::Lru } else { Eviction::S3Fifo };
-            *world = Some((input.lru, World::new(eviction)));
+            *world = Some(World::new(if input.lru { Eviction::Lru } else { Eviction::S3Fifo }));
         }
-        let Some((_, world)) = world else { return };
+        let Some(world) = world else { return };
         world.inputs += 1;
         world.handles[0].clear().expect("clear");
         let remembered_clock = world.handles[0].tag_clock();

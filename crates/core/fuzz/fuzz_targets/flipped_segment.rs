@@ -5,11 +5,13 @@
 
 use arbitrary::Arbitrary;
 use cache_machine_core::{Cache, CacheError, Eviction, Manner, destroy};
-use cache_machine_fuzz::{OPERATIONS, Patch, bytes, furnish, is_expected, look_from_outside, operate, options};
+use cache_machine_fuzz::{
+    OPERATIONS, Patch, Template, bytes, is_expected, look_from_outside, operate, options, restore,
+};
 use cache_machine_shm::HEADER_BYTES;
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 #[derive(Arbitrary, Debug)]
@@ -28,12 +30,11 @@ struct Segment {
 }
 
 impl Segment {
-    fn new() -> Self {
+    fn new(template: &Template) -> Self {
         let options = options(Eviction::S3Fifo);
         let _ = destroy(&options.name, options.directory.as_deref(), true);
-        let cache = Cache::open(&options).expect("a new segment").0;
-        furnish(&cache);
-        let file = OpenOptions::new().read(true).write(true).open(cache.path()).expect("its file");
+        let file = template.write();
+        let cache = Cache::open(&options).expect("a sound segment").0;
         // What lies behind is not in use.
         let len = cache.geometry().len - cache.geometry().capacity() / 2;
         let mut image = vec![0; len];
@@ -68,7 +69,7 @@ impl Segment {
 
     /// As it was, all works.
     fn restore(&self) {
-        self.file.write_all_at(&self.image, 0).expect("its bytes");
+        restore(&self.file, &self.image);
         let mut out = Vec::new();
         match self.cache.set(b"afterwards", &bytes(b"1")) {
             // The background thread may have been in the middle of something.
@@ -82,6 +83,7 @@ impl Segment {
 }
 
 thread_local! {
+    static TEMPLATE: Template = Template::new();
     static SEGMENT: RefCell<Option<Segment>> = const { RefCell::new(None) };
 }
 
@@ -89,7 +91,7 @@ fuzz_target!(|input: Input| {
     SEGMENT.with_borrow_mut(|segment| {
         if segment.as_ref().is_none_or(|segment| !segment.cache.is_attached()) {
             *segment = None;
-            *segment = Some(Segment::new());
+            *segment = Some(TEMPLATE.with(Segment::new));
         }
         let Some(segment) = segment else { return };
         for (patch, operations) in &input.steps {

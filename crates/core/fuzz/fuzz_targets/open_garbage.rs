@@ -4,13 +4,11 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use cache_machine_core::{Cache, CacheError, Eviction, Geometry, destroy};
-use cache_machine_fuzz::{OPERATIONS, Patch, furnish, look_from_outside, operate, options};
+use cache_machine_core::{Cache, CacheError, Eviction, destroy};
+use cache_machine_fuzz::{OPERATIONS, Patch, Template, look_from_outside, operate, options};
 use libfuzzer_sys::fuzz_target;
-use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -28,47 +26,27 @@ enum Image<'a> {
     Changed(Vec<Patch>),
 }
 
-/// A sound image of a segment that nobody holds, and where its file belongs.
-struct Template {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    geometry: Geometry,
-}
-
-impl Template {
-    fn new() -> Self {
-        let options = options(Eviction::S3Fifo);
-        let cache = Cache::open(&options).expect("a new segment").0;
-        furnish(&cache);
-        let (path, geometry) = (cache.path().to_owned(), cache.geometry().clone());
-        drop(cache);
-        let bytes = std::fs::read(&path).expect("its bytes");
-        Self { path, bytes, geometry }
-    }
-
-    fn write(&self, image: &Image<'_>) {
-        let mode = |options: &mut OpenOptions| options.read(true).write(true).create(true).mode(0o600).open(&self.path);
-        let file = mode(&mut OpenOptions::new()).expect("our own file");
-        match image {
-            Image::Anything { pages, rest, bytes } => {
-                fill(&file, u64::from(pages % 600) * 4096 + u64::from(*rest), bytes);
-            }
-            Image::Header { pages, bytes } => {
-                fill(&file, u64::from(pages % 600) * 4096, bytes);
-                let _ = file.write_all_at(&self.bytes[..256], 0);
-            }
-            Image::Changed(patches) => {
-                file.set_len(self.bytes.len() as u64).expect("a length");
-                file.write_all_at(&self.bytes, 0).expect("room");
-                for patch in patches {
-                    let read = |at: usize| {
-                        let mut word = [0; 8];
-                        file.read_exact_at(&mut word, at as u64).expect("a word");
-                        u64::from_le_bytes(word)
-                    };
-                    let (at, new) = patch.apply(&self.geometry, read);
-                    file.write_all_at(&new.to_le_bytes(), at as u64).expect("a word");
-                }
+/// Puts a file of these bytes where the segment belongs.
+fn write(template: &Template, image: &Image<'_>) {
+    match image {
+        Image::Anything { pages, rest, bytes } => {
+            fill(&template.file(), u64::from(pages % 600) * 4096 + u64::from(*rest), bytes);
+        }
+        Image::Header { pages, bytes } => {
+            let file = template.file();
+            fill(&file, u64::from(pages % 600) * 4096, bytes);
+            let _ = file.write_all_at(&template.bytes[..256], 0);
+        }
+        Image::Changed(patches) => {
+            let file = template.write();
+            for patch in patches {
+                let read = |at: usize| {
+                    let mut word = [0; 8];
+                    file.read_exact_at(&mut word, at as u64).expect("a word");
+                    u64::from_le_bytes(word)
+                };
+                let (at, new) = patch.apply(&template.geometry, read);
+                file.write_all_at(&new.to_le_bytes(), at as u64).expect("a word");
             }
         }
     }
@@ -77,19 +55,17 @@ impl Template {
 /// The bytes again and again, as far as a few pages go; holes behind them.
 fn fill(file: &File, len: u64, bytes: &[u8]) {
     file.set_len(0).and_then(|()| file.set_len(len)).expect("a length");
-    let some: Vec<u8> =
-        bytes.iter().copied().cycle().take(if bytes.is_empty() { 0 } else { len.min(32768) as usize }).collect();
-    file.write_all_at(&some, 0).expect("room");
+    let most = len.min(32768) as usize;
+    let some = bytes.repeat(most.div_ceil(bytes.len().max(1)));
+    file.write_all_at(&some[..most.min(some.len())], 0).expect("room");
 }
 
 thread_local! {
-    static TEMPLATE: RefCell<Option<Template>> = const { RefCell::new(None) };
+    static TEMPLATE: Template = Template::new();
 }
 
 fuzz_target!(|input: Input<'_>| {
-    TEMPLATE.with_borrow_mut(|template| {
-        template.get_or_insert_with(Template::new).write(&input.image);
-    });
+    TEMPLATE.with(|template| write(template, &input.image));
     let options = options(Eviction::S3Fifo);
     look_from_outside(&options);
     match Cache::open(&options) {

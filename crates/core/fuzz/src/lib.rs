@@ -8,10 +8,12 @@ use arbitrary::Arbitrary;
 use cache_machine_core::{
     Algorithm, Boarding, Cache, CacheError, Claim, Claimed, Demand, Departure, Eviction, Family, Geometry,
     Invalidation, Limit, Listener, Loads, META_AT, MIN_SIZE, Manner, Measurement, MetricKind, Notice, OpenOptions,
-    Space, Watch, Write, inspect, kind, list,
+    Space, Watch, Write, destroy, inspect, kind, list,
 };
 use cache_machine_shm::{HEADER_BYTES, ProcessTable};
+use std::fs::{File, OpenOptions as FileOptions};
 use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -23,7 +25,7 @@ pub fn directory() -> PathBuf {
 /// The smallest segment there is, with a clock that is moved by hand.
 pub fn options(eviction: Eviction) -> OpenOptions {
     OpenOptions {
-        name: format!("fuzz-{}", std::process::id()),
+        name: format!("fuzz-{}-{}", std::process::id(), eviction.name()),
         directory: Some(directory()),
         size: MIN_SIZE,
         max_entry: None,
@@ -121,6 +123,63 @@ pub fn furnish(cache: &Cache) {
     cache.set(b"long", &bytes(&vec![1; 50_000])).expect(fine);
     for operation in 0..OPERATIONS {
         operate(cache, operation, 7);
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// The bytes of a sound segment in use, which nobody holds.
+pub struct Template {
+    path: PathBuf,
+    pub bytes: Vec<u8>,
+    pub geometry: Geometry,
+    /// Where the pages begin that are not all zeros.
+    used: Vec<usize>,
+}
+
+impl Template {
+    pub fn new() -> Self {
+        let options = options(Eviction::S3Fifo);
+        let _ = destroy(&options.name, options.directory.as_deref(), true);
+        let cache = Cache::open(&options).expect("a new segment").0;
+        furnish(&cache);
+        let (path, geometry) = (cache.path().to_owned(), cache.geometry().clone());
+        drop(cache);
+        let bytes = std::fs::read(&path).expect("its bytes");
+        let pages = bytes.chunks(PAGE).zip((0..).step_by(PAGE));
+        let used = pages.filter(|(page, _)| *page != [0; PAGE]).map(|(_, at)| at).collect();
+        Self { path, bytes, geometry, used }
+    }
+
+    /// The file where the segment belongs, made if it is not there.
+    pub fn file(&self) -> File {
+        let mode = |options: &mut FileOptions| options.read(true).write(true).create(true).mode(0o600).open(&self.path);
+        mode(&mut FileOptions::new()).expect("our own file")
+    }
+
+    /// Puts the sound segment there. Most of its pages are all zeros, and become holes.
+    pub fn write(&self) -> File {
+        let file = self.file();
+        file.set_len(0).and_then(|()| file.set_len(self.bytes.len() as u64)).expect("a length");
+        for at in &self.used {
+            file.write_all_at(&self.bytes[*at..*at + PAGE], *at as u64).expect("room");
+        }
+        file
+    }
+}
+
+/// Makes the start of a file the same as `image` again: writes the pages that differ, which are a few.
+pub fn restore(file: &File, image: &[u8]) {
+    const AT_ONCE: usize = 16 * PAGE;
+    let mut found = [0; AT_ONCE];
+    for (wanted, at) in image.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
+        let found = &mut found[..wanted.len()];
+        file.read_exact_at(found, at).expect("its bytes");
+        for ((wanted, found), page) in wanted.chunks(PAGE).zip(found.chunks(PAGE)).zip(0..) {
+            if wanted != found {
+                file.write_all_at(wanted, at + page * PAGE as u64).expect("its bytes");
+            }
+        }
     }
 }
 

@@ -38,8 +38,8 @@ const flags = [
 ]
 
 /**
- * Some thirty operations at most, as the longest inputs of libFuzzer cost ten times as much and find no more; but let them grow
- * ten times as soon as it would, since what takes a dozen operations is else not found in a minute.
+ * Some thirty operations at most, as more make fewer executions of the same time. But they grow sooner than libFuzzer would let
+ * them: what takes a dozen operations is else not found in a minute.
  */
 const lengths = ['-max_len=256', '-len_control=10']
 

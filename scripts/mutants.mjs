@@ -197,8 +197,8 @@ const mutants = [
   {
     name: 'what was loaded before a clear is kept after it',
     file: 'crates/core/src/flights.rs',
-    from: 'kept.is_none() && flight.life == self.life && !is_overtaken',
-    to: 'kept.is_none() && !is_overtaken',
+    from: 'if kept.is_none() && flight.life == self.life {',
+    to: 'if kept.is_none() {',
     caught: ['flights'],
   },
   {

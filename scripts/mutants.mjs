@@ -360,10 +360,14 @@ const mutants = [
     caught: ['lock'],
   },
   {
-    name: 'a load lands behind a deletion by prefix',
+    name: 'a deletion by prefix ends the loads last',
     file: 'crates/core/src/scan.rs',
-    from: 'locked.shard.get(Field::PinnedUnits) != 0',
-    to: 'locked.shard.get(Field::PinnedUnits) == u32::MAX',
+    from:
+      '                self.delete_in(index, Space::Flights.of(self.namespace()), prefix)?;\n            }\n' +
+      '            deleted += self.delete_in(index, self.namespace(), prefix)?;\n',
+    to:
+      '                deleted += self.delete_in(index, self.namespace(), prefix)?;\n            }\n' +
+      '            self.delete_in(index, Space::Flights.of(self.namespace()), prefix)?;\n',
     caught: ['flights'],
   },
   {

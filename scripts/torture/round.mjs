@@ -15,6 +15,7 @@ import { advance } from '../../dist/lib/testing.js'
 import { judge } from './judgement.mjs'
 import { Table, now } from './ledger.mjs'
 import { Layout } from './plan.mjs'
+import { Probe } from './probe.mjs'
 import { Random } from './random.mjs'
 import { Resources } from './resources.mjs'
 import { openSegment, segmentsOf } from './segments.mjs'
@@ -60,11 +61,13 @@ export class Round {
 
   #isWatched
   #players = []
+  #victim
   #kills = []
   #stops = []
   #slices = []
   #ledger
   #main
+  #probe
   #watcher
   #isOver = false
   #isInterrupted = false
@@ -74,10 +77,9 @@ export class Round {
     try {
       await this.#playAll()
     } catch (error) {
-      this.failures.push({ what: error.stack, key: -1, at: now() })
-    } finally {
-      await this.#end()
+      this.#fail(error.stack)
     }
+    await this.#end()
     return this
   }
 
@@ -89,6 +91,7 @@ export class Round {
   async #playAll() {
     this.#ledger = new Table(join(this.folder, 'ledger'))
     this.#main = openSegment(this.scene, 'main', { writeTimeout: '10s' })
+    this.#probe = new Probe(openSegment(this.scene, 'main', { writeTimeout: '10ms' }))
     this.#watcher = fork(programOf('clock-watcher'), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     this.#watcher.on('message', (gap) => (this.longestGap = Math.max(this.longestGap, gap)))
     const { processes, threads } = this.plan
@@ -108,6 +111,7 @@ export class Round {
     this.#isOver = true
     for (const player of this.#players) this.#resume(player)
     if (this.failures.length > 0 || this.#isInterrupted) return
+    await this.#endVictim(this.#victim)
     await this.#letFinish()
     if (this.#look()) return
     this.failures.push(...judge(this, this.#main))
@@ -118,13 +122,19 @@ export class Round {
     const { plan } = this
     const all = [
       { fault: 'kills', every: 1000 / plan.killsPerSecond, strike: () => this.#kill() },
+      { fault: 'kills', every: 2000, strike: () => this.#sacrifice() },
       { fault: 'stops', every: 1000 / plan.stopsPerSecond, strike: () => this.#stop() },
       { fault: 'jumps', every: 300, strike: () => this.#jump() },
       { fault: 'fills', every: 700, strike: () => this.#fill() },
     ]
     const chosen = all.filter(({ fault }) => plan.faults.includes(fault))
     const watch = { every: 1000, strike: () => this.#watch() }
-    return [...chosen, watch].map((plague) => ({ ...plague, next: now() + plague.every * this.random.next() }))
+    const probe = { every: 100, strike: () => this.#lookWhetherBusy() }
+    const end = { every: 10, strike: () => this.#endVictimInTime() }
+    return [...chosen, watch, probe, end].map((plague) => ({
+      ...plague,
+      next: now() + plague.every * this.random.next(),
+    }))
   }
 
   // The players.
@@ -145,12 +155,7 @@ export class Round {
     player.ended = new Promise((resolve) => {
       child.on('exit', (code, signal) => {
         if (!player.isKilled && !(this.#isOver && code === 0)) {
-          this.failures.push({
-            what: `place ${slot} ended by itself, with ${code ?? signal}`,
-            key: -1,
-            at: now(),
-            slot,
-          })
+          this.#fail(`place ${slot} ended by itself, with ${code ?? signal}`, slot)
         }
         player.hasEnded = true
         resolve()
@@ -162,7 +167,7 @@ export class Round {
   /** Somebody who is killed comes again at once; hardly anybody is killed before he has begun. The first place of a long round stays, so that its memory can be watched. */
   async #kill() {
     const first = this.#isWatched ? 1 : 0
-    if (this.#players.length <= first) return
+    if (this.#players.length <= first || this.#isSacrificing) return
     const which = first + this.random.below(this.#players.length - first)
     const player = this.#players[which]
     if (player.hasEnded || (!player.hasBegun && this.random.chance(0.9))) return
@@ -174,9 +179,51 @@ export class Round {
     this.#players[which] = this.#start(player.slot, player.life + 1)
   }
 
+  /**
+   * Somebody else is killed while it writes, most likely in a lock. From then on until every shard can be written to nobody is
+   * killed, started or stopped: who comes into its slot shows that all that it held is a dead one's, and hides that nobody can tell
+   * so without.
+   */
+  #sacrifice() {
+    if (this.#isSacrificing || (this.#victim !== undefined && !this.#victim.isKilled)) return
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc']
+    const child = fork(programOf('victim'), [JSON.stringify(this.scene)], { stdio })
+    const victim = { child, isKilled: false, endsAt: undefined }
+    const life = this.random.between(5, 50)
+    child.on('message', () => (victim.endsAt = now() + life))
+    victim.ended = new Promise((resolve) => {
+      child.on('exit', (code, signal) => {
+        if (!victim.isKilled) this.#fail(`the victim ended by itself, with ${code ?? signal}`)
+        resolve()
+      })
+    })
+    this.#victim = victim
+    this.#count('victims')
+  }
+
+  get #isSacrificing() {
+    const isWriting = this.#victim?.endsAt !== undefined && !this.#victim.isKilled
+    return isWriting || !this.#probe.isDone
+  }
+
+  /** Once everybody has a slot. */
+  async #endVictimInTime() {
+    const isDue = this.#victim?.endsAt < now() && !this.#victim.isKilled
+    if (isDue && this.#players.every(({ hasBegun }) => hasBegun)) await this.#endVictim(this.#victim)
+  }
+
+  async #endVictim(victim) {
+    if (victim === undefined) return
+    if (!victim.isKilled) this.#kills.push(now())
+    victim.isKilled = true
+    victim.child.kill('SIGKILL')
+    await victim.ended
+    this.#probe.begin()
+  }
+
   #stop() {
     const player = this.random.pick(this.#players)
-    if (player.hasEnded || player.stoppedUntil > now()) return
+    if (player.hasEnded || player.stoppedUntil > now() || this.#isSacrificing) return
     const milliseconds = this.random.between(20, this.plan.longestStop)
     player.stoppedUntil = now() + milliseconds
     this.#stops.push([now(), player.stoppedUntil])
@@ -196,7 +243,7 @@ export class Round {
     const all = Promise.all(this.#players.map(({ ended }) => ended))
     const late = delay(LAST_WORDS, 'late', { ref: false })
     if ((await Promise.race([all, late])) === 'late') {
-      this.failures.push({ what: 'somebody does not come to an end', key: -1, at: now() })
+      this.#fail('somebody does not come to an end')
     }
   }
 
@@ -237,6 +284,13 @@ export class Round {
     this.#count('fills')
   }
 
+  #lookWhetherBusy() {
+    const stoppedSince = (time) =>
+      this.#stops.some(([, until]) => until >= time) || this.#players.some(({ stoppedUntil }) => stoppedUntil > 0)
+    const what = this.#probe.look(stoppedSince)
+    if (what !== undefined) this.#fail(what)
+  }
+
   #watch() {
     const survivor = this.#players[0]
     if (!survivor.hasEnded) this.resources.sample(survivor.child.pid, this.#main)
@@ -263,12 +317,7 @@ export class Round {
     const [beat] = this.#ledger.read(this.layout.beatRow(slot))
     const quiet = now() - Math.max(beat, player.since)
     if (quiet < HANGS_AFTER) return
-    this.failures.push({
-      what: `place ${slot} gives no sign of life for ${quiet.toFixed()} ms`,
-      key: -1,
-      slot,
-      at: now(),
-    })
+    this.#fail(`place ${slot} gives no sign of life for ${quiet.toFixed()} ms`, slot)
   }
 
   #count(what, by = 1) {
@@ -283,16 +332,30 @@ export class Round {
     }
     this.#watcher?.kill('SIGKILL')
     await Promise.all(this.#players.map(({ ended }) => ended))
+    await this.#endVictim(this.#victim)
     this.operations = countOperations(this.folder, this.layout.slots)
     this.#sortSlices()
     this.repairs = this.#main?.stats().repairs ?? 0
+    this.#probe?.close()
     this.#main?.close()
     this.#ledger?.close()
     for (const segment of segmentsOf(this.layout.spaces)) {
       const directory = segment === 'tiny' ? this.scene.tinyFolder : undefined
-      segments.destroy(`${this.scene.prefix}-${segment}`, { directory, force: true })
+      this.#attempt(() => segments.destroy(`${this.scene.prefix}-${segment}`, { directory, force: true }))
     }
-    regions.destroy(this.scene.prefix, 'numbers', { force: true })
+    this.#attempt(() => regions.destroy(this.scene.prefix, 'numbers', { force: true }))
+  }
+
+  #attempt(step) {
+    try {
+      step()
+    } catch (error) {
+      this.#fail(error.stack)
+    }
+  }
+
+  #fail(what, slot) {
+    this.failures.push({ what, key: -1, slot, at: now() })
   }
 
   /** Removes what a failure is told from. */

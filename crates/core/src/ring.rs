@@ -151,6 +151,15 @@ pub(crate) struct Cursor {
     state: u64,
 }
 
+/// What is there for a reader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct News {
+    before: Cursor,
+    now: Cursor,
+    /// The cursor, or the oldest that the ring can have, where that is later.
+    from: u64,
+}
+
 /// What a reader found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Batch<'b> {
@@ -284,25 +293,37 @@ impl<'a> Ring<'a> {
 
     /// What came since the cursor, copied into `bytes`.
     pub(crate) fn read<'b>(&self, cursor: &mut Cursor, bytes: &'b mut Vec<u8>) -> Option<Batch<'b>> {
+        let news = self.news(cursor)?;
+        bytes.clear();
+        self.copy(news.from, news.now.at, bytes);
+        Some(self.valid(&news, bytes))
+    }
+
+    /// Where to find what came since the cursor, which is moved behind it.
+    fn news(&self, cursor: &mut Cursor) -> Option<News> {
         if self.control(STATE).load(Ordering::Relaxed) == cursor.state {
             return None;
         }
-        let (state, end) = self.look();
-        let before = std::mem::replace(cursor, Cursor { at: end, state });
-        let oldest = end.saturating_sub(self.words as u64);
-        let from = if (oldest..=end).contains(&before.at) { before.at } else { oldest };
-        bytes.clear();
-        self.copy(from, end, bytes);
+        let now = self.now();
+        let before = std::mem::replace(cursor, now);
+        let oldest = now.at.saturating_sub(self.words as u64);
+        let from = if (oldest..=now.at).contains(&before.at) { before.at } else { oldest };
+        Some(News { before, now, from })
+    }
+
+    /// Of a copy from `news.from` on, what nobody can have changed under it.
+    fn valid<'b>(&self, news: &News, bytes: &'b [u8]) -> Batch<'b> {
+        let News { before, now, from } = *news;
         let reserved = tail::reserved_after(self.control(RESERVED));
         let overwritten = reserved.saturating_sub(self.words as u64);
         let valid = overwritten.max(self.control(FLOOR).load(Ordering::Relaxed));
         let start = if from == before.at && from >= valid { 0 } else { oldest_whole(bytes, from, valid) };
-        let bytes: &'b [u8] = &bytes[start..];
-        let all = count_of(state).wrapping_sub(count_of(before.state));
+        let bytes = &bytes[start..];
+        let all = count_of(now.state).wrapping_sub(count_of(before.state));
         let whole = whole_messages(bytes).filter_map(Message::of).count() as u64;
         // A count that goes back was scribbled.
         let all = if all > u32::MAX / 2 { whole + 1 } else { u64::from(all) };
-        Some(Batch { lost: all.saturating_sub(whole), bytes })
+        Batch { lost: all.saturating_sub(whole), bytes }
     }
 
     fn copy(&self, from: u64, end: u64, bytes: &mut Vec<u8>) {
@@ -401,5 +422,112 @@ impl<'a> ShardView<'a> {
     #[inline]
     pub(crate) fn ring(&self, stream: Stream) -> Ring<'a> {
         Ring::of(self.region, self.geometry, self.index, stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{Cache, OpenOptions};
+    use crate::geometry::Eviction;
+    use crate::namespaces::ROOT;
+    use std::time::Duration;
+
+    /// A cache of one shard, in a segment of its own.
+    struct Own(Cache, String);
+
+    impl Own {
+        fn open(test: &str) -> Self {
+            let name = format!("ring-{test}-{}", std::process::id());
+            let options = OpenOptions {
+                name: name.clone(),
+                directory: None,
+                size: 4 << 20,
+                max_entry: None,
+                eviction: Eviction::S3Fifo,
+                lock_memory: false,
+                write_timeout: Duration::from_secs(10),
+                manual_clock: true,
+            };
+            Self(Cache::open(&options).unwrap().0, name)
+        }
+
+        fn ring(&self) -> Ring<'_> {
+            self.0.shard(0).ring(Stream::Messages)
+        }
+
+        /// Message number `number`, whose 60 words of value are all that number.
+        fn write(&self, number: u64) {
+            let _locked = self.0.lock(0, ROOT, Duration::from_secs(10)).unwrap();
+            let frame = Frame {
+                what: What::Message,
+                binary_key: false,
+                namespace: ROOT,
+                version: 480,
+                life: number,
+                tags: 0,
+                key_len: 0,
+                value_len: 480,
+            };
+            let mut message = self.ring().begin(&frame).unwrap();
+            (0..60).for_each(|_| message.put(number));
+            message.finish(true);
+        }
+    }
+
+    impl Drop for Own {
+        fn drop(&mut self) {
+            let _ = crate::destroy(&self.1, None, true);
+        }
+    }
+
+    /// The numbers of what was read, each of them whole.
+    fn numbers(batch: &Batch<'_>) -> Vec<u64> {
+        let number = |message: Message<'_>| {
+            assert!(message.value.chunks(8).all(|word| word_at(word, 0) == message.life), "torn: {message:?}");
+            message.life
+        };
+        batch.messages().map(number).collect()
+    }
+
+    /// However much of the copy was made before, and wherever in the ring it was, when a writer goes past it.
+    #[test]
+    fn what_is_overwritten_under_a_reader_is_lost_and_never_mixed() {
+        let own = Own::open("overrun");
+        let ring = own.ring();
+        let message = (FRAME + 60) as u64;
+        let most = ring.words as u64 / message;
+        let mut bytes = Vec::new();
+        let mut number = 0;
+        for overrun in (0..=2 * most).step_by(3) {
+            for copied_before in [0, 1, message / 2, most / 2 * message + 7, (most - 1) * message] {
+                let mut cursor = ring.now();
+                let first = number + 1;
+                let mut write = |count: u64| {
+                    for _ in 0..count {
+                        number += 1;
+                        own.write(number);
+                    }
+                };
+                write(most);
+                let news = ring.news(&mut cursor).unwrap();
+                bytes.clear();
+                ring.copy(news.from, news.from + copied_before, &mut bytes);
+                write(overrun);
+                ring.copy(news.from + copied_before, news.now.at, &mut bytes);
+                let batch = ring.valid(&news, &bytes);
+                // What there is still is the newest of those that there were.
+                let found = numbers(&batch);
+                assert_eq!(found.len() as u64 + batch.lost, most, "{overrun} {copied_before}");
+                assert_eq!(found, (first + batch.lost..first + most).collect::<Vec<_>>(), "{overrun} {copied_before}");
+                // Then comes all that is newer, as far as the ring has it.
+                let Some(rest) = ring.read(&mut cursor, &mut bytes) else {
+                    assert_eq!(overrun, 0);
+                    continue;
+                };
+                assert_eq!(numbers(&rest), (first + most + rest.lost..=number).collect::<Vec<_>>());
+                assert_eq!(rest.lost, overrun.saturating_sub(most));
+            }
+        }
     }
 }

@@ -322,6 +322,54 @@ fn chains_that_lead_round_in_circles_cost_no_more_than_honest_ones() {
     assert_eq!(get(&cache, "k").as_deref(), Some(&b"1"[..]));
 }
 
+/// How many runs a chain has is one number of its head. One that says more than the shard has units is not followed, also where
+/// the chain leads round in a circle: the entry is a miss, and the next writer drops it.
+#[test]
+fn an_entry_of_more_runs_than_there_are_units_is_a_miss() {
+    let scene = impatient("runs");
+    let mut cache = scene.open();
+    // Free units of which no two are neighbours.
+    let free = |cache: &Cache| cache.stats().capacity_bytes - cache.stats().used_bytes;
+    (0..).take_while(|_| free(&cache) > 150_000).for_each(|i| _ = put(&cache, &format!("large {i}"), &[5; 100_000]));
+    let small = (0..).take_while(|i| free(&cache) > 1000 && put(&cache, &format!("small {i}"), &[1; 40]) > 0).count();
+    (0..small).step_by(2).for_each(|i| assert!(cache.delete(format!("small {i}").as_bytes(), 0).unwrap()));
+    let units = (cache.geometry().capacity() / UNIT) as u64;
+    let body_of = |region: &Region, head: usize| region.u64(head + 40).load(Ordering::Relaxed) & 0xFFFF_FFFF;
+    // An entry in one piece has its body behind its head.
+    let first = head_of(&cache, "large 0") as usize;
+    let space = mapped(&cache, |region| first + UNIT - body_of(region, first) as usize * UNIT);
+    let scattered = |region: &Region, len: usize| {
+        let is_head = |head: &usize| {
+            let word = region.u64(*head).load(Ordering::Relaxed);
+            (word as u16, word >> 32) == ("scattered".len() as u16, len as u64)
+        };
+        (space..region.len()).step_by(UNIT).find(is_head).expect("its head")
+    };
+    let mut dropped = 0;
+    for count in [units * 8, u64::from(u32::MAX)] {
+        for is_circle in [false, true] {
+            // Of a length that none before it had.
+            let value = vec![7; 5000 + dropped as usize];
+            put(&cache, "scattered", &value);
+            assert_eq!(get(&cache, "scattered").as_ref(), Some(&value));
+            mapped(&cache, |region| {
+                let head = scattered(region, value.len());
+                let (run, extent) = (region.u64(head + 40), body_of(region, head));
+                assert!(run.load(Ordering::Relaxed) >> 32 > 7, "one extent has all its runs");
+                if is_circle {
+                    region.u64(space + extent as usize * UNIT + 56).store(extent, Ordering::Relaxed);
+                }
+                run.store(extent | count << 32, Ordering::Relaxed);
+            });
+            assert_eq!(get(&cache, "scattered"), None, "{count} runs, in a circle: {is_circle}");
+            cache = suspect(&scene, cache);
+            assert_valid(&cache);
+            assert_eq!((get(&cache, "scattered"), cache.stats().damaged), (None, dropped + 1));
+            dropped += 1;
+        }
+    }
+}
+
 /// Somebody who could choose keys that meet in one line of the index would fill that line with them. It costs others nothing;
 /// and the next segment has another seed, where they are keys like any other.
 #[test]

@@ -5,10 +5,12 @@
 
 mod support;
 
-use cache_machine_core::{Cache, CacheError, Invalidation, Listener, Manner, Notice, OpenOptions, Write, destroy};
+use cache_machine_core::{
+    Cache, CacheError, Invalidation, Listener, Manner, Notice, OpenOptions, Watch, What, Write, destroy, kind,
+};
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::fork::{Child, Ended, fork, shared_words};
-use cache_machine_shm::steps::{Fault, arm, disarm, passed};
+use cache_machine_shm::steps::{Fault, arm, disarm, passed, print, trace};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,6 +42,7 @@ fn main() {
         Test { name: "a_walk_stores_nothing_takes_no_lock_and_looks_at_each_line_once", run: walk_costs },
         Test { name: "counters_of_four_processes_add_up", run: counters },
         Test { name: "a_waiter_is_told_also_where_the_writer_dies_before_it_rings", run: dead_ringers },
+        Test { name: "a_watcher_and_a_subscriber_are_told_by_writers_that_die_before_they_ring", run: dead_tellers },
         Test { name: "a_holder_in_another_pid_namespace_is_waited_for_and_repaired", run: namespaces },
         Test { name: "a_read_follows_the_name_when_it_comes_to_mean_another_segment", run: followed_name },
         Test { name: "a_handle_of_a_half_destroyed_segment_answers_nothing", run: half_destroyed },
@@ -1000,6 +1003,71 @@ fn dead_ringers() {
     assert!(longest.load(Ordering::SeqCst) < 1_000_000);
     println!("  told of {deaths} dead writers' keys after {} ms at most", longest.load(Ordering::SeqCst) / 1000);
     drop(scene);
+}
+
+/// With its change or its message in the ring and the lock released, a writer may die at any step before it rings: whoever watches
+/// or subscribes looks all the same. Nobody else writes meanwhile, and nobody has anything to repair.
+fn dead_tellers() {
+    let scene = scene("tellers", 2 << 20);
+    let words = shared_words(2);
+    let (begun, told) = (&words[0], &words[1]);
+    let name = |round: u64| format!("number {round}");
+    let listener = fork(|| {
+        done(|| {
+            let cache = open(&scene.options);
+            let (sender, notices) = mpsc::channel();
+            let listener = cache.add_listener(Box::new(Forward(sender)));
+            cache.watch(&Watch::default(), 100, listener).expect("watch");
+            cache.subscribe(b"news", false, 100, listener).expect("subscribe");
+            begun.store(1, Ordering::SeqCst);
+            while let Ok(notice) = notices.recv() {
+                let Notice::Fed(feeds) = notice else { continue };
+                for item in feeds.iter().flat_map(|feed| cache.take_fed(*feed, 100)) {
+                    let text = if item.what == What::Message { item.value } else { item.key };
+                    let text = String::from_utf8(text).expect("text");
+                    if text == name(begun.load(Ordering::SeqCst)) {
+                        told.store(begun.load(Ordering::SeqCst), Ordering::SeqCst);
+                    }
+                }
+            }
+        })
+    });
+    wait_for(begun, |n| n == 1);
+    let tell: [fn(&Cache, &str); 2] = [
+        |cache, name| _ = put(cache, name, b"1"),
+        |cache, name| assert_eq!(cache.publish(b"news", kind::BUFFER, name.as_bytes()).expect("publish"), 1),
+    ];
+    for (tell, what) in tell.into_iter().zip(["changes", "messages"]) {
+        let mut deaths = 0;
+        for at in 0.. {
+            let round = begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let ledger = shared_words(200);
+            let writer = fork(|| {
+                done(|| {
+                    let cache = open(&scene.options);
+                    trace(ledger);
+                    arm(at, Fault::Kill);
+                    tell(&cache, &name(round));
+                    disarm();
+                })
+            });
+            let ended = ended_within(writer, SOON, "a writer");
+            let passed: Vec<u64> = ledger[1..].iter().map(|step| step.load(Ordering::SeqCst)).collect();
+            let written = passed.iter().position(|step| *step == print("ring.published")).unwrap_or(passed.len());
+            if passed[written..].contains(&print("lock.released")) {
+                wait_for(told, |n| n == round);
+                deaths += u64::from(ended == Ended::Signal(9));
+            }
+            if ended == Ended::Exit(0) {
+                break;
+            }
+            // Else the next writer would be killed in the rebuild.
+            in_child("repair", || assert_valid(&open(&scene.options)));
+        }
+        assert!(deaths > 0, "nobody died between the lock and the bell");
+        println!("  told of {deaths} dead writers' {what}");
+    }
+    assert_eq!(listener.kill(), Ended::Signal(9));
 }
 
 /// The roles that this program has when it runs itself in another PID namespace, where it is process 1.

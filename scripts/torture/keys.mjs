@@ -103,6 +103,8 @@ export class Keys {
   #lookBefore(key) {
     return {
       acknowledged: this.#scene.ledger.read(this.#scene.layout.acknowledgedRow(key)),
+      // Not what was seen when it is judged: of a wait that another call ended, that may be newer.
+      seen: this.#seen.get(key.index) ?? 0,
       wipesEnded: this.#wipesOf(key.space)[1],
       clock: this.#clock()[1],
     }
@@ -120,9 +122,8 @@ export class Keys {
     if (number < acknowledged) {
       scene.fail(`${key.name} has number ${number}, though ${acknowledged} was acknowledged before the read began`, key)
     }
-    const seen = this.#seen.get(key.index) ?? 0
-    if (number < seen) scene.fail(`${key.name} went back from number ${seen} to ${number}`, key)
-    this.#seen.set(key.index, number)
+    if (number < before.seen) scene.fail(`${key.name} went back from number ${before.seen} to ${number}`, key)
+    this.#seen.set(key.index, Math.max(number, this.#seen.get(key.index) ?? 0))
     this.#judgeSurvival(key, number, before)
   }
 

@@ -38,7 +38,7 @@ const sanitizers = {
     env: { TSAN_OPTIONS: `halt_on_error=1:suppressions=${join(root, 'scripts/sanitize-thread.txt')}` },
     without: {
       memory_is_pinned: 'limits the address space, of which the sanitizer needs terabytes',
-      truncat: 'the fault comes inside the sanitizer, which does the atomic access, and its handler waits for ever',
+      truncat: 'hangs: it seems that the fault comes inside the sanitizer, which does the atomic access itself',
       feed: 'its listeners wait by condition variables, which lock again inside the standard library, unseen',
     },
   },

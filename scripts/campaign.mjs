@@ -76,6 +76,7 @@ const campaigns = [
   },
   { name: 'fuzz', minutes: 95, command: 'npm run fuzz -- --seconds 1800 --jobs 2' },
   { name: 'mutants', minutes: 20, command: 'npm run mutants' },
+  { name: 'sanitize', minutes: 30, command: 'npm run sanitize' },
 ]
 
 const { values: options } = parseArgs({ options: { only: { type: 'string' }, list: { type: 'boolean' } } })

@@ -25,6 +25,7 @@ use crate::tags::{self, Invalidation};
 use crate::vigils::{Awaited, Vigils};
 use crate::waits::{Begun, Waits};
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use cache_machine_shm::ending::{self, SeenEpoch};
 use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
     BootClock, Counter, Header, Listeners, RUNG_STRIPES, Region, Segment, ShmError, State, random_u64, remove_unused,
@@ -484,8 +485,7 @@ pub struct Core {
     geometry: Geometry,
     clock: BootClock,
     has_manual_clock: bool,
-    /// The root epoch at which the segment was last seen to be in use.
-    seen_epoch: AtomicU32,
+    seen_epoch: SeenEpoch,
     /// How many milliseconds a shard's holder has outlasted a writer: the next writers who would not wait longer look, but
     /// do not wait.
     stuck: Vec<AtomicU64>,
@@ -501,7 +501,6 @@ pub struct Core {
     pub(crate) orphans: Mutex<Vec<Orphan>>,
     pub(crate) feeds: Feeds,
     pub(crate) notified: Notified,
-    detached: AtomicBool,
 }
 
 /// The sweeper does not wait for long: there is another tick.
@@ -513,8 +512,6 @@ impl Core {
     fn new(segment: Segment) -> Result<Self, CacheError> {
         let geometry = Geometry::load(segment.region())?;
         let header = segment.header();
-        // The gate is open again: the segment may be destroyed by now. So the first read looks.
-        let never_seen = header.epoch().load(Ordering::Acquire).wrapping_sub(1);
         let has_manual_clock = header.manual_clock().load(Ordering::Relaxed) != 0;
         let numbers = || (0..geometry.shards).map(|_| AtomicU64::new(0)).collect();
         Ok(Self {
@@ -526,14 +523,14 @@ impl Core {
             geometry,
             clock: BootClock::new(),
             has_manual_clock,
-            seen_epoch: AtomicU32::new(never_seen),
+            // The gate is open again: the segment may be destroyed by now. So the first read looks.
+            seen_epoch: SeenEpoch::default(),
             waits: Waits::default(),
             vigils: Vigils::default(),
             listening: Mutex::new([0; RUNG_STRIPES]),
             orphans: Mutex::default(),
             feeds: Feeds::default(),
             notified: Notified::default(),
-            detached: AtomicBool::new(false),
         })
     }
 
@@ -580,24 +577,13 @@ impl Core {
     }
 
     pub(crate) fn root_epoch(&self) -> u32 {
-        // Acquire: pairs with the read-modify-writes in `clear_namespace` and `destroy`.
-        self.segment.header().epoch().load(Ordering::Acquire)
+        ending::epoch_of(self.segment.header().epoch())
     }
 
     /// The root epoch, for a reader; an epoch not seen before makes it look whether the segment is still in use.
     #[inline]
     pub(crate) fn epoch(&self) -> Result<u32, CacheError> {
-        let epoch = self.root_epoch();
-        if epoch != self.seen_epoch.load(Ordering::Relaxed) {
-            self.check_attached()?;
-            // SeqCst: pairs with `detach`. Either this sees that the segment is gone, or `detach` overwrites this.
-            self.seen_epoch.store(epoch, Ordering::SeqCst);
-            if self.detached.load(Ordering::SeqCst) {
-                self.seen_epoch.store(epoch.wrapping_sub(1), Ordering::Relaxed);
-                return Err(CacheError::Detached);
-            }
-        }
-        Ok(epoch)
+        self.seen_epoch.epoch(self.segment.header().epoch(), || self.is_attached()).ok_or(CacheError::Detached)
     }
 
     /// # Errors
@@ -615,9 +601,8 @@ impl Core {
 
     /// False once the segment was destroyed, truncated or replaced: open again.
     pub fn is_attached(&self) -> bool {
-        let fine = !self.detached.load(Ordering::Relaxed)
-            && !self.segment.is_lost()
-            && self.segment.header().state() == State::Ready;
+        let fine =
+            !self.seen_epoch.is_detached() && !self.segment.is_lost() && self.segment.header().state() == State::Ready;
         if !fine {
             self.detach();
         }
@@ -633,9 +618,7 @@ impl Core {
 
     /// From here on every read and write asks again, and is told.
     fn detach(&self) {
-        // SeqCst: pairs with `epoch`.
-        if !self.detached.swap(true, Ordering::SeqCst) {
-            self.seen_epoch.store(self.root_epoch().wrapping_sub(1), Ordering::SeqCst);
+        if self.seen_epoch.detach() {
             self.notified.tell(Notice::Detached);
         }
     }
@@ -687,7 +670,7 @@ impl Core {
 
     /// Whether the shard, whose lock is taken now, must be rebuilt before anything else.
     fn take_lock(&self, index: usize, timeout: Duration) -> Result<bool, CacheError> {
-        if self.segment.is_lost() || self.detached.load(Ordering::Relaxed) {
+        if self.segment.is_lost() || self.seen_epoch.is_detached() {
             self.is_attached();
             return Err(CacheError::Detached);
         }

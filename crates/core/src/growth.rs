@@ -17,6 +17,7 @@ use crate::geometry::WORDS_PER_LINE;
 use crate::locked::Locked;
 use crate::shard::{Field, Position, ShardView};
 use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::index;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
 
@@ -41,8 +42,7 @@ impl Locked<'_> {
             return self.rebuild();
         }
         step("divide.counted");
-        // Release: pairs with the Acquire in `ShardView::level`. The commit.
-        self.shard.region.u8(self.shard.geometry.level(self.shard.index)).store(level as u8 + 1, Ordering::Release);
+        index::divided(self.shard.level_word(), level as u8 + 1); // the commit
         step("divide.published");
         for line in 0..lines {
             self.empty_copied(line, level);

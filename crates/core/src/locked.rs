@@ -17,12 +17,13 @@ use crate::kind;
 use crate::namespaces::{self, registered};
 use crate::read::{Meta, Sink, fetch};
 use crate::ring::What;
-use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally, Visit};
+use crate::shard::{Count, Field, Position, ShardView, Tally, Visit};
 use crate::space::worst_case;
 use crate::spaces::{is_pinned, is_record};
 use crate::tags::{self, Fate};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::bell::after_publish;
+use cache_machine_shm::index;
 use cache_machine_shm::lock;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
@@ -573,11 +574,7 @@ impl Locked<'_> {
     }
 
     pub(crate) fn count_overflow(&self, line: usize) {
-        let count = self.shard.overflowed(line);
-        let now = count.load(Ordering::Relaxed);
-        if now != SATURATED {
-            // Release: pairs with the Acquire in `search`; ordered before the publish of the key that went past.
-            count.store(now + 1, Ordering::Release);
+        if index::raise(self.shard.overflowed(line)) {
             step("set.overflow");
         }
     }
@@ -589,10 +586,7 @@ impl Locked<'_> {
     }
 
     pub(crate) fn uncount_overflow_of(&self, line: usize) {
-        let count = self.shard.overflowed(line);
-        let now = count.load(Ordering::Relaxed);
-        if now != SATURATED && now != 0 {
-            count.store(now - 1, Ordering::Release); // as in `count_overflow`
+        if index::lower(self.shard.overflowed(line)) {
             step("delete.overflow");
         }
     }

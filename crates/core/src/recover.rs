@@ -14,10 +14,11 @@ use crate::locked::Locked;
 use crate::namespaces::registered;
 use crate::policy::Queue;
 use crate::ring::Stream;
-use crate::shard::{Count, Field, Position, SATURATED, ShardView, Tally};
+use crate::shard::{Count, Field, Position, ShardView, Tally};
 use crate::space::each_mask;
 use crate::spaces::{is_known, is_pinned, number};
 use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::index;
 use cache_machine_shm::publish::publish;
 use cache_machine_shm::steps::step;
 
@@ -71,7 +72,7 @@ impl Locked<'_> {
         let totals = self.read_truth(&mut scratch);
         for (line, count) in scratch.overflow.iter().enumerate() {
             if self.shard.overflowed(line).load(Ordering::Relaxed) != *count {
-                self.shard.overflowed(line).store(*count, Ordering::Release); // as in `count_overflow`
+                self.shard.overflowed(line).store(*count, Ordering::Release); // as in `index::lower`
                 step("rebuild.overflow");
             }
         }
@@ -326,7 +327,7 @@ impl ShardView<'_> {
         }
         for (line, count) in overflow.iter().enumerate() {
             let noted = self.overflowed(line).load(Ordering::Relaxed);
-            if u32::from(noted) != *count && noted != SATURATED {
+            if u32::from(noted) != *count && noted != index::SATURATED {
                 report(format!("line {line}: {count} keys went past it, noted {noted}"));
             }
         }

@@ -10,6 +10,7 @@ use crate::key::Key;
 use crate::spaces::is_record;
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use cache_machine_shm::index;
 use cache_machine_shm::steps::step;
 
 /// 32-bit words of the control block. All but the lock and `Reserved` are guarded by the lock.
@@ -79,9 +80,6 @@ pub(crate) enum Tally {
     Evictions = 32,
     Expirations = 40,
 }
-
-/// Overflow count of a line at its limit: it cannot be counted down any more.
-pub(crate) const SATURATED: u8 = u8::MAX;
 
 /// One shard of a mapped segment.
 #[derive(Clone, Copy)]
@@ -320,28 +318,18 @@ impl<'a> ShardView<'a> {
     /// How often the index was divided. Truth, like the words: it says where they belong.
     #[inline]
     pub(crate) fn level(&self) -> u32 {
-        // Acquire: pairs with the Release in `Locked::divide`, so that whoever sees the level sees the lines it adds.
-        let level = self.region.u8(self.geometry.level(self.index)).load(Ordering::Acquire);
-        u32::from(level).min(self.geometry.growths)
+        u32::from(index::level(self.level_word())).min(self.geometry.growths)
+    }
+
+    #[inline]
+    pub(crate) fn level_word(&self) -> &'a AtomicU8 {
+        self.region.u8(self.geometry.level(self.index))
     }
 
     /// Visits each word on the key's path whose tag matches, until one is the key's.
     #[inline]
     pub(crate) fn search<R>(&self, key: &Key<'_>, mut visit: impl FnMut(Position, u64) -> Visit<R>) -> Option<R> {
-        let mut level = self.level();
-        loop {
-            let found = self.search_path(key, level, &mut visit);
-            if found.is_some() {
-                return found;
-            }
-            // The index may have been divided meanwhile, and the word be where nobody looked. A level only grows; one that
-            // does not is somebody's scribble, and nobody is to follow it for ever.
-            let now = self.level();
-            if now <= level {
-                return None;
-            }
-            level = now;
-        }
+        index::search(|| self.level(), |level| self.search_path(key, level, &mut visit))
     }
 
     #[inline(always)]
@@ -355,8 +343,7 @@ impl<'a> ShardView<'a> {
         if let Some(found) = self.search_line(own, key.place.tag, visit) {
             return Some(found);
         }
-        // Acquire: pairs with the Release in `Locked::count_overflow`, which precedes the publish of such a key.
-        if self.overflowed(own).load(Ordering::Acquire) == 0 {
+        if !index::goes_on(self.overflowed(own)) {
             return None;
         }
         self.search_overflow(key, level, visit)
@@ -373,8 +360,7 @@ impl<'a> ShardView<'a> {
             if let Some(found) = self.search_line(line, key.place.tag, visit) {
                 return Some(found);
             }
-            // Acquire: as above.
-            if self.overflowed(line).load(Ordering::Acquire) == 0 {
+            if !index::goes_on(self.overflowed(line)) {
                 return None;
             }
         }

@@ -21,8 +21,9 @@ use crate::feed::ANY_NAMESPACE;
 use crate::geometry::{Geometry, TAG_CLOCK, TAG_FLOOR, TAG_RECORD, TAG_WAYS, TAGS_LOCK, TAGS_OVERFLOWED};
 use crate::shard::ShardView;
 use cache_machine_shm::Region;
-use cache_machine_shm::atomic::{AtomicU64, Ordering};
+use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::steps::step;
+use cache_machine_shm::tag_clock::{self, Record};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -47,65 +48,19 @@ const HASH: usize = 0;
 const REMOVED: usize = 8;
 const OUTDATED: usize = 16;
 
-/// One place of the table.
-#[derive(Clone, Copy)]
-struct Record<'a> {
-    region: &'a Region,
-    at: usize,
-}
-
-impl<'a> Record<'a> {
-    fn word(self, field: usize) -> &'a AtomicU64 {
-        self.region.u64(self.at + field)
-    }
-
-    /// When the tag was last removed and last outdated, if this is its record.
-    fn of(self, hash: u64) -> Option<(u64, u64)> {
-        // Acquire: pairs with the Release store of the hash in `replace`, and of the clocks in `note`.
-        if self.word(HASH).load(Ordering::Acquire) != hash {
-            return None;
-        }
-        let clocks = (self.word(REMOVED).load(Ordering::Acquire), self.word(OUTDATED).load(Ordering::Acquire));
-        // Given to another tag meanwhile: the floor was raised before. Acquire: as above, so that whoever sees the place
-        // given away sees that floor.
-        (self.word(HASH).load(Ordering::Acquire) == hash).then_some(clocks)
-    }
-
-    fn latest(self) -> u64 {
-        self.word(REMOVED).load(Ordering::Relaxed).max(self.word(OUTDATED).load(Ordering::Relaxed))
-    }
-
-    /// Gives the place to another tag. Under the tag lock, the floor being at or above what is recorded here.
-    fn replace(self, hash: u64) {
-        // Release: pairs with the Acquire in `of`. Whoever sees the place given away sees the floor.
-        self.word(HASH).store(0, Ordering::Release);
-        step("tag.emptied");
-        // Release: a reader of the old tag that sees one of these sees that the hash has changed, or is gone.
-        self.word(REMOVED).store(0, Ordering::Release);
-        self.word(OUTDATED).store(0, Ordering::Release);
-        step("tag.zeroed");
-        self.word(HASH).store(hash, Ordering::Release);
-        step("tag.named");
-    }
-
-    fn note(self, invalidation: Invalidation, clock: u64) {
-        let field = if invalidation == Invalidation::Remove { REMOVED } else { OUTDATED };
-        // Release: pairs with the Acquire in `of`. Whoever sees the record sees the clock's advance.
-        self.word(field).store(clock, Ordering::Release);
-        step("tag.recorded");
-    }
-}
-
 fn records(region: &Region, hash: u64) -> impl Iterator<Item = Record<'_>> {
     let set = Geometry::tag_set(hash);
-    (0..TAG_WAYS).map(move |way| Record { region, at: set + way * TAG_RECORD })
+    (0..TAG_WAYS).map(move |way| record_at(region, set + way * TAG_RECORD))
+}
+
+fn record_at(region: &Region, at: usize) -> Record<'_> {
+    Record { hash: region.u64(at + HASH), removed: region.u64(at + REMOVED), outdated: region.u64(at + OUTDATED) }
 }
 
 /// The clock that a value made from now on is stamped with.
 #[inline]
 pub(crate) fn clock(region: &Region) -> u64 {
-    // Acquire: pairs with the Release stores in `invalidate`.
-    region.u64(TAG_CLOCK).load(Ordering::Acquire)
+    tag_clock::now(region.u64(TAG_CLOCK))
 }
 
 /// What the tags of a tagged entry say of it. Read without a lock: until the entry's word was looked at again, perhaps
@@ -127,8 +82,8 @@ pub(crate) fn fate(shard: ShardView<'_>, head: &Head) -> Result<Fate, Damaged> {
         }
     })?;
     let stamp = stamp.ok_or(Damaged)?;
-    // Acquire: pairs with the Release in `place_of`. After the records, so that one that was pushed out counts here.
-    let floor = region.u64(TAG_FLOOR).load(Ordering::Acquire);
+    // After the records, so that one that was pushed out counts here.
+    let floor = tag_clock::floor_of(region.u64(TAG_FLOOR));
     Ok(if stamp < removed.max(floor) {
         Fate::Dead
     } else if stamp < outdated {
@@ -168,24 +123,20 @@ impl Core {
         let guard = self.lock_header(TAGS_LOCK, "the table of tags", timeout)?;
         let region = self.segment.region();
         let word = region.u64(TAG_CLOCK);
-        let before = word.load(Ordering::Relaxed); // only holders of the lock store
-        let now = before.wrapping_add(1 + (before & 1));
-        // Release: pairs with the Acquire in `clock`.
-        word.store(now, Ordering::Release);
-        step("tag.begun");
+        let was_odd = word.load(Ordering::Relaxed) & 1 == 1; // only holders of the lock store
+        let now = tag_clock::begin(word);
         for tag in tags {
-            self.place_of(*tag).note(how, now);
+            let place = self.place_of(*tag);
+            tag_clock::note(if how == Invalidation::Remove { place.removed } else { place.outdated }, now);
         }
         // Before the clock is even: a death in between leaves it odd, and whoever makes it even tells of that.
-        if before & 1 == 1 {
+        if was_odd {
             self.tell_invalidated(ANY_NAMESPACE, &[], timeout);
         }
         if !tags.is_empty() {
             self.tell_invalidated(namespace, tags, timeout);
         }
-        // Release: as above; who sees the clock even sees the records.
-        word.store(now.wrapping_add(1), Ordering::Release);
-        step("tag.done");
+        tag_clock::end(word, now);
         drop(guard);
         self.check_not_lost()
     }
@@ -193,13 +144,13 @@ impl Core {
     /// The record of a tag, made if there is none. Under the tag lock.
     fn place_of(&self, tag: u64) -> Record<'_> {
         let region = self.segment.region();
-        if let Some(own) = records(region, tag).find(|r| r.word(HASH).load(Ordering::Relaxed) == tag) {
+        if let Some(own) = records(region, tag).find(|r| r.hash.load(Ordering::Relaxed) == tag) {
             return own;
         }
         let floor = region.u64(TAG_FLOOR);
-        let mut oldest = Record { region, at: Geometry::tag_set(tag) };
+        let mut oldest = record_at(region, Geometry::tag_set(tag));
         for record in records(region, tag) {
-            if record.word(HASH).load(Ordering::Relaxed) == 0 {
+            if record.hash.load(Ordering::Relaxed) == 0 {
                 oldest = record;
                 break;
             }
@@ -207,11 +158,9 @@ impl Core {
                 oldest = record;
             }
         }
-        let is_taken = oldest.word(HASH).load(Ordering::Relaxed) != 0;
+        let is_taken = oldest.hash.load(Ordering::Relaxed) != 0;
         if is_taken && oldest.latest() > floor.load(Ordering::Relaxed) {
-            // Release: pairs with the Acquire in `fate`.
-            floor.store(oldest.latest(), Ordering::Release);
-            step("tag.floor");
+            tag_clock::raise_floor(floor, oldest.latest());
             region.u64(TAGS_OVERFLOWED).fetch_add(1, Ordering::Relaxed);
             step("tag.overflowed");
         }

@@ -13,9 +13,13 @@
 
 pub mod atomic;
 pub mod bell;
+pub mod ending;
+pub mod index;
 pub mod lock;
 pub mod publish;
+pub mod slot;
 pub mod steps;
+pub mod tag_clock;
 pub mod tail;
 
 // A loom atomic is a handle into the checker, not bytes in a mapping: under the checker only the protocols exist.

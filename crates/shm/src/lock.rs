@@ -79,8 +79,7 @@ pub struct Busy;
 /// Takes the lock. `patience` is asked before each sleep whether to give up.
 #[inline]
 pub fn lock<P: Parties>(word: &AtomicU32, parties: &P, patience: &mut dyn FnMut() -> bool) -> Result<Acquired, Busy> {
-    // Acquire: pairs with the Release swap in `unlock`, so the taker sees all that the last holder wrote.
-    if word.compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed).is_ok() {
+    if take(word, 0, parties.me().word()) {
         step("lock.taken");
         return Ok(Acquired::Clean);
     }
@@ -90,8 +89,7 @@ pub fn lock<P: Parties>(word: &AtomicU32, parties: &P, patience: &mut dyn FnMut(
 /// Takes the lock only if that needs no wait and no repair.
 #[inline]
 pub fn try_lock<P: Parties>(word: &AtomicU32, parties: &P) -> bool {
-    // Acquire: as in `lock`.
-    word.compare_exchange(0, parties.me().word(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+    take(word, 0, parties.me().word())
 }
 
 #[cold]
@@ -111,7 +109,8 @@ fn lock_contended<P: Parties>(
     // Whoever has slept may not be the only sleeper, and its wake may have been meant for all: it keeps the bit set.
     let mut slept = 0;
     loop {
-        let seen = word.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release in `take`, so whoever sees an owner sees its generation, or a later one.
+        let seen = word.load(Ordering::Acquire);
         let held = seen & !WAITERS;
         if held == 0 {
             if take(word, seen, me.word() | slept) {
@@ -143,9 +142,11 @@ fn lock_contended<P: Parties>(
     }
 }
 
-/// Acquire: pairs with the Release swap in `unlock`; after a death, the kernel's release of the lease orders the rest.
+#[inline]
 fn take(word: &AtomicU32, seen: u32, new: u32) -> bool {
-    word.compare_exchange(seen, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    // Acquire: pairs with the Release swap in `release`, so the taker sees all that the last holder wrote; after a death, the
+    // kernel's release of the lease orders the rest. Release: pairs with the Acquire load in `lock_contended`.
+    word.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
 fn owner_is_gone<P: Parties>(held: u32, me: Owner, parties: &P) -> bool {

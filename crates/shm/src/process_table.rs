@@ -18,10 +18,11 @@
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::bell;
 use crate::error::ShmError;
-use crate::lock::{GENERATION_MAX, Owner, Parties};
+use crate::lock::{Owner, Parties};
 use crate::os::{self, Hold};
 use crate::region::Region;
 use crate::segment::{Header, LEASES};
+use crate::slot;
 use crate::steps::step;
 use std::fs::File;
 use std::sync::Arc;
@@ -163,9 +164,7 @@ impl Member {
         if !held {
             return Err(ShmError::Unsupported("the file system does not keep byte locks between descriptions".into()));
         }
-        let generation = next_generation(table.generation(&region, slot).load(Ordering::Relaxed));
-        // Release: pairs with the Acquire in `is_dead`. From here on all that my predecessor held has a dead owner.
-        table.generation(&region, slot).store(generation, Ordering::Release);
+        let generation = slot::enter(table.generation(&region, slot));
         step("join.generation");
         Header::of(&region).note_slot(slot);
         step("join.noted");
@@ -323,13 +322,9 @@ impl Parties for Member {
         if usize::from(owner.slot) >= PROCESS_SLOTS || owner.slot == self.owner.slot {
             return owner != self.owner;
         }
-        // Acquire: pairs with the Release in `join`.
-        let recorded = self.table.generation(&self.region, owner.slot).load(Ordering::Acquire);
-        if recorded != owner.generation {
-            return true;
-        }
         // An error is no proof of death.
-        !os::is_held(&self.probe, LEASES + i64::from(owner.slot), 1).unwrap_or(true)
+        let is_leased = || os::is_held(&self.probe, LEASES + i64::from(owner.slot), 1).unwrap_or(true);
+        slot::is_dead(self.table.generation(&self.region, owner.slot), owner, is_leased)
     }
 
     fn sleep(&self, word: &AtomicU32, expected: u32) {
@@ -367,22 +362,4 @@ fn take_lease(lease: &File) -> Result<u16, ShmError> {
         slot += 1;
     }
     Err(ShmError::NoSlot(PROCESS_SLOTS))
-}
-
-/// Never 0, so that no held word looks free.
-fn next_generation(generation: u32) -> u32 {
-    (generation % GENERATION_MAX) + 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generations_grow_and_wrap_past_zero() {
-        assert_eq!(next_generation(0), 1);
-        assert_eq!(next_generation(GENERATION_MAX - 1), GENERATION_MAX);
-        assert_eq!(next_generation(GENERATION_MAX), 1);
-        assert_ne!(next_generation(u32::MAX), 0);
-    }
 }

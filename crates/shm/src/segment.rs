@@ -14,6 +14,7 @@
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::clock::BootClock;
+use crate::ending;
 use crate::error::ShmError;
 use crate::os::{self, Hold};
 use crate::process_table::{Member, PROCESS_SLOTS, ProcessTable};
@@ -94,8 +95,7 @@ impl<'r> Header<'r> {
     /// Where the segment is in its life.
     #[inline]
     pub fn state(self) -> State {
-        // Acquire: pairs with the Release in `set_state`.
-        match self.region.u32(Self::STATE).load(Ordering::Acquire) {
+        match ending::state_of(self.region.u32(Self::STATE)) {
             1 => State::Ready,
             2 => State::Destroyed,
             _ => State::Building,
@@ -103,8 +103,12 @@ impl<'r> Header<'r> {
     }
 
     fn set_state(self, state: State) {
-        // Release: pairs with the Acquire in `state`.
+        // Release: pairs with the Acquire in `ending::state_of`.
         self.region.u32(Self::STATE).store(state as u32, Ordering::Release);
+    }
+
+    fn give_up(self) {
+        ending::give_up(self.region.u32(Self::STATE), State::Destroyed as u32, self.epoch());
     }
 
     /// Milliseconds that a manual clock shows; 0 on segments with a real one.
@@ -387,11 +391,7 @@ impl SegmentFile {
         // A segment that cannot be read has no handles of ours that could be told.
         if let Ok(Found::Usable { len, nonce } | Found::Destroyed { len, nonce }) = opened.check_header(identity) {
             let segment = self.join(opened.file, identity, len, nonce)?;
-            segment.header().set_state(State::Destroyed);
-            step("destroy.state");
-            // AcqRel: pairs with the loads of the epoch by readers and, under the lock, writers.
-            segment.header().epoch().fetch_add(1, Ordering::AcqRel);
-            step("destroy.epoch");
+            segment.header().give_up();
             through_locks(&segment)?;
             step("destroy.passed");
             self.unlink(&segment.file)?;

@@ -7,10 +7,14 @@
 
 #![cfg(cache_machine_loom)]
 
-use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use cache_machine_shm::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use cache_machine_shm::bell;
+use cache_machine_shm::ending::{self, SeenEpoch};
+use cache_machine_shm::index;
 use cache_machine_shm::lock::{self, Acquired, Owner, Parties};
 use cache_machine_shm::publish::{Changed, before_reuse, publish, read, recheck};
+use cache_machine_shm::slot;
+use cache_machine_shm::tag_clock::{self, Record};
 use cache_machine_shm::tail;
 use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Condvar, Mutex};
@@ -617,6 +621,581 @@ fn a_waiter_that_gives_up_with_the_wake_is_reported() {
             }
         });
     });
+}
+
+// ---- process slots ---------------------------------------------------------------------------------------------------
+
+/// The slot that changes hands; the process in slot 0 meets its lock words.
+const CHANGES_HANDS: u16 = 7;
+
+/// A process with what it knows of that slot, and a shard.
+struct Process<'a> {
+    me: Owner,
+    shard: &'a Shard,
+    generation: &'a AtomicU32,
+    lease: &'a AtomicBool,
+}
+
+impl Parties for Process<'_> {
+    fn me(&self) -> Owner {
+        self.me
+    }
+
+    fn is_dead(&self, owner: Owner) -> bool {
+        // Acquire: a system call that sees the kernel's release of the lease. The process in slot 0 lives.
+        owner.slot == CHANGES_HANDS && slot::is_dead(self.generation, owner, || self.lease.load(Ordering::Acquire))
+    }
+
+    fn sleep(&self, _: &AtomicU32, _: u32) {
+        // The bounded sleep: nobody wakes those who wait for the dead.
+        thread::yield_now();
+    }
+
+    fn wake_one(&self, _: &AtomicU32) {}
+}
+
+/// A slot that was another's has a new owner, who takes a lock; so does a process in another slot, which must not take the
+/// new owner for the dead one. `lock` may be a broken one.
+fn a_new_owner_is_never_robbed(lock: impl Fn(&AtomicU32, &Process<'_>) -> Acquired + Copy + Send + Sync + 'static) {
+    let shared = Arc::new((shard(0), AtomicU32::new(1), AtomicBool::new(true)));
+    let run = move |me: Owner, (shard, generation, lease): &(Arc<Shard>, AtomicU32, AtomicBool)| {
+        let process = Process { me, shard, generation, lease };
+        assert_eq!(lock(&process.shard.word, &process), Acquired::Clean, "a living owner is robbed");
+        increment(process.shard);
+        lock::unlock(&process.shard.word, &process);
+    };
+    // The other is the thread that loom runs last: see `a_read_that_begins_with`.
+    let other = {
+        let shared = shared.clone();
+        thread::spawn(move || run(Owner { slot: 0, generation: 1 }, &shared))
+    };
+    let generation = slot::enter(&shared.1);
+    run(Owner { slot: CHANGES_HANDS, generation }, &shared);
+    other.join().unwrap();
+}
+
+fn take(word: &AtomicU32, process: &Process<'_>) -> Acquired {
+    lock::lock(word, process, &mut || false).unwrap()
+}
+
+#[test]
+fn the_new_owner_of_a_slot_is_never_taken_for_the_dead_one() {
+    explore(4, || a_new_owner_is_never_robbed(take));
+}
+
+#[test]
+fn a_lock_that_is_taken_without_a_release_is_robbed() {
+    must_be_reported(4, || {
+        a_new_owner_is_never_robbed(|word, process| {
+            let mine = process.me().word();
+            match word.compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => Acquired::Clean,
+                Err(_) => take(word, process),
+            }
+        });
+    });
+}
+
+#[test]
+fn an_owner_that_is_looked_at_without_an_acquire_is_robbed() {
+    must_be_reported(4, || {
+        a_new_owner_is_never_robbed(|word, process| {
+            let held = word.load(Ordering::Relaxed);
+            if held != 0 && process.is_dead(Owner::of(held)) {
+                return Acquired::Suspect;
+            }
+            take(word, process)
+        });
+    });
+}
+
+/// A dead owner's slot gets its next one while somebody meets the lock that it held. However it sees the death, it sees all that
+/// the dead wrote.
+fn the_generation_comes_with_all_that_the_dead_wrote(enter: impl Fn(&AtomicU32) -> u32 + Copy + Send + Sync + 'static) {
+    let dead = Owner { slot: CHANGES_HANDS, generation: 1 };
+    let shared = Arc::new((shard(dead.word()), AtomicU32::new(1), AtomicBool::new(true)));
+    let dying = {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            increment(&shared.0);
+            // Release: what the kernel's release of the lease does.
+            shared.2.store(false, Ordering::Release);
+        })
+    };
+    let next = {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            let (_, generation, lease) = &*shared;
+            if lease.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                enter(generation);
+            }
+        })
+    };
+    let (shard, generation, lease) = &*shared;
+    let process = Process { me: Owner { slot: 0, generation: 1 }, shard, generation, lease };
+    assert_eq!(take(&shard.word, &process), Acquired::Suspect);
+    increment(shard);
+    dying.join().unwrap();
+    next.join().unwrap();
+}
+
+#[test]
+fn a_generation_that_has_moved_comes_with_all_that_the_dead_owner_wrote() {
+    explore(3, || the_generation_comes_with_all_that_the_dead_wrote(slot::enter));
+}
+
+#[test]
+fn a_generation_that_is_moved_without_a_release_is_reported() {
+    must_be_reported(3, || {
+        the_generation_comes_with_all_that_the_dead_wrote(|generation| {
+            generation.store(2, Ordering::Relaxed);
+            2
+        });
+    });
+}
+
+// ---- the end of a segment --------------------------------------------------------------------------------------------
+
+const IN_USE: u32 = 1;
+const GIVEN_UP: u32 = 2;
+
+/// A reader that sees the epoch of the end does not take the segment for one in use.
+fn the_last_epoch_comes_with_the_state(
+    give_up: impl Fn(&AtomicU32, &AtomicU32) + Copy + Send + Sync + 'static,
+    load: impl Fn(&AtomicU32) -> u32 + Copy + Send + Sync + 'static,
+) {
+    let shared = Arc::new((AtomicU32::new(IN_USE), AtomicU32::new(1)));
+    let reader = {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            let (state, epoch) = &*shared;
+            load(epoch) == 2 && ending::state_of(state) == IN_USE
+        })
+    };
+    let (state, epoch) = &*shared;
+    give_up(state, epoch);
+    // As a read of a handle begins.
+    let handle = SeenEpoch::default();
+    assert_eq!(handle.epoch(epoch, || ending::state_of(state) == IN_USE), None);
+    assert!(!reader.join().unwrap(), "the segment has ended, and is taken for one in use");
+}
+
+fn give_up(state: &AtomicU32, epoch: &AtomicU32) {
+    ending::give_up(state, GIVEN_UP, epoch);
+}
+
+#[test]
+fn who_sees_the_epoch_of_a_segments_end_sees_its_state() {
+    explore(4, || the_last_epoch_comes_with_the_state(give_up, ending::epoch_of));
+}
+
+#[test]
+fn an_end_whose_epoch_is_not_acquired_is_reported() {
+    must_be_reported(4, || the_last_epoch_comes_with_the_state(give_up, |epoch| epoch.load(Ordering::Relaxed)));
+}
+
+#[test]
+fn an_end_whose_epoch_does_not_release_is_reported() {
+    must_be_reported(4, || {
+        the_last_epoch_comes_with_the_state(
+            |state, epoch| {
+                state.store(GIVEN_UP, Ordering::Release);
+                epoch.fetch_add(1, Ordering::Relaxed);
+            },
+            ending::epoch_of,
+        );
+    });
+}
+
+#[test]
+fn an_end_whose_epoch_moves_before_its_state_is_reported() {
+    must_be_reported(4, || {
+        the_last_epoch_comes_with_the_state(
+            |state, epoch| {
+                epoch.fetch_add(1, Ordering::AcqRel);
+                state.store(GIVEN_UP, Ordering::Release);
+            },
+            ending::epoch_of,
+        );
+    });
+}
+
+/// A handle is detached while a thread of its process looks, which found the segment in use before.
+#[test]
+fn a_handle_that_was_detached_stays_so() {
+    explore(4, || {
+        let shared = Arc::new((SeenEpoch::default(), AtomicU32::new(1)));
+        let reader = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (handle, epoch) = &*shared;
+                handle.epoch(epoch, || !handle.is_detached())
+            })
+        };
+        let (handle, epoch) = &*shared;
+        assert!(handle.detach(), "the first to see it");
+        assert_eq!(handle.epoch(epoch, || !handle.is_detached()), None);
+        reader.join().unwrap();
+        assert_eq!(handle.epoch(epoch, || !handle.is_detached()), None);
+        assert!(!handle.detach(), "told once");
+    });
+}
+
+#[test]
+fn a_reader_that_notes_its_epoch_whatever_has_happened_meanwhile_is_reported() {
+    must_be_reported(4, || {
+        let shared = Arc::new((AtomicU64::new(0), AtomicBool::new(false)));
+        let reader = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (seen, detached) = &*shared;
+                if !detached.load(Ordering::Relaxed) {
+                    seen.store(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let (seen, detached) = &*shared;
+        detached.store(true, Ordering::Relaxed);
+        seen.store(0, Ordering::Relaxed);
+        reader.join().unwrap();
+        assert_eq!(seen.load(Ordering::Relaxed), 0, "what is detached is believed again");
+    });
+}
+
+// ---- the index while it is divided -----------------------------------------------------------------------------------
+
+/// A line and the one that a division adds, each with one word and its count, and one word for what overflows. Two keys are there
+/// all the time: `1`, which goes to the new line, and `2`, which found its line full.
+struct Index {
+    level: AtomicU8,
+    words: [AtomicU64; 2],
+    counts: [AtomicU8; 2],
+    overflow: AtomicU64,
+}
+
+/// What a broken division, or a broken search, does.
+#[derive(Clone, Copy, PartialEq)]
+enum Broken {
+    Nothing,
+    LevelIsNotReleased,
+    LevelIsNotAcquired,
+    LevelIsLoadedOnce,
+    EmptiesBeforeTheLevel,
+    EmptiesWithoutRelease,
+    LowersWithoutRelease,
+    DoesNotAcquireCounts,
+}
+
+impl Index {
+    fn new() -> Self {
+        Self {
+            level: AtomicU8::new(0),
+            words: [AtomicU64::new(1), AtomicU64::new(0)],
+            counts: [AtomicU8::new(1), AtomicU8::new(0)],
+            overflow: AtomicU64::new(2),
+        }
+    }
+
+    /// As `divide` does it. The lock is not modelled: there is one writer.
+    fn divide(&self, broken: Broken) {
+        publish(&self.words[1], 1);
+        assert!(index::raise(&self.counts[1]));
+        if broken == Broken::EmptiesBeforeTheLevel {
+            publish(&self.words[0], 0);
+        }
+        match broken {
+            Broken::LevelIsNotReleased => self.level.store(1, Ordering::Relaxed),
+            _ => index::divided(&self.level, 1),
+        }
+        match broken {
+            Broken::EmptiesWithoutRelease => self.words[0].store(1 << 32, Ordering::Relaxed),
+            _ => drop(publish(&self.words[0], 0)),
+        }
+        match broken {
+            Broken::LowersWithoutRelease => self.counts[0].store(0, Ordering::Relaxed),
+            _ => assert!(index::lower(&self.counts[0])),
+        }
+    }
+
+    fn find(&self, key: u32, broken: Broken) -> Option<()> {
+        let level = || {
+            u32::from(match broken {
+                Broken::LevelIsNotAcquired => self.level.load(Ordering::Relaxed),
+                _ => index::level(&self.level),
+            })
+        };
+        let look = |by| self.look(key, by as usize, broken);
+        if broken == Broken::LevelIsLoadedOnce { look(level()) } else { index::search(level, look) }
+    }
+
+    /// As `search_path` does it.
+    fn look(&self, key: u32, line: usize, broken: Broken) -> Option<()> {
+        let is_key = |word: &AtomicU64| word.load(Ordering::Acquire) as u32 == key;
+        if is_key(&self.words[line]) {
+            return Some(());
+        }
+        let goes_on = match broken {
+            Broken::DoesNotAcquireCounts => self.counts[line].load(Ordering::Relaxed) != 0,
+            _ => index::goes_on(&self.counts[line]),
+        };
+        (goes_on && is_key(&self.overflow)).then_some(())
+    }
+}
+
+fn a_key_that_is_there_is_found(key: u32, broken: Broken) {
+    let shared = Arc::new(Index::new());
+    // The reader is the thread that loom runs last: see `a_read_that_begins_with`.
+    let reader = {
+        let shared = shared.clone();
+        thread::spawn(move || shared.find(key, broken))
+    };
+    shared.divide(broken);
+    assert!(reader.join().unwrap().is_some(), "a key is missed that was there all the time");
+    assert!(shared.find(key, Broken::Nothing).is_some());
+}
+
+/// Keys: one that moves, and one that overflowed.
+const MOVES: u32 = 1;
+const OVERFLOWED: u32 = 2;
+
+#[test]
+fn while_the_index_is_divided_every_key_is_found() {
+    explore(4, || a_key_that_is_there_is_found(MOVES, Broken::Nothing));
+    explore(4, || a_key_that_is_there_is_found(OVERFLOWED, Broken::Nothing));
+}
+
+#[test]
+fn a_level_that_does_not_release_loses_a_key() {
+    must_be_reported(4, || a_key_that_is_there_is_found(MOVES, Broken::LevelIsNotReleased));
+}
+
+#[test]
+fn a_level_that_is_not_acquired_loses_a_key() {
+    must_be_reported(4, || a_key_that_is_there_is_found(OVERFLOWED, Broken::LevelIsNotAcquired));
+}
+
+#[test]
+fn a_level_that_is_not_looked_at_again_loses_a_key() {
+    must_be_reported(4, || a_key_that_is_there_is_found(MOVES, Broken::LevelIsLoadedOnce));
+}
+
+#[test]
+fn words_that_are_emptied_before_the_level_lose_a_key() {
+    must_be_reported(4, || a_key_that_is_there_is_found(MOVES, Broken::EmptiesBeforeTheLevel));
+}
+
+#[test]
+fn words_that_are_emptied_without_a_release_lose_a_key() {
+    must_be_reported(4, || a_key_that_is_there_is_found(MOVES, Broken::EmptiesWithoutRelease));
+}
+
+#[test]
+fn counts_that_are_lowered_without_a_release_lose_a_key() {
+    must_be_reported(4, || a_key_that_is_there_is_found(OVERFLOWED, Broken::LowersWithoutRelease));
+}
+
+#[test]
+fn counts_that_are_not_acquired_lose_a_key() {
+    must_be_reported(4, || a_key_that_is_there_is_found(OVERFLOWED, Broken::DoesNotAcquireCounts));
+}
+
+// ---- tags ------------------------------------------------------------------------------------------------------------
+
+/// The clock, the floor, a table of one place, and an entry that is there all the time and has the tag of hash 1.
+struct Tags {
+    /// When the entry was made.
+    stamp: u64,
+    clock: AtomicU64,
+    floor: AtomicU64,
+    hash: AtomicU64,
+    removed: AtomicU64,
+    outdated: AtomicU64,
+}
+
+/// What is left out, or done in another order.
+#[derive(Clone, Copy, PartialEq)]
+enum Lacking {
+    Nothing,
+    ReleaseOfClock,
+    AcquireOfClock,
+    ClockBeforeRecord,
+    FloorBeforePlace,
+    ReleaseOfPlace,
+    AcquireOfPlace,
+    SecondLook,
+    FloorAfterRecord,
+}
+
+impl Tags {
+    fn new(stamp: u64, clock: u64, removed: u64) -> Self {
+        Self {
+            stamp,
+            clock: AtomicU64::new(clock),
+            floor: AtomicU64::new(0),
+            hash: AtomicU64::new(1),
+            removed: AtomicU64::new(removed),
+            outdated: AtomicU64::new(0),
+        }
+    }
+
+    fn place(&self) -> Record<'_> {
+        Record { hash: &self.hash, removed: &self.removed, outdated: &self.outdated }
+    }
+
+    /// As `invalidate` does it. The lock is not modelled: there is one invalidator.
+    fn invalidate(&self, hash: u64, lacking: Lacking) {
+        let now = tag_clock::begin(&self.clock);
+        if self.hash.load(Ordering::Relaxed) != hash {
+            self.give_away(hash, lacking);
+        }
+        tag_clock::note(&self.removed, now);
+        match lacking {
+            Lacking::ReleaseOfClock => self.clock.store(now + 1, Ordering::Relaxed),
+            _ => tag_clock::end(&self.clock, now),
+        }
+    }
+
+    fn give_away(&self, hash: u64, lacking: Lacking) {
+        let oldest = self.place().latest();
+        if lacking != Lacking::FloorBeforePlace {
+            tag_clock::raise_floor(&self.floor, oldest);
+        }
+        if lacking == Lacking::ReleaseOfPlace {
+            self.hash.store(0, Ordering::Relaxed);
+            self.removed.store(0, Ordering::Relaxed);
+            self.hash.store(hash, Ordering::Relaxed);
+        } else {
+            self.place().replace(hash);
+        }
+        if lacking == Lacking::FloorBeforePlace {
+            tag_clock::raise_floor(&self.floor, oldest);
+        }
+    }
+
+    /// Whether the entry is dead, as `fate` finds it.
+    fn is_dead(&self, lacking: Lacking) -> bool {
+        let early_floor = tag_clock::floor_of(&self.floor);
+        let record = match lacking {
+            Lacking::AcquireOfPlace => {
+                let removed = self.removed.load(Ordering::Relaxed);
+                (self.hash.load(Ordering::Relaxed) == 1).then_some((removed, 0))
+            }
+            Lacking::SecondLook => {
+                (self.hash.load(Ordering::Acquire) == 1).then(|| (self.removed.load(Ordering::Acquire), 0))
+            }
+            _ => self.place().of(1),
+        };
+        let floor = match lacking {
+            Lacking::FloorAfterRecord => early_floor,
+            _ => tag_clock::floor_of(&self.floor),
+        };
+        record.map_or(0, |(removed, _)| removed).max(floor) > self.stamp
+    }
+
+    /// Reads the entry. The clock that a near copy of it keeps, if it may be kept.
+    fn read(&self, lacking: Lacking) -> Option<u64> {
+        let load = || match lacking {
+            Lacking::AcquireOfClock => self.clock.load(Ordering::Relaxed),
+            _ => tag_clock::now(&self.clock),
+        };
+        let early = load();
+        let is_dead = self.is_dead(lacking);
+        let clock = if lacking == Lacking::ClockBeforeRecord { load() } else { early };
+        (!is_dead && clock & 1 == 0).then_some(clock)
+    }
+}
+
+/// A near copy is kept while its tag is invalidated.
+fn no_near_copy_outlives_an_invalidation(lacking: Lacking) {
+    let shared = Arc::new(Tags::new(0, 0, 0));
+    // The reader is the thread that loom runs last: see `a_read_that_begins_with`.
+    let reader = {
+        let shared = shared.clone();
+        thread::spawn(move || shared.read(lacking))
+    };
+    shared.invalidate(1, lacking);
+    let kept = reader.join().unwrap();
+    assert_ne!(kept, Some(tag_clock::now(&shared.clock)), "a near copy of a dead entry is valid");
+    assert!(shared.is_dead(Lacking::Nothing));
+}
+
+/// The tag was invalidated before, after the entry was made; now another one needs its place.
+fn no_entry_comes_to_life_again(lacking: Lacking) {
+    let shared = Arc::new(Tags::new(0, 2, 1));
+    let reader = {
+        let shared = shared.clone();
+        thread::spawn(move || shared.is_dead(lacking))
+    };
+    shared.invalidate(5, lacking);
+    assert!(reader.join().unwrap(), "the record was given away, and the floor is not seen");
+    assert!(shared.is_dead(Lacking::Nothing));
+}
+
+/// The same, but the entry was made since its tag was invalidated.
+fn no_entry_dies_with_another_tag(lacking: Lacking) {
+    let shared = Arc::new(Tags::new(2, 2, 1));
+    let reader = {
+        let shared = shared.clone();
+        thread::spawn(move || shared.is_dead(lacking))
+    };
+    shared.invalidate(5, lacking);
+    assert!(!reader.join().unwrap(), "another tag's record is taken for the entry's");
+    assert!(!shared.is_dead(Lacking::Nothing));
+}
+
+#[test]
+fn no_near_copy_outlives_the_invalidation_of_its_tag() {
+    explore(4, || no_near_copy_outlives_an_invalidation(Lacking::Nothing));
+}
+
+#[test]
+fn a_clock_that_does_not_release_leaves_a_near_copy_valid() {
+    must_be_reported(4, || no_near_copy_outlives_an_invalidation(Lacking::ReleaseOfClock));
+}
+
+#[test]
+fn a_clock_that_is_not_acquired_leaves_a_near_copy_valid() {
+    must_be_reported(4, || no_near_copy_outlives_an_invalidation(Lacking::AcquireOfClock));
+}
+
+#[test]
+fn a_clock_that_is_loaded_after_the_record_leaves_a_near_copy_valid() {
+    must_be_reported(4, || no_near_copy_outlives_an_invalidation(Lacking::ClockBeforeRecord));
+}
+
+#[test]
+fn an_invalidated_entry_stays_dead_when_its_record_is_given_away() {
+    explore(4, || no_entry_comes_to_life_again(Lacking::Nothing));
+}
+
+#[test]
+fn a_floor_that_is_raised_late_lets_an_entry_live_again() {
+    must_be_reported(4, || no_entry_comes_to_life_again(Lacking::FloorBeforePlace));
+}
+
+#[test]
+fn a_place_that_is_given_away_without_a_release_lets_an_entry_live_again() {
+    must_be_reported(4, || no_entry_comes_to_life_again(Lacking::ReleaseOfPlace));
+}
+
+#[test]
+fn a_place_that_is_not_acquired_lets_an_entry_live_again() {
+    must_be_reported(4, || no_entry_comes_to_life_again(Lacking::AcquireOfPlace));
+}
+
+#[test]
+fn an_entry_does_not_die_when_the_record_of_its_tag_is_given_away() {
+    explore(4, || no_entry_dies_with_another_tag(Lacking::Nothing));
+}
+
+#[test]
+fn a_record_whose_hash_is_looked_at_once_kills_an_entry_of_another_tag() {
+    must_be_reported(4, || no_entry_dies_with_another_tag(Lacking::SecondLook));
+}
+
+#[test]
+fn a_floor_that_is_loaded_before_the_record_lets_an_entry_live_again() {
+    must_be_reported(4, || no_entry_comes_to_life_again(Lacking::FloorAfterRecord));
 }
 
 // ---- bells -----------------------------------------------------------------------------------------------------------

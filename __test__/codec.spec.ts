@@ -726,6 +726,17 @@ test('an Error whose name is the Error itself is stored without the stack that c
   t.false(Object.hasOwn(found, 'stack'))
 })
 
+test('an Error whose message is the Error itself comes back with its stack', (t) => {
+  const error = new RangeError('far')
+  const { stack } = error
+  Object.defineProperty(error, 'message', { value: error })
+  const back = roundTrip(error)
+  t.true(back instanceof RangeError)
+  t.is(back.message as unknown, back)
+  t.is(back.stack, stack)
+  t.deepEqual(Reflect.ownKeys(back), ['stack', 'message'])
+})
+
 test('decoding leaves the limit of stack traces as it was', (t) => {
   const { stackTraceLimit } = Error
   const bytes = bytesOf([new Error('a')])

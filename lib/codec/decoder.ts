@@ -23,6 +23,16 @@ import {
 import { assign, incomingShape, instantiate, instantiateBare, scattered } from './shapes.ts'
 import type { Shape } from './shapes.ts'
 
+/**
+ * The order in which the fields of an error are set. When its stack is replaced V8 makes a text of the one that it has, of name and
+ * message, and that throws where the message is the error itself.
+ */
+const STACK_FIRST = [...ERROR_FIELDS.keys()].toSorted((a, b) => rank(a) - rank(b))
+
+function rank(field: number): number {
+  return ERROR_FIELDS[field] === 'stack' ? 0 : 1
+}
+
 /** Decodes one value, once. */
 export class Decoder {
   readonly #bytes: Buffer
@@ -231,11 +241,12 @@ export class Decoder {
     if (type === undefined || bits >= 1 << ERROR_FIELDS.length) throw corrupt('an unknown error')
     const error = this.#keep(emptyError(type))
     this.#owe(ERROR_FIELDS.length + 1)
-    ERROR_FIELDS.forEach((name, i) => {
-      const value = this.#read(depth)
-      if ((bits & (1 << i)) !== 0) define(error, name, value, false)
+    const values = ERROR_FIELDS.map(() => this.#read(depth))
+    for (const i of STACK_FIRST) {
+      const name = ERROR_FIELDS[i] as string
+      if ((bits & (1 << i)) !== 0) define(error, name, values[i], false)
       else if (Object.hasOwn(error, name)) delete error[name as 'cause']
-    })
+    }
     this.#owed--
     if (this.#byte() !== Tag.Object) throw corrupt('an error without an object')
     const { names, template } = this.#shape()

@@ -67,7 +67,11 @@ function underSanitizer(name) {
     const tests = all.filter((file) => !(file in without)).flatMap((file) => ['--test', file])
     const build = ['--target', target, '--target-dir', `target/${name}`, '-p', crate]
     const args = ['test', '--no-fail-fast', ...build, '--lib', ...tests, '--', ...skips]
-    return run(`${name}: ${crate}`, 'cargo', args, { RUSTC_BOOTSTRAP: '1', RUSTFLAGS: flags, ...env })
+    return run(`${name}: ${crate}`, 'cargo', args, {
+      RUSTC_BOOTSTRAP: '1',
+      RUSTFLAGS: `${flags} --cfg cache_machine_sanitized`,
+      ...env,
+    })
   })
 }
 

@@ -416,16 +416,19 @@ test('there are never more bytes than maxSize, and a value that would take most 
   t.true(countNear(cache, counts, keys) <= 18)
 })
 
-test('once there is no room, one in sixteen reads of others makes a copy, and the others ask for none', (t) => {
+test('once there is no room, each eighth read of others asks for a copy, and gets one if its key asked before', (t) => {
   const [cache, counts] = openCounted(t, { near: { maxEntries: 10 } })
   for (let i = 0; i < 200; i++) cache.set(`k${i}`, i)
   // The eleventh has to make room.
   for (let i = 0; i < 11; i++) t.is(cache.get(`k${i}`), i)
   t.is(counts['getNear'], 11)
   for (let i = 20; i < 180; i++) t.is(cache.get(`k${i}`), i)
-  t.is(counts['getNear'], 11 + 10)
+  t.is(counts['getNear'], 11 + 20)
+  for (let i = 0; i < 16; i++) t.is(countNear(cache, counts, ['k199']), 0)
+  t.is(countNear(cache, counts, ['k199']), 1)
+  t.is(counts['getNear'], 11 + 20 + 2)
   const { hits, misses } = cache.stats()
-  t.deepEqual({ hits, misses }, { hits: 11 + 160, misses: 0 })
+  t.deepEqual({ hits, misses }, { hits: 11 + 160 + 17, misses: 0 })
 })
 
 test('after a copy that was of no use, the next one is made with the second read', (t) => {

@@ -2,8 +2,8 @@
  * Copies of values in this thread, each valid only while the words in shared memory that it depends on are unchanged: its
  * index word, the epochs, the tag clock for a tagged one. So a hit is as new as a read of the segment, without the call.
  *
- * Who is kept: everyone while there is room, then a few of those that are read, so that soon a key has a copy that is read
- * often; who goes: whom nobody has read since the hand of a clock came by. See docs/decisions/0005-near-cache.md. Kept are
+ * Who is kept: everyone while there is room; then each eighth read without a copy asks for one, and gets it if the key asked
+ * before (it left a mark in a small table); who goes: whom nobody has read since the hand of a clock came by. See docs/decisions/0005-near-cache.md. Kept are
  * immutable values, and trees of plain objects, arrays and Dates; of these `copy` gives a fresh copy each time, `frozen` always
  * the same one, unless there is a Date in it.
  *
@@ -67,8 +67,8 @@ const TOUCHED = 56
 /** A value may take this part of the room at most, or it would drive out all others. */
 const LARGEST_PART = 1 / 8
 
-/** Once there is no room, one in so many reads of keys without a copy has its value kept. */
-const KEPT_EVERY = 16
+/** Once there is no room, one in so many reads of keys without a copy asks for one. */
+const ASKED_EVERY = 8
 /** So many reads that found no valid copy, the first of each key aside, and the copies are judged. */
 const JUDGED_AFTER = 1024
 /** Nanoseconds: the call that a hit saves, and decoding a byte of an object. */
@@ -107,8 +107,8 @@ export class NearCache {
   readonly #copies = new Map<unknown, Copy>()
   /** The copies once more, in the order of the clock. */
   readonly #ring: Copy[] = []
-  /** A copy had to go: from now on few come in. */
-  #isFull = false
+  /** Index words of keys that asked for a copy once, by a hash; made when the first copy has to go. */
+  #seen: Int32Array | undefined
   /** Places of the root's epoch and of that of the handle's namespace; the root's own is the same. */
   readonly #rootEpoch: number
   readonly #ownEpoch: number
@@ -188,7 +188,10 @@ export class NearCache {
       before.passed = generation
       return value
     }
-    if (before === undefined && this.#isFull) this.#useless++
+    if (before === undefined && this.#seen !== undefined) {
+      this.#useless++
+      if (!wasSeen(this.#seen, word)) return value
+    }
     // The caller may change what it gets.
     const mayChange = typeof value === 'object' && value !== null && !(this.#options.frozen && Object.isFrozen(value))
     const copy = mayChange ? copier(value) : undefined
@@ -288,9 +291,9 @@ export class NearCache {
     return (this.#handle.floats[MetaFloat.Now] as number) < deadline
   }
 
-  /** There is no copy: whether this read is to make one. */
+  /** There is no copy: whether this read is to ask for one. */
   #passBy(): undefined {
-    this.#isWanted = !this.#isFull || ++this.#passed % KEPT_EVERY === 0
+    this.#isWanted = this.#seen === undefined || ++this.#passed % ASKED_EVERY === 0
   }
 
   /** No generation, epoch, clock or time comes back: it will never be valid again. */
@@ -312,7 +315,7 @@ export class NearCache {
     this.#ring.length = 0
     this.#hand = 0
     this.#size = 0
-    this.#isFull = false
+    this.#seen = undefined
     this.#root = root
     this.#own = own
   }
@@ -348,7 +351,7 @@ export class NearCache {
 
   /** Takes out a copy that nobody read since the hand came by; returns its place in the ring. */
   #victim(): number {
-    this.#isFull = true
+    this.#seen ??= new Int32Array(2 ** Math.ceil(Math.log2(this.#options.maxEntries)))
     for (;;) {
       const at = this.#hand < this.#ring.length ? this.#hand : 0
       const copy = this.#ring[at] as Copy
@@ -361,4 +364,12 @@ export class NearCache {
       copy.reads--
     }
   }
+}
+
+/** Whether this index word is among those that were seen last; from now on it is. */
+function wasSeen(seen: Int32Array, word: number): boolean {
+  const at = (Math.imul(word, 0x9e3779b1) >>> 8) & (seen.length - 1)
+  if (seen[at] === word) return true
+  seen[at] = word
+  return false
 }

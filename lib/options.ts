@@ -26,7 +26,7 @@ export type Eviction = 's3-fifo' | 'lru' | 'none'
 
 /**
  * Options of the near cache: copies of values in this thread that are checked against the segment with every `get`. When it is
- * full, each sixteenth read without a copy makes one, and what was not read for long has to go. Keys of bytes, and values of an own
+ * full, a key that is read again and again gets a copy, and what was not read for long has to go. Keys of bytes, and values of an own
  * `Codec`, are not kept.
  */
 export interface NearOptions {

@@ -17,7 +17,7 @@ const declarations = fileURLToPath(new URL('../index.d.ts', import.meta.url))
 const packed = await packedFiles()
 
 test('the package has what it promises to load', (t) => {
-  const wanted = ['package.json', 'LICENSE', 'dist/index.js', 'index.d.ts', 'native/index.js', 'native/index.d.ts']
+  const wanted = ['package.json', 'LICENSE', 'dist/index.js', 'index.d.ts', 'native/index.cjs', 'native/index.d.ts']
   t.deepEqual(
     wanted.filter((path) => !packed.includes(path)),
     [],
@@ -26,7 +26,7 @@ test('the package has what it promises to load', (t) => {
 
 test('the package has nothing else: no sources, tests, tools or binaries', (t) => {
   const expected =
-    /^(package\.json|LICENSE|(README|CHANGELOG)\.md|index\.d\.ts|native\/index\.(js|d\.ts)|dist\/.+\.(js|d\.ts))$/
+    /^(package\.json|LICENSE|(README|CHANGELOG)\.md|index\.d\.ts|native\/index\.(cjs|d\.ts)|dist\/.+\.(js|d\.ts))$/
   t.deepEqual(
     packed.filter((path) => !expected.test(path)),
     [],

@@ -494,8 +494,8 @@ async function makeAddon(common, isInRust) {
   rmSync(native, { recursive: true, force: true })
   cpSync(join(root, 'native'), native, { recursive: true })
   if (!isInRust) return true
-  const args = ['build', '--platform', '--esm', '--manifest-path', 'crates/node/Cargo.toml']
-  args.push('--output-dir', 'native', '--js', 'index.js', '--dts', 'index.d.ts')
+  const args = ['build', '--platform', '--manifest-path', 'crates/node/Cargo.toml']
+  args.push('--output-dir', 'native', '--js', 'index.cjs', '--dts', 'index.d.ts')
   const { code } = await capture(join(root, 'node_modules/.bin/napi'), args, { ...common, timeout: 10 * minutes })
   return code === 0
 }

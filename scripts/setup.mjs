@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 export const root = realpathSync(fileURLToPath(new URL('..', import.meta.url)))
 
 /** What is generated and committed all the same, so that a change of the contract is a visible diff. */
-export const generatedFiles = ['native/index.js', 'native/index.d.ts', 'index.d.ts']
+export const generatedFiles = ['native/index.cjs', 'native/index.d.ts', 'index.d.ts']
 
 const stampFile = join(root, 'native/.stamp')
 const nextFolder = join(root, 'dist-next')
@@ -37,7 +37,7 @@ const steps = [
     name: 'addon',
     title: 'the native addon (cargo build --release: minutes the first time, then seconds)',
     sources: ['Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', '.cargo', 'crates', 'package.json'],
-    isThere: () => haveFiles('native/index.js', 'native/index.d.ts') && haveAddon(),
+    isThere: () => haveFiles('native/index.cjs', 'native/index.d.ts') && haveAddon(),
     build: buildAddon,
   },
   {
@@ -231,8 +231,8 @@ function dependenciesAreInstalled() {
 }
 
 async function buildAddon(features) {
-  const args = ['build', '--platform', '--release', '--esm', '--manifest-path', 'crates/node/Cargo.toml']
-  args.push('--output-dir', 'native', '--js', 'index.js', '--dts', 'index.d.ts')
+  const args = ['build', '--platform', '--release', '--manifest-path', 'crates/node/Cargo.toml']
+  args.push('--output-dir', 'native', '--js', 'index.cjs', '--dts', 'index.d.ts')
   if (features.length > 0) args.push('--features', features.join(','))
   await requireRust()
   await runTool('napi', args)

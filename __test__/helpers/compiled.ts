@@ -22,7 +22,7 @@ export function compile(t: ExecutionContext): string {
   symlinkSync(join(root, 'native'), join(folder, 'native'))
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ type: 'module', imports: { '#native': './native/index.js' } }),
+    JSON.stringify({ type: 'module', imports: { '#native': './native/index.cjs' } }),
   )
   return folder
 }

@@ -20,7 +20,7 @@ export function layoutVersion(): number {
 
 /** A package in `folder`, as it is installed: with an addon of the present layout, or of the next one. */
 export function installPackage(folder: string, addon: string): void {
-  for (const part of ['package.json', 'dist', 'native/index.js'])
+  for (const part of ['package.json', 'dist', 'native/index.cjs'])
     cpSync(join(root, part), join(folder, part), { recursive: true })
   copyFileSync(addon, join(folder, 'native', addonName))
 }

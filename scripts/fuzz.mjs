@@ -45,10 +45,12 @@ const flags = [
 const reopening = ['flipped_segment', 'open_garbage']
 
 /**
- * Some thirty operations at most, as more make fewer executions of the same time. But they grow sooner than libFuzzer would let
- * them: what takes a dozen operations is else not found in a minute.
+ * For short runs: some thirty operations at most, as more make fewer executions of the same time. But they grow sooner than
+ * libFuzzer would let them: what takes a dozen operations is else not found in a minute. A long run grows as libFuzzer has it,
+ * which makes more executions, and ends with longer inputs.
  */
-const lengths = ['-max_len=256', '-len_control=10']
+const quickGrowth = ['-max_len=256', '-len_control=10']
+const LONG = 600
 
 /**
  * Builds the targets and runs each of them. Needs the build of the package.
@@ -105,7 +107,8 @@ async function runCompiled(name, seconds, seed) {
   try {
     const limits = [`-max_total_time=${seconds}`, '-timeout=20', '-rss_limit_mb=2048', `-seed=${seed}`]
     if (reopening.includes(name)) limits.push('-detect_leaks=0')
-    const args = [...limits, ...lengths, '-verbosity=0', '-print_final_stats=1', `-artifact_prefix=${crashes}/`, corpus]
+    if (seconds < LONG) limits.push(...quickGrowth)
+    const args = [...limits, '-verbosity=0', '-print_final_stats=1', `-artifact_prefix=${crashes}/`, corpus]
     const env = { FUZZ_DIRECTORY: segments }
     const timeout = seconds * 1000 + 5 * minutes
     const { code, output } = await capture(join(folder, await host(), 'release', name), args, { env, timeout })

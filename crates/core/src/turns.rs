@@ -369,12 +369,14 @@ impl Core {
             Ok((becomes, (result, places.has_a_turn(permits))))
         })?;
         while more {
-            more = self.change_record(namespace, key, timeout, |edit| {
+            let handing_over = self.change_record(namespace, key, timeout, |edit| {
                 let mut places = Places::of(edit.words);
                 let handed = places.hand_over(permits, edit.version, edit.now);
                 let becomes = if handed { places.becomes() } else { Change::Keep };
                 Ok((becomes, handed && places.has_a_turn(permits)))
-            })?;
+            });
+            // What was asked for is done all the same, and must be told. Those who wait look for their turn themselves.
+            more = handing_over.unwrap_or(false);
         }
         Ok(result)
     }

@@ -6,7 +6,8 @@
 mod support;
 
 use cache_machine_core::{
-    Cache, CacheError, Invalidation, Listener, Manner, Notice, OpenOptions, Watch, What, Write, destroy, kind,
+    Cache, CacheError, Claim, Claimed, Invalidation, Listener, Manner, Notice, OpenOptions, Space, Watch, What, Write,
+    destroy, kind,
 };
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::fork::{Child, Ended, fork, shared_words};
@@ -26,6 +27,7 @@ fn main() {
     let tests = [
         Test { name: "a_stopped_holder_stops_no_reader_and_no_other_shard", run: stopped_holder },
         Test { name: "a_holder_stopped_at_any_step_hurts_no_reader_and_is_never_robbed", run: stops },
+        Test { name: "who_is_told_that_it_is_busy_is_not_in_the_queue", run: busy_queue },
         Test { name: "two_processes_agree", run: || agree(2, 600) },
         Test { name: "four_processes_agree", run: || agree(4, 600) },
         Test { name: "four_processes_agree_while_they_evict", run: || agree(4, 8000) },
@@ -281,6 +283,93 @@ fn stops() {
         count(longest)
     );
     assert!(inside > stops / 4, "only {inside} of {stops} inside");
+}
+
+/// The holder of a lock dies while somebody waits for it. Whoever asks next is stopped at each step of asking in turn, and
+/// another is stopped inside the shard's lock meanwhile. If the answer is that the shard is busy, nothing is left of the question:
+/// else a place would be handed to one who does not know of it.
+fn busy_queue() {
+    const ONE: Claim = Claim { permits: 1, ttl_ms: 0, wait: true };
+    let ask = |cache: &Cache| cache.acquire(Space::Locks, b"k", &ONE);
+    let [stage, steps] = shared_words(2) else { unreachable!() };
+    let reach = |next| stage.store(next, Ordering::SeqCst);
+    // Dead with the lock held, which the one who waits does not look at.
+    let asker = |options: &OpenOptions, at: u64| {
+        reach(0);
+        let patient = OpenOptions { write_timeout: SOON, ..options.clone() };
+        let holder = fork(|| {
+            done(|| {
+                let cache = open(&patient);
+                assert!(matches!(ask(&cache), Ok(Claimed::Granted(_))));
+                reach(1);
+                std::thread::sleep(SOON);
+            })
+        });
+        wait_for(stage, |stage| stage == 1);
+        let asker = fork(|| {
+            done(|| {
+                let cache = open(options);
+                let mut tickets = vec![ask(&cache)];
+                reach(2);
+                wait_for(stage, |stage| stage == 3);
+                arm(at, Fault::Stop);
+                let told = ask(&cache);
+                disarm();
+                steps.store(passed().values().sum(), Ordering::SeqCst);
+                match told {
+                    Ok(_) => tickets.push(told),
+                    Err(CacheError::Busy(_)) => {}
+                    Err(other) => panic!("{other}"),
+                }
+                reach(4);
+                wait_for(stage, |stage| stage == 5);
+                for told in tickets {
+                    let Ok(Claimed::Waiting(ticket)) = told else { panic!("{told:?}") };
+                    cache.leave(Space::Locks, b"k", ticket, 1).expect("leave");
+                }
+                assert!(matches!(ask(&cache), Ok(Claimed::Granted(_))), "there is nobody else");
+            })
+        });
+        wait_for(stage, |stage| stage == 2);
+        holder.kill();
+        reach(3);
+        asker
+    };
+    let finish = |asker: Child| {
+        reach(5);
+        assert_eq!(ended_within(asker, SOON, "the one who asks"), Ended::Exit(0));
+    };
+
+    let undisturbed = scene("queue", 2 << 20);
+    let first = asker(&undisturbed.options, u64::MAX - 1);
+    wait_for(stage, |stage| stage == 4);
+    finish(first);
+    let mut in_the_way = 0;
+    for at in 0..steps.load(Ordering::SeqCst) {
+        let mut scene = scene("queue", 2 << 20);
+        scene.options.write_timeout = Duration::from_millis(10);
+        let asker = asker(&scene.options, at);
+        assert_eq!(asker.wait_or_stopped(), Ended::Stopped);
+        let other = fork(|| {
+            done(|| {
+                let cache = open(&scene.options);
+                arm(8, Fault::Stop);
+                // Busy, where the one who asks is inside.
+                let _ = cache.set(b"v", &bytes(b"1"));
+                disarm();
+            })
+        });
+        let is_in_the_way = other.wait_or_stopped() == Ended::Stopped;
+        asker.resume();
+        wait_for(stage, |stage| stage == 4);
+        if is_in_the_way {
+            in_the_way += 1;
+            other.resume();
+            assert_eq!(ended_within(other, SOON, "the other"), Ended::Exit(0));
+        }
+        finish(asker);
+    }
+    assert!(in_the_way > 2, "only {in_the_way} times was anybody in the way");
 }
 
 /// A number from the environment, for longer runs.

@@ -1,22 +1,24 @@
 /**
- * What the survivor of a round and the segment take, over time: memory, open files, threads, space.
+ * What the survivor of a round and the segment take, over time: memory, its own and the pages of segments that it has touched;
+ * open files, threads, space.
  */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 /** Rounds with fewer samples say nothing of a trend. */
 const ENOUGH = 600
 /** Growth over the second half that is no leak: garbage collection has its moods. */
-const SLACK = { rss: 24 << 20, files: 8, threads: 4, used: 4 << 20, reserved: 4 << 20 }
+const SLACK = { own: 24 << 20, shared: 8 << 20, files: 8, threads: 4, used: 4 << 20, reserved: 4 << 20 }
 
 export class Resources {
   #samples = []
 
   sample(pid, cache) {
     try {
-      const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8')
       const { usedBytes, reservedBytes } = cache.stats()
       this.#samples.push({
-        rss: pages * 4096,
+        own: bytesOf(status, 'RssAnon'),
+        shared: bytesOf(status, 'RssShmem'),
         files: countFiles(pid),
         threads: readdirSync(`/proc/${pid}/task`).length,
         used: usedBytes,
@@ -49,13 +51,19 @@ export class Resources {
     const mb = (list, what) => `${(mean(list, what) / 2 ** 20).toFixed(1)} MB`
     const number = (list, what) => mean(list, what).toFixed(1)
     return [
-      `resident ${mb(first, 'rss')} then ${mb(last, 'rss')}`,
+      `memory of its own ${mb(first, 'own')} then ${mb(last, 'own')}`,
+      `shared memory ${mb(first, 'shared')} then ${mb(last, 'shared')}`,
       `used ${mb(first, 'used')} then ${mb(last, 'used')}`,
       `reserved ${mb(first, 'reserved')} then ${mb(last, 'reserved')}`,
       `files ${number(first, 'files')} then ${number(last, 'files')}`,
       `threads ${number(first, 'threads')} then ${number(last, 'threads')}`,
     ].join(', ')
   }
+}
+
+/** A line of the file that the kernel keeps of a process, which is in kB. */
+function bytesOf(status, field) {
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024
 }
 
 /** But for modules: when a thread is terminated while it loads them, Node leaves open those that it was reading. */

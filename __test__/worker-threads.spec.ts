@@ -3,6 +3,7 @@ import test from 'ava'
 import { segments } from '../index.ts'
 import { problems } from '../lib/testing.ts'
 import { within } from './helpers/eventually.ts'
+import { fork } from './helpers/fork.ts'
 import { SMALL, openCache, segmentName } from './helpers/segment.ts'
 import { describing, numberIn } from './helpers/self-describing.ts'
 import { startThread } from './helpers/thread.ts'
@@ -77,4 +78,18 @@ test.serial('threads wake each other', async (t) => {
     const answer = await thread.next<{ value: { value: number } }>()
     t.is(answer.value.value, i)
   }
+})
+
+// A thread used to leave the buffer of its texts behind, up to 1 MiB.
+const onLinux = process.platform === 'linux' ? test.serial : test.serial.skip
+onLinux('threads that come and go leave no memory behind', async (t) => {
+  t.timeout(120_000)
+  const name = segmentName(t)
+  openCache(t, { name })
+  const [length, counted] = [900_000, 30]
+  const child = fork(t, 'threads-come-and-go', { name, length, before: 10, counted })
+  const grown = await child.next<number>(100_000)
+  t.deepEqual(await within('its end', child.exit), { code: 0, signal: null })
+  t.log(`${(grown / 2 ** 20).toFixed(1)} MB`)
+  t.true(grown < (length * counted) / 2, `${grown} bytes`)
 })

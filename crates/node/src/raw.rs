@@ -72,7 +72,7 @@ thread_local! {
     static SHARED: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// A handle as its functions see it. Leaked on purpose: a function may be called after `close`.
+/// A handle as its functions see it. Each function has a share of it, as it may be called after `close`.
 struct Bound {
     handle: Rc<Handle>,
     shared: Rc<Shared>,
@@ -984,7 +984,7 @@ macro_rules! raw_function {
 }
 
 /// # Safety
-/// To be called by a Node-API function with its own arguments, whose data is a leaked `Bound`.
+/// To be called by a Node-API function with its own arguments, whose data is a share of a `Bound`.
 #[inline(always)]
 unsafe fn enter<const N: usize>(
     env: sys::napi_env,
@@ -999,7 +999,7 @@ unsafe fn enter<const N: usize>(
     if status != sys::Status::napi_ok || data.is_null() {
         return null_mut();
     }
-    // SAFETY: the data of every raw function is a `Bound` that is never freed, and it is used on its own thread only.
+    // SAFETY: the data of every raw function is its share of a `Bound`, and it is used on its own thread only.
     let bound = unsafe { &*data.cast::<Bound>() };
     let call = Call { env, bound, count };
     let outcome = catch_unwind(AssertUnwindSafe(|| function(&call, arguments))).unwrap_or(Err(Failed(CORRUPT)));
@@ -1044,12 +1044,12 @@ pub fn raw_calls(env: Env, id: u32) -> Result<Object<'static>> {
     let env = env.raw();
     let object = SHARED.with_borrow(|shared| {
         let shared = shared.clone()?;
-        let bound: *mut Bound = Box::into_raw(Box::new(Bound { handle, shared: shared.clone() }));
+        let bound = Rc::new(Bound { handle, shared: shared.clone() });
         let mut object = null_mut();
         // SAFETY: `env` is that of this call, and so for the calls below; names are C strings that live for ever.
         unsafe { sys::napi_create_object(env, &mut object) };
         for (name, callback) in FUNCTIONS {
-            set_function(env, object, name, callback, bound.cast());
+            set_function(env, object, name, callback, &bound);
         }
         for (name, reference) in [(c"meta", shared.meta_ref), (c"scratch", shared.scratch_ref)] {
             let mut value = null_mut();
@@ -1069,13 +1069,11 @@ pub fn raw_calls(env: Env, id: u32) -> Result<Object<'static>> {
 pub fn region_calls(env: Env, id: u32) -> Result<Object<'static>> {
     let handle = regions::find(id).map_err(|_| napi::Error::from_reason("the region is closed"))?;
     let env = env.raw();
-    // Leaked on purpose, as a `Bound` is.
-    let bound = Box::into_raw(Box::new(handle));
     let mut object = null_mut();
     // SAFETY: `env` is that of this call.
     unsafe { sys::napi_create_object(env, &mut object) };
-    set_function(env, object, c"lock", region_lock, bound.cast());
-    set_function(env, object, c"unlock", region_unlock, bound.cast());
+    set_function(env, object, c"lock", region_lock, &handle);
+    set_function(env, object, c"unlock", region_unlock, &handle);
     Ok(Object::from_raw(env, object))
 }
 
@@ -1090,7 +1088,7 @@ unsafe extern "C" fn region_unlock(env: sys::napi_env, info: sys::napi_callback_
 }
 
 /// # Safety
-/// To be called by a Node-API function with its own arguments, whose data is a leaked `Rc<regions::Handle>`.
+/// To be called by a Node-API function with its own arguments, whose data is a share of a `regions::Handle`.
 unsafe fn enter_region(
     env: sys::napi_env,
     info: sys::napi_callback_info,
@@ -1102,8 +1100,8 @@ unsafe fn enter_region(
     if status != sys::Status::napi_ok || data.is_null() {
         return null_mut();
     }
-    // SAFETY: never freed, and used on its own thread only.
-    let handle = unsafe { &*data.cast::<Rc<regions::Handle>>() };
+    // SAFETY: the function's own share, and used on its own thread only.
+    let handle = unsafe { &*data.cast::<regions::Handle>() };
     let mut number = 0.0;
     // SAFETY: `env` and `argument` are those of this call; `number` is valid for the write.
     let status = unsafe { sys::napi_get_value_double(env, argument, &mut number) };
@@ -1119,12 +1117,23 @@ unsafe fn enter_region(
     result
 }
 
-fn set_function(env: sys::napi_env, object: Value, name: &CStr, callback: Callback, data: *mut c_void) {
-    let mut function = null_mut();
-    // SAFETY: `env` is the current one; -1 lets Node take the name's length; `data` outlives the function.
-    unsafe { sys::napi_create_function(env, name.as_ptr(), -1, Some(callback), data, &mut function) };
+/// The function has a share of `data`, which goes with it.
+fn set_function<T>(env: sys::napi_env, object: Value, name: &CStr, callback: Callback, data: &Rc<T>) {
+    let (mut function, share) = (null_mut(), Rc::into_raw(data.clone()).cast_mut().cast());
+    // SAFETY: `env` is the current one; -1 lets Node take the name's length; the share lives as long as the function.
+    unsafe { sys::napi_create_function(env, name.as_ptr(), -1, Some(callback), share, &mut function) };
+    let finalizer = Some(drop_share::<T> as unsafe extern "C" fn(_, _, _));
+    // SAFETY: as above. If this fails the share stays for ever.
+    unsafe { sys::napi_add_finalizer(env, function, share, finalizer, null_mut(), null_mut()) };
     // SAFETY: as above.
     unsafe { sys::napi_set_named_property(env, object, name.as_ptr(), function) };
+}
+
+unsafe extern "C" fn drop_share<T>(_: sys::napi_env, share: *mut c_void, _: *mut c_void) {
+    let _ = catch_unwind(|| {
+        // SAFETY: made by `set_function`, and finalized once, on the thread of its environment.
+        drop(unsafe { Rc::from_raw(share.cast::<T>()) });
+    });
 }
 
 /// Memory that JavaScript sees as an ArrayBuffer, kept alive until the environment ends.
@@ -1143,6 +1152,8 @@ unsafe extern "C" fn on_environment_end(_: *mut c_void) {
         regions::close_all();
         SHARED.with_borrow_mut(|shared| {
             if let Some(shared) = shared.take() {
+                // Its functions may never be finalized: then what is left of it is small.
+                shared.buffer.take();
                 for reference in [shared.meta_ref, shared.scratch_ref] {
                     // SAFETY: made in this environment, which still exists in its clean-up hooks.
                     unsafe { sys::napi_delete_reference(shared.env, reference) };

@@ -51,7 +51,8 @@ async function goInside() {
 async function torture() {
   // Not earlier: it may not have been built.
   const { Campaign } = await import('./torture/campaign.mjs')
-  const soak = { faults: ['kills', 'terminations'], killsPerSecond: 1, writeTimeout: '1s', manualClock: false }
+  const faults = ['kills', 'terminations']
+  const soak = { threads: 2, faults, killsPerSecond: 1, writeTimeout: '1s', manualClock: false }
   const plan = {
     ...(options.soak ? { ...soak, seconds: Number(options.minutes) * 60 } : {}),
     ...JSON.parse(options.plan),

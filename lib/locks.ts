@@ -65,7 +65,10 @@ export interface Lock extends Disposable, AsyncDisposable {
    * @throws {CacheError} `ERR_LOCK_LOST` if it is no longer held; `ERR_INVALID_TTL`; `ERR_BUSY`: it is as it was.
    */
   extend(ttl: Duration): void
-  /** Gives it back, to the one who has waited longest. Returns whether it was still held; a second call returns false. */
+  /**
+   * Gives it back, to the one who has waited longest. Returns whether it was still held; a second call returns false. Where a
+   * stopped process is in the way, or `eviction: 'none'` leaves no room, it is handed on as soon as that has changed.
+   */
   release(): boolean
 }
 

@@ -44,6 +44,13 @@ const suites = {
 /** @type {{ name: string, file: string, from: string, to: string, caught: (keyof typeof suites)[] }[]} */
 const mutants = [
   {
+    name: 'told that it is busy, and in the queue',
+    file: 'crates/core/src/turns.rs',
+    from: 'more = handing_over.unwrap_or(false);',
+    to: 'more = handing_over?;',
+    caught: ['processes'],
+  },
+  {
     name: 'no rebuild after a death',
     file: 'crates/core/src/cache.rs',
     from: 'acquired == Acquired::Suspect || (damaged.load',

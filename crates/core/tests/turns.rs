@@ -4,10 +4,10 @@
 
 mod support;
 
-use cache_machine_core::{Awaited, Cache, Claim, Claimed, Grant, Listener, Notice, Orphan, Space, Turn};
+use cache_machine_core::{Awaited, Cache, Claim, Claimed, Eviction, Grant, Listener, Notice, Orphan, Space, Turn};
 use std::sync::mpsc;
-use std::time::Duration;
-use support::{Scene, assert_valid, put};
+use std::time::{Duration, Instant};
+use support::{Scene, assert_valid, bytes, put};
 
 const ONE: Claim = Claim { permits: 1, ttl_ms: 0, wait: true };
 
@@ -191,4 +191,39 @@ fn a_vigil_ends_with_the_turn_and_what_an_owner_left_is_given_back() {
     assert_eq!(notices.recv_timeout(Duration::from_secs(10)).unwrap(), Notice::Vigils(vec![vigil]));
     assert!(!own.holds(Space::Locks, b"k", timed).unwrap());
     assert!(matches!(turn(&own, next), Turn::Granted(_)));
+}
+
+#[test]
+fn what_is_given_back_where_nothing_fits_in_is_handed_on_once_there_is_room() {
+    let mut scene = Scene::new("brimful");
+    scene.options.size = 2 << 20;
+    scene.options.eviction = Eviction::None;
+    let cache = scene.open();
+    let held = token(lock(&cache, ONE));
+    let tickets: Vec<u64> = (0..20).map(|_| ticket(lock(&cache, ONE))).collect();
+    let mut fillers = Vec::new();
+    for len in [5000, 500, 0] {
+        for i in 0.. {
+            let key = format!("filler {len} {i}");
+            if cache.set(key.as_bytes(), &bytes(&vec![1; len])).unwrap().is_none() {
+                break;
+            }
+            fillers.push(key);
+        }
+    }
+    assert!(cache.extend(Space::Locks, b"k", held, 10).is_err_and(|error| error.code() == "ERR_NO_SPACE"));
+    cache.leave(Space::Locks, b"k", tickets[0], 1).unwrap();
+    assert!(cache.release(Space::Locks, b"k", held, 1).unwrap());
+    assert_eq!(turn(&cache, tickets[1]), Turn::Waiting);
+    for key in fillers {
+        cache.delete(key.as_bytes(), 0).unwrap();
+    }
+    let start = Instant::now();
+    while turn(&cache, tickets[1]) == Turn::Waiting {
+        assert!(start.elapsed() < Duration::from_secs(20), "nobody handed it on");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(matches!(turn(&cache, tickets[1]), Turn::Granted(_)));
+    assert_eq!(turn(&cache, tickets[0]), Turn::Gone);
+    assert_valid(&cache);
 }

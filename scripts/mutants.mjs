@@ -15,7 +15,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { capture, ensureBuild, ensureDependencies, root } from './setup.mjs'
+import { addonBuild, capture, ensureBuild, ensureDependencies, root } from './setup.mjs'
 
 const minutes = 60_000
 
@@ -501,8 +501,6 @@ async function makeAddon(common, isInRust) {
   rmSync(native, { recursive: true, force: true })
   cpSync(join(root, 'native'), native, { recursive: true })
   if (!isInRust) return true
-  const args = ['build', '--platform', '--manifest-path', 'crates/node/Cargo.toml']
-  args.push('--output-dir', 'native', '--js', 'index.cjs', '--dts', 'index.d.ts')
-  const { code } = await capture(join(root, 'node_modules/.bin/napi'), args, { ...common, timeout: 10 * minutes })
+  const { code } = await capture(join(root, 'node_modules/.bin/napi'), addonBuild, { ...common, timeout: 10 * minutes })
   return code === 0
 }

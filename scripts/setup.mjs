@@ -20,6 +20,10 @@ export const root = realpathSync(fileURLToPath(new URL('..', import.meta.url)))
 /** What is generated and committed all the same, so that a change of the contract is a visible diff. */
 export const generatedFiles = ['native/index.cjs', 'native/index.d.ts', 'index.d.ts']
 
+/** What napi is called with to build the addon and its loader. */
+export const addonBuild = ['build', '--platform', '--manifest-path', 'crates/node/Cargo.toml']
+addonBuild.push('--output-dir', 'native', '--js', 'index.cjs', '--dts', 'index.d.ts')
+
 const stampFile = join(root, 'native/.stamp')
 const nextFolder = join(root, 'dist-next')
 const typeScriptSources = [
@@ -231,8 +235,7 @@ function dependenciesAreInstalled() {
 }
 
 async function buildAddon(features) {
-  const args = ['build', '--platform', '--release', '--manifest-path', 'crates/node/Cargo.toml']
-  args.push('--output-dir', 'native', '--js', 'index.cjs', '--dts', 'index.d.ts')
+  const args = [...addonBuild, '--release']
   if (features.length > 0) args.push('--features', features.join(','))
   await requireRust()
   await runTool('napi', args)

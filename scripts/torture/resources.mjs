@@ -61,9 +61,10 @@ export class Resources {
   }
 }
 
-/** A line of the file that the kernel keeps of a process, which is in kB. */
+/** A line of the file that the kernel keeps of a process, which is in kB. One that has just ended lacks it: then it throws. */
 function bytesOf(status, field) {
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024
+  const [, kilobytes] = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)
+  return Number(kilobytes) * 1024
 }
 
 /** But for modules: when a thread is terminated while it loads them, Node leaves open those that it was reading. */

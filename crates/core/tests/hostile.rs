@@ -4,8 +4,8 @@
 mod support;
 
 use cache_machine_core::{
-    Cache, CacheError, Condition, Eviction, Invalidation, Listener, META_AT, Manner, NoSink, Notice, Write, inspect,
-    list,
+    Cache, CacheError, Condition, Eviction, Family, Invalidation, Listener, META_AT, Manner, MetricKind, NoSink,
+    Notice, Write, inspect, list,
 };
 use cache_machine_shm::atomic::{AtomicBool, AtomicU64, Ordering};
 use cache_machine_shm::{HEADER_BYTES, Header, Place, ProcessTable, Region, SegmentFile};
@@ -220,6 +220,25 @@ fn a_head_with_the_last_version_does_not_stop_the_sequence() {
     let cache = suspect(&scene, cache);
     for _ in 0..3 {
         assert_ne!(put(&cache, "k", b"1"), 0, "0 means any version");
+    }
+}
+
+/// Heads that were scribbled gave keys to walks that no call takes: none, or longer than any.
+#[test]
+fn a_walk_gives_no_keys_that_cannot_be() {
+    let scene = impatient("impossible-keys");
+    let cache = scene.open();
+    for len in [0, u16::MAX] {
+        let (key, series) = (format!("value-{len}"), format!("metric-{len}{{}}"));
+        put(&cache, &key, &[1; 100_000]);
+        let family = Family { kind: MetricKind::Gauge, help: "", bounds: &[] };
+        cache.declare_metric("gauge", &family, &series).unwrap();
+        for damaged in [&key, &series] {
+            raw(&cache).write_all_at(&len.to_le_bytes(), head_of(&cache, damaged)).unwrap();
+        }
+        assert_eq!(cache.keys(0, b"", usize::MAX).unwrap().keys, []);
+        let metrics = cache.metrics().unwrap();
+        assert_eq!(metrics.iter().map(|metric| &metric.key).collect::<Vec<_>>(), ["gauge"]);
     }
 }
 

@@ -180,7 +180,7 @@ export interface Lock extends Disposable, AsyncDisposable {
   extend(ttl: Duration): void
   /**
    * Gives it back, to the one who has waited longest. Returns whether it was still held; a second call returns false. Where a
-   * stopped process is in the way, or `eviction: 'none'` leaves no room, it is handed on as soon as that has changed.
+   * stopped process is in the way, it is handed on as soon as that goes on or ends. No room is needed, however full the segment.
    */
   release(): boolean
 }
@@ -245,7 +245,8 @@ export type Labels = Readonly<Record<string, LabelValue>>
  *
  * - `'s3-fifo'`: what was read only once goes first; keeps a working set through scans.
  * - `'lru'`: what was not read for long, approximately (CLOCK): readers take no lock, so there is no exact order.
- * - `'none'`: nothing; `set` returns false when the key's part of the segment is full.
+ * - `'none'`: nothing; `set` returns false when the key's part of the segment is full. Of that part, locks, flights and metrics
+ *   keep half as much again free as they take, so that what is held can be extended and handed on.
  */
 export type Eviction = 's3-fifo' | 'lru' | 'none'
 /**

@@ -67,7 +67,7 @@ export interface Lock extends Disposable, AsyncDisposable {
   extend(ttl: Duration): void
   /**
    * Gives it back, to the one who has waited longest. Returns whether it was still held; a second call returns false. Where a
-   * stopped process is in the way, or `eviction: 'none'` leaves no room, it is handed on as soon as that has changed.
+   * stopped process is in the way, it is handed on as soon as that goes on or ends. No room is needed, however full the segment.
    */
   release(): boolean
 }

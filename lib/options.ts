@@ -20,7 +20,8 @@ import type { Key } from './values.ts'
  *
  * - `'s3-fifo'`: what was read only once goes first; keeps a working set through scans.
  * - `'lru'`: what was not read for long, approximately (CLOCK): readers take no lock, so there is no exact order.
- * - `'none'`: nothing; `set` returns false when the key's part of the segment is full.
+ * - `'none'`: nothing; `set` returns false when the key's part of the segment is full. Of that part, locks, flights and metrics
+ *   keep half as much again free as they take, so that what is held can be extended and handed on.
  */
 export type Eviction = 's3-fifo' | 'lru' | 'none'
 

@@ -305,6 +305,13 @@ const mutants = [
     caught: ['turns', 'crash'],
   },
   {
+    name: 'nothing is kept free for records that do not grow',
+    file: 'crates/core/src/locked.rs',
+    from: 'pinned + pinned / 2 + LIMITER',
+    to: 'pinned * 0 + LIMITER',
+    caught: ['turns'],
+  },
+  {
     name: 'what could not be given back is forgotten',
     file: 'crates/core/src/orphans.rs',
     from: '.extend(left);',

@@ -118,6 +118,13 @@ struct New<'a> {
     tags: &'a [u64],
 }
 
+/// Free units with which each of the pinned records, of so many units in all, can be replaced by one of its size: the whole of
+/// it at the worst, in single units, beside those that became chains of single units before. And the small record of a limiter.
+fn spare_for(pinned: usize) -> usize {
+    const LIMITER: usize = 8;
+    pinned + pinned / 2 + LIMITER
+}
+
 /// The tags of an entry that is replaced, copied out of it.
 struct KeptTags {
     stamp: u64,
@@ -339,11 +346,10 @@ impl Locked<'_> {
         let stale = usize::from(new.stale_ms != 0);
         let extras = stale + if tags.is_empty() { 0 } else { 1 + tags.len() };
         let body = (extras * 8 + key.bytes.len().next_multiple_of(8) + value.len()).div_ceil(UNIT);
-        if is_pinned(key.namespace) {
-            self.check_pinned(1 + body, existing)?;
-        }
         // One unit is kept back, so that `touch` finds one for a new head.
-        if !self.make_room(worst_case(body) + 1, existing.map(|e| e.at))? {
+        let need = worst_case(body) + 1;
+        let spare = self.spare_units(key, 1 + body, need, existing)?;
+        if !self.make_room(need + spare, existing.map(|e| e.at))? {
             return Ok(None);
         }
         let placement = self.shard.take(body)?;
@@ -396,19 +402,54 @@ impl Locked<'_> {
         Ok(Some(version))
     }
 
-    /// Pinned records leave room for the largest entry, its predecessor, and then some.
-    #[cold]
-    fn check_pinned(&self, units: usize, existing: Option<Existing>) -> Result<(), CacheError> {
-        let limit = self.shard.geometry.units / 4;
-        let others =
-            (self.shard.get(Field::PinnedUnits) as usize).saturating_sub(existing.map_or(0, |old| old.head.units()));
-        if others + units <= limit {
-            return Ok(());
+    /// Units that have to stay free behind a write of `need` units, so that a record that does not grow can always be changed:
+    /// a lock that is given back is handed on at once, however full the shard is.
+    #[inline]
+    fn spare_units(
+        &mut self,
+        key: &Key<'_>,
+        units: usize,
+        need: usize,
+        existing: Option<Existing>,
+    ) -> Result<usize, CacheError> {
+        // Where anything is evicted, all that pinned records leave is as good as free.
+        let evicts = self.shard.geometry.eviction != Eviction::None;
+        if evicts && !is_record(key.namespace) {
+            return Ok(0);
         }
-        Err(CacheError::NoSpace(format!(
-            "locks, flights and metrics may take a quarter of a shard, {} bytes",
-            limit * UNIT
-        )))
+        let before = existing.map_or(0, |old| old.head.units());
+        if is_record(key.namespace) && units <= before {
+            return Ok(0); // what was spared is for this one
+        }
+        let mut pinned = self.shard.get(Field::PinnedUnits) as usize;
+        if is_pinned(key.namespace) {
+            let others = pinned.saturating_sub(before);
+            self.admit_pinned(others + units, pinned + need)?;
+            pinned = others + units;
+        }
+        Ok(if evicts { 0 } else { spare_for(pinned) })
+    }
+
+    /// Whether so many units may be pinned, and at most so many taken while it becomes so many.
+    #[cold]
+    fn admit_pinned(&mut self, pinned: usize, taken: usize) -> Result<(), CacheError> {
+        // They leave room for the largest entry, its predecessor, and then some.
+        let limit = self.shard.geometry.units / 4;
+        if pinned > limit {
+            let text = format!("locks, flights and metrics may take a quarter of a shard, {} bytes", limit * UNIT);
+            return Err(CacheError::NoSpace(text));
+        }
+        // Evicting makes room only inside of what the file system gave.
+        let wanted = taken + spare_for(pinned);
+        loop {
+            let reserved = self.shard.reserved() as usize;
+            if reserved >= wanted {
+                return Ok(());
+            }
+            if !self.reserve_more(wanted - reserved) {
+                return Err(CacheError::NoSpace("the file system is full".into()));
+            }
+        }
     }
 
     #[cold]

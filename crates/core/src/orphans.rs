@@ -1,8 +1,7 @@
 //! What an owner held that is gone while its process lives on: a handle that was closed, a worker thread that ended.
 //!
 //! The death of a process needs none of this, since its lease tells. The thing to get wrong: giving up. A shard may be held
-//! by a stopped process just then, or be full where nothing is evicted; so what cannot be given back now is tried again by the
-//! background thread.
+//! by a stopped process just then; so what cannot be given back now is tried again by the background thread.
 
 use crate::cache::Core;
 use crate::error::CacheError;
@@ -85,9 +84,7 @@ impl Core {
     pub(crate) fn give_back_orphans(&self) {
         const PATIENCE: Duration = Duration::from_millis(10);
         let waiting = std::mem::take(&mut *self.orphans.lock().unwrap_or_else(|e| e.into_inner()));
-        let is_left = |orphan: &Orphan| {
-            matches!(orphan.give_back(self, PATIENCE), Err(CacheError::Busy(_) | CacheError::NoSpace(_)))
-        };
+        let is_left = |orphan: &Orphan| matches!(orphan.give_back(self, PATIENCE), Err(CacheError::Busy(_)));
         let left: Vec<Orphan> = waiting.into_iter().filter(is_left).collect();
         self.orphans.lock().unwrap_or_else(|e| e.into_inner()).extend(left);
     }

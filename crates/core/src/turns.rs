@@ -257,16 +257,16 @@ impl Cache {
         })
     }
 
-    /// Gives a place back, to the first who waits. False if it was no longer held. Where a stopped process is in the way, or
-    /// there is no room for what is left of the record, the background thread does it as soon as it can: whoever gives back
-    /// cannot be asked to try again.
+    /// Gives a place back, to the first who waits. False if it was no longer held. Where a stopped process is in the way, the
+    /// background thread does it as soon as it can: whoever gives back cannot be asked to try again. For room it need not wait:
+    /// a record that does not grow has it.
     ///
     /// # Errors
     /// `Detached`, `Corrupt`, and a key that cannot be.
     pub fn release(&self, space: Space, key: &[u8], token: u64, permits: u32) -> Result<bool, CacheError> {
         let namespace = space.of(self.namespace());
         match self.release_turn(&Queue { namespace, key, permits, timeout: self.write_timeout() }, token) {
-            Err(CacheError::Busy(_) | CacheError::NoSpace(_)) => {
+            Err(CacheError::Busy(_)) => {
                 let held = self.holds(space, key, token)?;
                 self.give_back_later(vec![Orphan::Place { namespace, key: key.to_vec(), token, permits }]);
                 Ok(held)
@@ -320,7 +320,7 @@ impl Cache {
     pub fn leave(&self, space: Space, key: &[u8], ticket: u64, permits: u32) -> Result<(), CacheError> {
         let namespace = space.of(self.namespace());
         match self.leave_queue(&Queue { namespace, key, permits, timeout: self.write_timeout() }, ticket) {
-            Err(CacheError::Busy(_) | CacheError::NoSpace(_)) => {
+            Err(CacheError::Busy(_)) => {
                 self.give_back_later(vec![Orphan::Ticket { namespace, key: key.to_vec(), ticket, permits }]);
                 Ok(())
             }

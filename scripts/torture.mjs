@@ -67,7 +67,8 @@ async function torture() {
     canMount,
     isWatched: options.soak,
   })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => campaign.interrupt(signal))
+  // More than once: a terminal tells us as well as the one who started us, and to end at the second would leave everything behind.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => campaign.interrupt(signal))
   process.exitCode = (await campaign.run()) ? 0 : 1
 }
 

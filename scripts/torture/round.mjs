@@ -154,14 +154,18 @@ export class Round {
     })
     player.ended = new Promise((resolve) => {
       child.on('exit', (code, signal) => {
-        if (!player.isKilled && !(this.#isOver && code === 0)) {
-          this.#fail(`place ${slot} ended by itself, with ${code ?? signal}`, slot)
-        }
+        if (!player.isKilled && !(this.#isOver && code === 0))
+          this.#endedByItself(`place ${slot}`, code ?? signal, slot)
         player.hasEnded = true
         resolve()
       })
     })
     return player
+  }
+
+  #endedByItself(who, how, slot) {
+    // A terminal interrupts everybody.
+    if (!this.#isInterrupted || how !== 'SIGINT') this.#fail(`${who} ended by itself, with ${how}`, slot)
   }
 
   /** Somebody who is killed comes again at once; hardly anybody is killed before he has begun. The first place of a long round stays, so that its memory can be watched. */
@@ -193,7 +197,7 @@ export class Round {
     child.on('message', () => (victim.endsAt = now() + life))
     victim.ended = new Promise((resolve) => {
       child.on('exit', (code, signal) => {
-        if (!victim.isKilled) this.#fail(`the victim ended by itself, with ${code ?? signal}`)
+        if (!victim.isKilled) this.#endedByItself('the victim', code ?? signal)
         resolve()
       })
     })

@@ -471,10 +471,11 @@ async function judge({ file, from, to, caught }, folder) {
   }
 }
 
-/** With a `/dev/shm` of its own, where we may: a test that is broken on purpose leaves segments behind. */
+/** With a `/dev/shm` and process numbers of its own, where we may: a test that is broken on purpose leaves segments and processes behind. */
 function isolated(command) {
   if (process.getuid() !== 0) return [command[0], command.slice(1)]
-  return ['unshare', ['--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh', ...command]]
+  const namespaces = ['--mount', '--mount-proc', '--pid', '--fork', '--kill-child']
+  return ['unshare', [...namespaces, 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh', ...command]]
 }
 
 /** Passed, failed, hung, or did not compile. A test that hangs is ended, and has noticed, too, unless the machine is merely slow. */

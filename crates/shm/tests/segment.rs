@@ -302,11 +302,12 @@ fn private_files_of_dead_creators_are_removed_and_those_of_living_ones_are_not()
         let before = scratch.left();
         remove_unused(&file);
         let after = scratch.left();
+        // Before anything can fail here: the scope waits for the creator.
+        finish.send(()).unwrap();
+        assert!(creator.join().unwrap().unwrap());
         let gone: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
         let named = |rest: &str| private(rest).file_name().unwrap().to_str().unwrap().to_owned();
         assert_eq!(gone, [&named("name~0123456789abcdef"), &named("other~0123456789abcdef")]);
-        finish.send(()).unwrap();
-        assert!(creator.join().unwrap().unwrap());
     });
     attach(&file).unwrap();
 }

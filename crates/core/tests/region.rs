@@ -132,9 +132,8 @@ fn a_thread_does_not_wait_for_itself_but_for_others() {
 fn threads_of_one_process_count_exactly() {
     let scratch = Scratch::new();
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let region = scratch.open(8);
+        for region in (0..4).map(|_| scratch.open(8)).collect::<Vec<_>>() {
+            scope.spawn(move || {
                 let number = region.word(0).unwrap();
                 for _ in 0..20_000 {
                     assert_eq!(region.lock(PATIENT).unwrap(), Acquired::Clean);

@@ -24,7 +24,7 @@ impl<'k> Key<'k> {
     // Always inlined: as a result, which is a struct or an error, it would be copied twice.
     #[inline(always)]
     pub(crate) fn new(geometry: &Geometry, namespace: u16, bytes: &'k [u8]) -> Result<Self, CacheError> {
-        if bytes.is_empty() || bytes.len() > MAX_KEY {
+        if !is_possible_len(bytes.len()) {
             return Err(wrong_length(bytes.len()));
         }
         Ok(Self::hashed(geometry, namespace, bytes))
@@ -51,6 +51,12 @@ impl<'k> Key<'k> {
     pub(crate) fn stripe(&self) -> usize {
         self.place.hash as usize % cache_machine_shm::RUNG_STRIPES
     }
+}
+
+/// Whether a key may have so many bytes.
+#[inline]
+pub(crate) fn is_possible_len(len: usize) -> bool {
+    (1..=MAX_KEY).contains(&len)
 }
 
 #[cold]

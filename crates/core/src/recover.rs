@@ -9,7 +9,7 @@
 
 use crate::entry::{CHAINED, Damaged, Head, LAST_VERSION, Run, extents, pieces, runs};
 use crate::geometry::{Geometry, MAX_NAMESPACES, WORDS_PER_LINE};
-use crate::key::{Key, MAX_KEY, Placing};
+use crate::key::{self, Key, MAX_KEY, Placing};
 use crate::locked::Locked;
 use crate::namespaces::registered;
 use crate::policy::Queue;
@@ -148,7 +148,7 @@ impl Locked<'_> {
         let shard = self.shard;
         let unit = shard.unit_of(word);
         let head = shard.head(unit)?;
-        let is_possible = (1..=MAX_KEY).contains(&head.key_len)
+        let is_possible = key::is_possible_len(head.key_len)
             && head.units() <= shard.geometry.units
             && is_known(head.namespace)
             && head.has_sound_extras()

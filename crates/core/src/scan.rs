@@ -11,7 +11,7 @@ use crate::cache::{Cache, Core};
 use crate::entry::{BINARY_KEY, Damaged, Head, TAGGED, pieces};
 use crate::error::CacheError;
 use crate::geometry::{Geometry, WORDS_PER_LINE};
-use crate::key::MAX_KEY;
+use crate::key;
 use crate::kind;
 use crate::locked::{Existing, Fault, Locked};
 use crate::namespaces;
@@ -209,7 +209,7 @@ impl Core {
 
 /// The key of a head, if it starts with `prefix`. One that no key can be is damage: nobody could ask for it.
 fn key_of(shard: ShardView<'_>, head: &Head, prefix: &[u8]) -> Result<Option<Vec<u8>>, Damaged> {
-    if !(1..=MAX_KEY).contains(&head.key_len) {
+    if !key::is_possible_len(head.key_len) {
         return Err(Damaged);
     }
     if head.key_len < prefix.len() {

@@ -24,7 +24,7 @@ export function readExposition(text: string): Map<string, ReadMetric> {
   if (text !== '' && !text.endsWith('\n')) throw new Error('the last line does not end')
   for (const line of text.split('\n').slice(0, -1)) {
     const wrong = (why: string): Error => new Error(`${why}: ${line}`)
-    const [, word, name = '', rest = ''] = /^# (HELP|TYPE) (\S+)(?: (.*))?$/.exec(line) ?? []
+    const [, word, name = '', rest = ''] = /^# (HELP|TYPE) (\S+)(?: (.*))?$/s.exec(line) ?? []
     if (word === 'HELP') {
       if (/(?<!\\)(?:\\\\)*\\(?![\\n])/.test(rest) || metrics.has(name) || help !== undefined)
         throw wrong('a wrong help')

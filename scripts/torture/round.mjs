@@ -17,7 +17,7 @@ import { Table, now } from './ledger.mjs'
 import { Layout } from './plan.mjs'
 import { Probe } from './probe.mjs'
 import { Random } from './random.mjs'
-import { Resources } from './resources.mjs'
+import { ONE_ARENA, Resources } from './resources.mjs'
 import { openSegment, segmentsOf } from './segments.mjs'
 import { Distribution, SLICE } from './stalls.mjs'
 import { countOperations } from './trace.mjs'
@@ -144,6 +144,7 @@ export class Round {
     const child = fork(programOf('player'), [JSON.stringify(input)], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: this.#isWatched ? { ...process.env, ...ONE_ARENA } : process.env,
     })
     const player = { slot, life, child, isKilled: false, stoppedUntil: 0, since: now() }
     child.on('message', (message) => {

@@ -177,6 +177,13 @@ const mutants = [
     caught: ['interface', 'processes', 'crash'],
   },
   {
+    name: 'the promise of a full disk is believed',
+    file: 'crates/shm/src/os.rs',
+    from: 'if is_in_memory(file) {',
+    to: 'if is_in_memory(file) || len > 0 {',
+    caught: ['hostile'],
+  },
+  {
     name: 'a length from the segment is believed',
     file: 'crates/core/src/shard.rs',
     from: 'if run.unit == 0 || run.count == 0 || end > reserved {',

@@ -511,52 +511,78 @@ fn no_write_is_acknowledged_by_a_segment_that_was_lost_under_it() {
 }
 
 /// A file system of its own, unmounted on drop. `None` (with a note) where that is not allowed.
-struct Tmpfs(PathBuf);
+struct Mount(PathBuf);
 
-impl Tmpfs {
-    fn mount(size: &str) -> Option<Self> {
-        let path = std::env::temp_dir().join(format!("cm-tmpfs-{}-{size}", std::process::id()));
+impl Mount {
+    fn new(kind: &str, size: &str) -> Option<Self> {
+        let path = std::env::temp_dir().join(format!("cm-{kind}-{}-{size}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(&path)
-            .output();
-        if !mounted.is_ok_and(|output| output.status.success()) {
-            eprintln!("not run: cannot mount a tmpfs");
-            std::fs::remove_dir(&path).unwrap();
-            return None;
+        // Dropped, and so removed, also where it could not be mounted.
+        let mount = Self(path);
+        let path = mount.0.to_str().unwrap();
+        let image = mount.image();
+        let mounted = match kind {
+            "tmpfs" => succeeds("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", path]),
+            _ => {
+                succeeds("truncate", &["-s", size, &image])
+                    && succeeds("mke2fs", &["-q", "-t", kind, "-m", "0", &image])
+                    && succeeds("mount", &["-o", "loop", &image, path])
+            }
+        };
+        if !mounted {
+            eprintln!("not run: cannot mount a file system of type {kind}");
         }
-        Some(Self(path))
+        mounted.then_some(mount)
+    }
+
+    fn image(&self) -> String {
+        format!("{}.image", self.0.to_str().unwrap())
     }
 }
 
-impl Drop for Tmpfs {
+fn succeeds(command: &str, args: &[&str]) -> bool {
+    std::process::Command::new(command).args(args).output().is_ok_and(|output| output.status.success())
+}
+
+impl Drop for Mount {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        succeeds("umount", &["-l", self.0.to_str().unwrap()]);
         let _ = std::fs::remove_dir(&self.0);
+        let _ = std::fs::remove_file(self.image());
     }
 }
 
 #[test]
 fn on_a_tiny_file_system_a_cache_is_refused_or_evicts_and_never_raises_a_signal() {
-    for (tmpfs, size, eviction) in [
-        ("1m", 4 << 20, Eviction::S3Fifo),
-        ("1m", 64 << 20, Eviction::Lru),
-        ("3m", 4 << 20, Eviction::S3Fifo),
-        ("3m", 8 << 20, Eviction::Lru),
-        ("16m", 64 << 20, Eviction::S3Fifo),
-        ("16m", 64 << 20, Eviction::None),
+    for (kind, room, size, eviction) in [
+        ("tmpfs", "1m", 4 << 20, Eviction::S3Fifo),
+        ("tmpfs", "1m", 64 << 20, Eviction::Lru),
+        ("tmpfs", "3m", 4 << 20, Eviction::S3Fifo),
+        ("tmpfs", "3m", 8 << 20, Eviction::Lru),
+        ("tmpfs", "16m", 64 << 20, Eviction::S3Fifo),
+        ("tmpfs", "16m", 64 << 20, Eviction::None),
+        // A disk.
+        ("ext4", "2m", 4 << 20, Eviction::Lru),
+        ("ext4", "16m", 64 << 20, Eviction::S3Fifo),
+        ("ext4", "16m", 64 << 20, Eviction::None),
     ] {
-        let Some(mount) = Tmpfs::mount(tmpfs) else { return };
-        let mut scene = impatient("tmpfs");
+        let Some(mount) = Mount::new(kind, room) else { continue };
+        let left = || {
+            std::fs::read_dir(&mount.0)
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().file_name() != "lost+found")
+                .count()
+        };
+        let what = format!("{size} bytes on {room} of {kind}");
+        let mut scene = impatient("full");
         scene.options.directory = Some(mount.0.clone());
         scene.options.size = size;
         scene.options.eviction = eviction;
         let cache = match Cache::open(&scene.options) {
             Ok((cache, _)) => cache,
             Err(error) => {
-                assert!(tmpfs == "1m" && matches!(error, CacheError::NoSpace(_)), "{tmpfs} {size}: {error}");
-                assert_eq!(std::fs::read_dir(&mount.0).unwrap().count(), 0, "something was left");
+                assert!(room <= "2m" && matches!(error, CacheError::NoSpace(_)), "{what}: {error}");
+                assert_eq!(left(), 0, "something was left");
                 continue;
             }
         };
@@ -571,7 +597,7 @@ fn on_a_tiny_file_system_a_cache_is_refused_or_evicts_and_never_raises_a_signal(
                 Ok(None) => refused += 1,
                 // One value may be larger than all that the file system gave.
                 Err(CacheError::NoSpace(_)) if len > 2000 => refused += 1,
-                Err(error) => panic!("{tmpfs} {size}: {error}"),
+                Err(error) => panic!("{what}: {error}"),
             }
             let other = random.below(30_000);
             if let Some(value) = get(&cache, &format!("{other}")) {
@@ -580,8 +606,8 @@ fn on_a_tiny_file_system_a_cache_is_refused_or_evicts_and_never_raises_a_signal(
         }
         assert!(cache.is_attached());
         let stats = cache.stats();
-        assert_eq!(refused > 40, eviction == Eviction::None, "{tmpfs} {size}: {refused} refused");
-        assert!(stats.reserved_bytes < stats.capacity_bytes, "{tmpfs} {size}: {stats:?}");
+        assert_eq!(refused > 40, eviction == Eviction::None, "{what}: {refused} refused");
+        assert!(stats.reserved_bytes < stats.capacity_bytes, "{what}: {stats:?}");
         assert_eq!(stats.total.evictions > 0, eviction != Eviction::None);
         assert_valid(&cache);
         // Somebody else fills the rest to the last page.

@@ -98,8 +98,40 @@ pub(crate) fn check_file_size(len: usize) -> Result<(), ShmError> {
     Ok(())
 }
 
-/// Reserves bytes of the file, so that touching them later cannot fail.
-pub(crate) fn reserve(file: &File, offset: usize, len: usize) -> Result<(), ShmError> {
+/// Reserves bytes of a file that is mapped at `base`, all of its `mapped` bytes, so that touching them later cannot fail.
+///
+/// Whole pages: they are what is touched, and where blocks are smaller the rest of a page would be asked for at that moment, and
+/// missed by a signal. On a disk each page is faulted in as well: a full ext4 may want one more block of its own for bytes
+/// that are reserved, and says so by a signal or, here, by an error.
+pub(crate) fn reserve(
+    file: &File,
+    base: NonNull<u8>,
+    mapped: usize,
+    offset: usize,
+    len: usize,
+) -> Result<(), ShmError> {
+    let page = page_size();
+    let start = offset - offset % page;
+    let end = (offset + len).next_multiple_of(page).min(mapped.max(offset + len));
+    allocate(file, start, end - start)?;
+    if is_in_memory(file) {
+        return Ok(());
+    }
+    let pages = base.as_ptr().wrapping_add(start).cast();
+    // SAFETY: the contents of a range stay as they are, whatever the range is.
+    if unsafe { libc::madvise(pages, end - start, libc::MADV_POPULATE_WRITE) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // Where a fault would have raised SIGBUS.
+        Some(libc::EFAULT) => Err(ShmError::NoSpace("the file system has no room for what it has promised".into())),
+        // Not known before Linux 5.14; or it was interrupted, or has no memory for its tables: the fault may still go well.
+        _ => Ok(()),
+    }
+}
+
+fn allocate(file: &File, offset: usize, len: usize) -> Result<(), ShmError> {
     loop {
         // SAFETY: the descriptor is open for as long as `file` is borrowed.
         let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, offset as i64, len as i64) };
@@ -115,6 +147,21 @@ pub(crate) fn reserve(file: &File, offset: usize, len: usize) -> Result<(), ShmE
             _ => return Err(ShmError::from_io("reserve space", error)),
         }
     }
+}
+
+/// Whether its pages are all there is of the file, as in POSIX shared memory.
+fn is_in_memory(file: &File) -> bool {
+    // SAFETY: all zeros is a valid `statfs`.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `found` is valid memory to be written, and the descriptor open.
+    let result = unsafe { libc::fstatfs(file.as_raw_fd(), &mut found) };
+    // The types differ between systems, the number does not.
+    result == 0 && found.f_type as u64 == libc::TMPFS_MAGIC as u64
+}
+
+fn page_size() -> usize {
+    // SAFETY: a plain call. That it could fail is not foreseen; then every byte is a page of its own.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(1)
 }
 
 /// Renames without ever replacing; false if `to` exists.

@@ -259,8 +259,8 @@ impl SegmentFile {
         step("create.leased");
         file.set_permissions(std::fs::Permissions::from_mode(0o600))
             .map_err(|e| ShmError::from_io("protect the segment", e))?;
-        for (offset, len) in reserved {
-            os::reserve(&file, *offset, *len)?;
+        for &(offset, reserved_len) in reserved {
+            os::reserve(&file, mapping.base, len, offset, reserved_len)?;
         }
         step("create.reserved");
         let region = mapping.region();
@@ -566,7 +566,8 @@ impl Segment {
     /// # Errors
     /// `NoSpace` when the file system is full.
     pub fn reserve(&self, offset: usize, len: usize) -> Result<(), ShmError> {
-        os::reserve(&self.file, offset, len)
+        let Mapping { base, len: mapped, .. } = self.memory.mapping;
+        os::reserve(&self.file, base, mapped, offset, len)
     }
 
     /// Pins all of it in memory; all of it is then taken from the system.
@@ -575,7 +576,7 @@ impl Segment {
     /// `Permission` where the limit forbids it, `NoSpace`.
     pub fn lock_memory(&self) -> Result<(), ShmError> {
         let Mapping { base, len, .. } = self.memory.mapping;
-        os::reserve(&self.file, 0, len)?;
+        os::reserve(&self.file, base, len, 0, len)?;
         os::lock_memory(base, len)
     }
 

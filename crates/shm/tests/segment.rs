@@ -51,6 +51,10 @@ impl Scratch {
         SegmentFile::new(Place::Directory(self.path.clone()), "name", LAYOUT)
     }
 
+    fn other(&self) -> SegmentFile {
+        SegmentFile::new(Place::Directory(self.path.clone()), "other", LAYOUT)
+    }
+
     fn made(&self) -> SegmentFile {
         let file = self.file();
         assert!(create(&file));
@@ -725,7 +729,11 @@ fn without_a_free_descriptor_an_open_is_refused_and_leaves_none_open() {
         let joined = attach(&file).map(|_| ());
         assert!(matches!(joined, Err(ShmError::NoSpace(_))), "{spare} spare: {joined:?}");
     }
+    limit(first);
+    let made = scratch.other().create(IDENTITY, LEN, &[(0, LEN)], &|_| {});
+    assert!(matches!(made, Err(ShmError::NoSpace(_))), "{made:?}");
     limit(first + 20);
+    assert_eq!(scratch.left().len(), 1);
     assert!(segment.is_still_named());
     assert_eq!(open(), before);
     attach(&file).unwrap();
@@ -737,6 +745,10 @@ fn another_user_can_neither_open_nor_see_into_a_segment() {
     const NAME: &str = "another_user_can_neither_open_nor_see_into_a_segment";
     if let Some(role) = role() {
         let (path, pid) = role.split_once(' ').unwrap();
+        // Asked as root, who may.
+        let own = std::fs::read_dir("/proc/self/fd").unwrap();
+        let opened = own.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        let inherited: Vec<_> = opened.filter(|file| file.starts_with(path)).collect();
         become_nobody();
         let refused = |path: &Path| {
             for options in [OpenOptions::new().read(true), OpenOptions::new().write(true)] {
@@ -746,6 +758,7 @@ fn another_user_can_neither_open_nor_see_into_a_segment() {
             }
         };
         refused(Path::new(path));
+        assert!(inherited.is_empty(), "{inherited:?}");
         for what in ["mem", "maps", "environ"] {
             let way = PathBuf::from(format!("/proc/{pid}/{what}"));
             assert!(std::fs::read(&way).is_err(), "{}", way.display());
@@ -887,6 +900,9 @@ fn without_address_space_an_open_is_refused() {
     limit(pages * 4096 + (64 << 20));
     let joined = attach(&file).map(|_| ());
     assert!(matches!(joined, Err(ShmError::NoSpace(_))), "{joined:?}");
+    let made = scratch.other().create(IDENTITY, LARGE, &[(0, TABLE_END)], &|_| {});
+    assert!(matches!(made, Err(ShmError::NoSpace(_))), "{made:?}");
+    assert_eq!(scratch.left().len(), 1);
     segment.region().u64(Header::CACHE).store(3, Ordering::Relaxed);
     limit(libc::RLIM_INFINITY);
     let again = attach(&file).unwrap();

@@ -3,11 +3,11 @@
  * checked but that it comes to its end.
  */
 import { open, regions, segments } from '../../index.ts'
-import { asynchronous, synchronous } from '../helpers/every-call.ts'
+import { asynchronous, regionsOfCalls, segmentOfCalls, synchronous } from '../helpers/every-call.ts'
 
 const TIMES = 20
 const name = `all-calls-${process.pid}`
-const cache = open({ name, size: '4mb', writeTimeout: '1m' })
+const cache = open({ name, size: '8mb', writeTimeout: '1m' })
 // Waits do not keep a process alive.
 const awake = setInterval(() => undefined, 1000)
 
@@ -18,6 +18,6 @@ try {
 } finally {
   clearInterval(awake)
   cache.close()
-  for (const region of ['opened', 'locked']) regions.destroy(name, region, { force: true })
-  segments.destroy(name, { force: true })
+  for (const region of regionsOfCalls) regions.destroy(name, region, { force: true })
+  for (const segment of [name, segmentOfCalls(name)]) segments.destroy(segment, { force: true })
 }

@@ -3,20 +3,31 @@
  * threads at once; what it gets it gives back.
  */
 import type { SharedCache } from '../../index.ts'
-import { openRegion } from '../../index.ts'
+import { open, openRegion, regions, segments } from '../../index.ts'
 
 type Call = (cache: SharedCache, i: number) => unknown
 
 const limit = { limit: 1_000_000, window: '1m' } as const
 const large = Buffer.alloc(300_000, 7)
 
+/** Names of the regions that these calls make, and the segment that is not the cache's own: for who removes them. */
+export const regionsOfCalls = ['opened', 'locked', 'destroyed'] as const
+export const segmentOfCalls = (cache: string): string => `${cache}-destroyed`
+
 /** Calls that are over when they return. */
 export const synchronous: Record<string, Call> = {
+  'open and close': (cache) => open({ name: cache.name, size: '8mb' }).close(),
   get: (cache, i) => cache.get(`k${i % 50}`),
+  peek: (cache, i) => cache.peek(`k${i % 50}`),
+  has: (cache, i) => cache.has(`k${i % 50}`),
+  ttl: (cache, i) => cache.ttl(`k${i % 50}`),
   getEntry: (cache, i) => cache.getEntry(`k${i % 50}`),
   set: (cache, i) => cache.set(`k${i % 50}`, { i, text: 'x'.repeat(i % 500) }),
   'set of many bytes': (cache, i) => cache.set(`large${i % 3}`, large),
+  'get of many bytes': (cache, i) => cache.set(`large${i % 3}`, large) && cache.get(`large${i % 3}`),
+  'take of many bytes': (cache, i) => cache.set(`taken${i % 3}`, large) && cache.take(`taken${i % 3}`),
   add: (cache, i) => cache.add(`k${i % 50}`, i),
+  replace: (cache, i) => cache.replace(`k${i % 50}`, i),
   swap: (cache, i) => cache.swap(`k${i % 50}`, i),
   update: (cache) => cache.update('updated', (n) => ((n as number | undefined) ?? 0) + 1),
   append: (cache, i) => cache.append(`text${i % 500}`, 'more'),
@@ -28,6 +39,7 @@ export const synchronous: Record<string, Call> = {
   persist: (cache, i) => cache.persist(`k${i % 50}`),
   getMany: (cache) => cache.getMany(['k1', 'k2', 'k3']),
   setMany: (cache, i) => cache.setMany(Array.from({ length: 30 }, (_, n) => [`k${n}`, i] as const)),
+  hasMany: (cache) => cache.hasMany(['k1', 'k2', 'none']),
   deleteMany: (cache) => cache.deleteMany(['k1', 'k2', 'none']),
   clear: (cache) => cache.clear(),
   deletePrefix: (cache) => cache.deletePrefix('d'),
@@ -35,12 +47,41 @@ export const synchronous: Record<string, Call> = {
   keys: (cache) => [...cache.keys()],
   entries: (cache) => [...cache.entries()],
   namespace: (cache, i) => cache.namespace(`n${i % 5}`).set('a', i),
+  size: (cache) => cache.size,
   stats: (cache) => cache.stats(),
   consume: (cache, i) => cache.limiter('limit', limit).consume(`k${i % 5}`),
-  metrics: (cache) => cache.metrics().counter('calls').inc(),
+  penalty: (cache, i) => cache.limiter('limit', limit).penalty(`k${i % 5}`),
+  reward: (cache, i) => cache.limiter('limit', limit).reward(`k${i % 5}`),
+  'state of a limit': (cache, i) => cache.limiter('limit', limit).peek(`k${i % 5}`),
+  'reset of a limit': (cache, i) => cache.limiter('limit', limit).reset(`k${i % 5}`),
+  counter: (cache) => cache.metrics().counter('calls').inc(),
+  gauge: (cache, i) => cache.metrics().gauge('temperature').set(i),
+  histogram: (cache, i) => cache.metrics().histogram('seconds').observe(i),
+  'value of a metric': (cache) => cache.metrics().counter('calls').value,
+  'reset of a metric': (cache) => cache.metrics().gauge('temperature').reset(),
+  'deletion of a metric': (cache, i) => {
+    cache
+      .metrics()
+      .counter(`c${i % 5}`)
+      .inc()
+    cache.metrics().delete(`c${i % 5}`)
+  },
+  prometheus: (cache) => cache.metrics().prometheus(),
+  'permits of a semaphore': (cache) => cache.semaphore('permits', 2).counts(),
   tryLock: (cache) => cache.tryLock('tried')?.release(),
   publish: (cache, i) => cache.publish('news', i),
-  'open and close': (cache) => openRegion({ cache: cache.name, name: 'opened', size: 4096 }).close(),
+  'list and inspection of segments': (cache) => [segments.list(), segments.inspect(cache.name)],
+  'destruction of a segment': (cache) => {
+    const name = segmentOfCalls(cache.name)
+    open({ name, size: '2mb' }).close()
+    segments.destroy(name, { force: true })
+  },
+  'open and close a region': (cache) => openRegion({ cache: cache.name, name: 'opened', size: 4096 }).close(),
+  'destruction of a region': (cache) => {
+    openRegion({ cache: cache.name, name: 'destroyed', size: 4096 }).close()
+    regions.destroy(cache.name, 'destroyed', { force: true })
+  },
+  'inspection of a region': (cache) => regions.inspect(cache.name, 'opened'),
   'a region': (cache) => {
     const region = openRegion({ cache: cache.name, name: 'locked', size: 4096 })
     region.withLock(() => undefined, { timeout: '10s' })
@@ -54,6 +95,13 @@ export const asynchronous: Record<string, Call> = {
   semaphore: (cache) => cache.semaphore('permits', 2).use(() => undefined),
   elect: async (cache) => (await cache.elect('leader')).resign(),
   waitFor: (cache, i) => Promise.allSettled([cache.waitFor(`w${i}`), cache.set(`w${i}`, i)]),
+  subscribe: async (cache, i) => {
+    const messages = cache.subscribe('news')
+    cache.publish('news', i)
+    await messages.next()
+    await messages.return?.()
+  },
+  wrap: (cache, i) => cache.wrap((n: number) => n, { ttl: 1, key: (n) => `wrapped${n}` })(i % 10),
   getOrSet: (cache, i) => cache.getOrSet(`loaded${i % 10}`, () => i, { ttl: 1 }),
   once: (cache, i) => cache.once(`once${i % 100}`, () => i),
   watch: async (cache) => {

@@ -25,6 +25,7 @@ const suites = {
   processes: { args: ['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'processes'] },
   divisions: { args: ['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'processes', 'divided'] },
   linearizable: { args: ['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'linearizable'] },
+  cache: { args: ['-p', 'cache-machine-core', '--test', 'cache'] },
   interface: { args: ['-p', 'cache-machine-core', '--test', 'interface'] },
   units: { args: ['-p', 'cache-machine-core', '--lib'] },
   hostile: { args: ['-p', 'cache-machine-core', '--test', 'hostile'] },
@@ -182,6 +183,20 @@ const mutants = [
     from: 'if is_in_memory(file) {',
     to: 'if is_in_memory(file) || len > 0 {',
     caught: ['hostile'],
+  },
+  {
+    name: 'a key is compared by its length',
+    file: 'crates/core/src/shard.rs',
+    from: 'same = same && self.region.equals(',
+    to: 'same = same || self.region.equals(',
+    caught: ['cache'],
+  },
+  {
+    name: 'a read never holds the writers off',
+    file: 'crates/core/src/read.rs',
+    from: 'return self.look_under_lock().map_or(Visit::Again, Visit::Done);',
+    to: 'let _ = Self::look_under_lock;\n            return Visit::Again;',
+    caught: ['cache'],
   },
   {
     name: 'a length from the segment is believed',

@@ -2,8 +2,11 @@
 
 mod support;
 
-use cache_machine_core::{CacheError, Condition, Eviction, Increment, Manner, NoSink, SliceSink, Write, destroy};
+use cache_machine_core::{
+    Cache, CacheError, Condition, Eviction, Increment, Manner, NoSink, Region, Sink, SliceSink, Write, destroy,
+};
 use std::collections::HashMap;
+use std::time::Duration;
 use support::{Random, Scene, assert_valid, bytes, get, put};
 
 #[test]
@@ -302,5 +305,68 @@ fn threads_agree_and_never_read_back_in_time() {
             });
         }
     });
+    assert_valid(&cache);
+}
+
+/// Has the entry replaced whenever it is about to be copied, as long as that is possible.
+struct Disturbed<'a> {
+    writer: &'a Cache,
+    bytes: Vec<u8>,
+    begun: usize,
+    refused: usize,
+}
+
+impl Sink for Disturbed<'_> {
+    fn begin(&mut self, kind: u8, len: usize) -> bool {
+        self.begun += 1;
+        assert!(self.begun < 100_000, "the read does not come to its end");
+        match self.writer.set(b"restless", &bytes(format!("{}", self.begun).as_bytes())) {
+            Ok(_) => {}
+            Err(CacheError::Busy(_)) => self.refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+        self.bytes.begin(kind, len)
+    }
+
+    fn piece(&mut self, region: &Region, offset: usize, len: usize) {
+        self.bytes.piece(region, offset, len);
+    }
+}
+
+#[test]
+fn a_read_whose_entry_is_replaced_each_time_holds_the_writers_off_at_last() {
+    let mut scene = Scene::new("restless");
+    scene.options.write_timeout = Duration::from_millis(1);
+    let (cache, writer) = (scene.open(), scene.open());
+    put(&cache, "restless", b"0");
+    let mut sink = Disturbed { writer: &writer, bytes: Vec::new(), begun: 0, refused: 0 };
+    let meta = cache.get(b"restless", Manner::Use, &mut sink).unwrap().expect("it was never deleted");
+    assert_eq!(sink.refused, 1, "once the lock was the reader's");
+    assert_eq!(sink.bytes, format!("{}", sink.begun - 1).as_bytes());
+    assert_eq!(meta.len, sink.bytes.len());
+    assert_eq!(cache.stats().retries, 1);
+    assert_valid(&cache);
+}
+
+/// An index word has a few bits of the hash; of so many keys some meet in a line with the same ones.
+#[test]
+fn keys_with_one_place_and_one_tag_are_told_apart() {
+    let mut scene = Scene::new("tags");
+    scene.options.size = 64 << 20;
+    let cache = scene.open();
+    let keys: Vec<String> = (100_000..200_000).map(|i| format!("{i}")).collect();
+    for key in &keys {
+        put(&cache, key, key.as_bytes());
+    }
+    for key in &keys {
+        assert_eq!(get(&cache, key).as_deref(), Some(key.as_bytes()));
+    }
+    for key in keys.iter().step_by(2) {
+        assert!(cache.delete(key.as_bytes(), 0).unwrap());
+    }
+    for pair in keys.chunks(2) {
+        assert_eq!(get(&cache, &pair[0]), None);
+        assert_eq!(get(&cache, &pair[1]).as_deref(), Some(pair[1].as_bytes()));
+    }
     assert_valid(&cache);
 }

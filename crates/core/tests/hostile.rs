@@ -5,7 +5,7 @@ mod support;
 
 use cache_machine_core::{
     Cache, CacheError, Condition, Eviction, Family, Invalidation, Listener, META_AT, Manner, MetricKind, NoSink,
-    Notice, Write, inspect, list,
+    Notice, RegionOptions, SharedRegion, Write, destroy_region, inspect, inspect_region, list,
 };
 use cache_machine_shm::atomic::{AtomicBool, AtomicU64, Ordering};
 use cache_machine_shm::{HEADER_BYTES, Header, Place, ProcessTable, Region, SegmentFile};
@@ -56,6 +56,35 @@ fn head_of(cache: &Cache, key: &str) -> u64 {
     raw(cache).read_exact_at(&mut content, 0).unwrap();
     let body = content.chunks(UNIT).position(|unit| unit.starts_with(key.as_bytes())).expect("the key's body");
     (body as u64 - 1) * UNIT as u64
+}
+
+/// The generation of an index word has 32 bits, and begins again behind its last.
+#[test]
+fn a_generation_at_its_end_begins_again() {
+    let scene = impatient("generation");
+    let cache = scene.open();
+    let generation = || cache.get(b"k", Manner::Peek, &mut NoSink).unwrap().unwrap().depends.generation;
+    mapped(&cache, |region| {
+        // Behind the control block, in which writes are counted as well.
+        let mut words: Vec<_> = (LOCK + 320..cache.geometry().len).step_by(8).map(|at| region.u64(at)).collect();
+        for _ in 0..10 {
+            put(&cache, "k", b"v");
+            words.retain(|word| word.load(Ordering::Relaxed) >> 32 == u64::from(generation()));
+        }
+        assert_eq!(words.len(), 1);
+        words[0].fetch_or(u64::from(u32::MAX) << 32, Ordering::Relaxed);
+    });
+    assert_eq!(generation(), u32::MAX);
+    assert_eq!(get(&cache, "k").as_deref(), Some(&b"v"[..]));
+    for round in 0..3u32 {
+        let version = cache.version_of(b"k").unwrap().unwrap();
+        assert!(put(&cache, "k", format!("{round}").as_bytes()) > version);
+        assert_eq!(generation(), round, "or the wrap was not met");
+        assert_eq!(get(&cache, "k"), Some(format!("{round}").into_bytes()));
+    }
+    assert!(cache.delete(b"k", 0).unwrap());
+    assert_eq!(get(&cache, "k"), None);
+    assert_valid(&cache);
 }
 
 /// A change whose index word was stored is done. When a damaged link made the rest fail, the shard was rebuilt and the
@@ -921,6 +950,18 @@ impl Flips<'_> {
         Flips { scene, cache, file, image, longest: Duration::ZERO }
     }
 
+    /// Turns bytes to zeros, uses the open handle, and puts everything back.
+    fn zero(&mut self, range: std::ops::Range<usize>) {
+        self.file.write_all_at(&vec![0; range.len()], range.start as u64).unwrap();
+        let begun = Instant::now();
+        (0..3).for_each(|n| self.use_it(range.start / UNIT + n));
+        self.longest = self.longest.max(begun.elapsed());
+        self.file.write_all_at(&self.image, 0).unwrap();
+        if !self.cache.is_attached() {
+            self.cache = self.scene.open();
+        }
+    }
+
     /// Flips a bit, uses the open handle, has the shard rebuilt, and puts everything back.
     fn flip(&mut self, region: &Region, bit: usize) {
         let (at, mask) = (bit / 64 * 8, 1 << (bit % 64));
@@ -1007,4 +1048,68 @@ fn every_single_bit_may_flip_under_an_open_handle() {
     assert!(flips.longest < Duration::from_secs(5));
     let panicked = panics.lock().unwrap()[before..].to_vec();
     assert_eq!(panicked, Vec::<String>::new());
+}
+
+/// Each page of the segment, and then all of it, as somebody's careless copy would.
+#[test]
+fn zeros_under_an_open_handle_cost_data_but_no_crash_and_no_hang() {
+    const PAGE: usize = 4096;
+    let panics = panics();
+    let before = panics.lock().unwrap().len();
+    let mut scene = impatient("zeros");
+    scene.options.size = 2 << 20;
+    scene.options.write_timeout = Duration::from_millis(2);
+    let mut flips = Flips::of(&scene);
+    let len = flips.image.len();
+    let pages = (0..len).step_by(PAGE).map(|at| at..(at + PAGE).min(len));
+    let path = flips.cache.clone();
+    mapped(&path, |region| {
+        for range in pages.chain([0..len]) {
+            flips.zero(range);
+            flips.restore(region);
+        }
+    });
+    assert!(flips.longest < Duration::from_secs(5));
+    let panicked = panics.lock().unwrap()[before..].to_vec();
+    assert_eq!(panicked, Vec::<String>::new());
+}
+
+/// Each word of a region's header and process table, under an open handle: whoever wants the lock gets it or is told.
+#[test]
+fn a_region_whose_header_is_scribbled_gives_its_lock_or_an_error() {
+    let cache = Scene::new("region").options.name.clone();
+    let options = RegionOptions { cache: cache.clone(), name: "bytes".into(), directory: None, size: 100 };
+    let mut random = Random(5);
+    let (mut region, _) = SharedRegion::open(&options).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(region.path()).unwrap();
+    let mut image = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut image, 0).unwrap();
+    let mut gave = [0, 0];
+    // All of the header, and of the process table the slots that are taken and some that are not.
+    for at in (0..HEADER_BYTES + ProcessTable::BYTES / 16).step_by(8) {
+        for value in [0, u64::MAX, 1 << 20, random.next()] {
+            file.write_all_at(&value.to_le_bytes(), at as u64).unwrap();
+            for _ in 0..2 {
+                match region.lock(Duration::from_millis(1)) {
+                    Ok(_) => {
+                        gave[0] += 1;
+                        let _ = region.unlock();
+                    }
+                    Err(CacheError::Busy(_) | CacheError::Detached | CacheError::Corrupt(_)) => gave[1] += 1,
+                    Err(error) => panic!("{value} at {at}: {error}"),
+                }
+            }
+            let _ = inspect_region(&cache, "bytes", None);
+            file.write_all_at(&image, 0).unwrap();
+            if !region.is_attached() {
+                drop(region);
+                region = SharedRegion::open(&options).unwrap().0;
+            }
+        }
+    }
+    assert!(gave[0] > 0 && gave[1] > 0, "{gave:?}");
+    assert!(region.lock(Duration::from_secs(10)).is_ok());
+    region.unlock().unwrap();
+    drop(region);
+    assert!(destroy_region(&cache, "bytes", None, true).unwrap());
 }

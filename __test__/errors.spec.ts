@@ -22,6 +22,7 @@ import { CacheError, open, segments } from '../index.ts'
 import type { CacheErrorCode, SharedCache } from '../index.ts'
 import { advance, problems } from '../lib/testing.ts'
 import { codeOfStatus } from '../lib/errors.ts'
+import type { Outcomes } from './children/limited.ts'
 import { eventually, within } from './helpers/eventually.ts'
 import { fork } from './helpers/fork.ts'
 import { SMALL, openCache, openStopped, segmentName, temporaryDirectory } from './helpers/segment.ts'
@@ -532,6 +533,17 @@ provokeIf(works('prlimit', '--version'))(['ERR_PERMISSION'], 'memory that may no
   const answer = await child.next<{ locked: string }>()
   t.deepEqual(answer, { locked: 'ERR_PERMISSION', ordinary: 'works: 1' })
   meet(t, answer.locked)
+})
+
+provokeIf(works('prlimit', '--version'))(['ERR_NO_SPACE'], 'a process at one of its limits', async (t) => {
+  const name = segmentName(t)
+  t.teardown(() => segments.destroy(`${name}-other`, { force: true }))
+  const child = fork(t, 'limited', name)
+  const outcomes = await child.next<Outcomes>()
+  const refused = { under: 'ERR_NO_SPACE', after: 'works' }
+  t.deepEqual(outcomes, { descriptors: refused, 'file size': refused, 'address space': refused })
+  t.is(openCache(t, { name }).get('kept'), 4)
+  meet(t, outcomes.descriptors.under)
 })
 
 provoke(['ERR_BUSY'], 'a stopped process holds the shard', async (t) => {

@@ -102,7 +102,7 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
   ERR_CLOSED: 'Open the cache again, or close it later.',
   ERR_NO_SPACE:
     'Make room in the file system that holds the segment (in a container: --shm-size or a larger memory volume), ' +
-    'open a smaller one, or pass another directory.',
+    'open a smaller one, or pass another directory; or raise the limit of the process that the message tells of (ulimit).',
   ERR_PERMISSION: 'All processes that share a segment run as the same user, and its memory limits apply (ulimit -l).',
   ERR_SEGMENT_MISMATCH:
     "Use the same options in all processes, destroy the segment, or open with onMismatch: 'attach'.",

@@ -111,7 +111,8 @@ impl From<ShmError> for CacheError {
         let text = error.to_string();
         match error {
             ShmError::Permission(_) => Self::Permission(text),
-            ShmError::NoSpace(_) | ShmError::NoSlot(_) => Self::NoSpace(text),
+            ShmError::NoSpace(text) => Self::NoSpace(text),
+            ShmError::NoSlot(_) => Self::NoSpace(text),
             ShmError::Version { found, expected } => Self::Version { found, expected },
             ShmError::Corrupt(text) => Self::Corrupt(text),
             ShmError::Busy(_) => Self::Busy(text),

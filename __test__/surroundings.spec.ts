@@ -2,16 +2,20 @@
  * Ends that nobody has prepared: of threads inside a call, of the only thread that has loaded the addon, of a process that
  * holds and awaits everything; and a clock that is another one in another namespace.
  */
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
+import type { ExecutionContext } from 'ava'
 import { openRegion, regions, segments } from '../index.ts'
-import type { SharedCache } from '../index.ts'
+import type { Entry, SharedCache } from '../index.ts'
 import { problems } from '../lib/testing.ts'
 import type { Ending } from './children/leaves-everything.ts'
 import { eventually, within } from './helpers/eventually.ts'
 import { asynchronous, regionsOfCalls, segmentOfCalls, synchronous } from './helpers/every-call.ts'
 import { fork } from './helpers/fork.ts'
-import { SMALL, openCache, segmentName } from './helpers/segment.ts'
+import { SMALL, openCache, segmentName, temporaryDirectory } from './helpers/segment.ts'
 import { testIf, works } from './helpers/system.ts'
 import { counted } from './helpers/raw-calls.ts'
 import { startThread } from './helpers/thread.ts'
@@ -20,15 +24,12 @@ import { startThread } from './helpers/thread.ts'
 const GROUP = 4
 /** For a child whose last words are of no use. */
 const silent = ['sh', '-c', 'exec "$@" 2>/dev/null', 'sh']
-/** In which a clock is ahead: that of the time since boot, or the one that stands while the host is suspended. */
-const timeNamespace = (clock: 'boottime' | 'monotonic'): string[] => [
-  'unshare',
-  '--time',
-  `--${clock}`,
-  '1000000',
-  '--fork',
-  '--kill-child',
-]
+/** Programs before Node, by the clock that they set ahead: a million seconds are more than any lifetime below. */
+const clocks: Record<string, { wrapper: (t: ExecutionContext) => readonly string[]; canBeSet: boolean }> = {
+  'the time since boot': inNamespace('boottime'),
+  'the time that stands while the host is suspended': inNamespace('monotonic'),
+  'the wall time': { wrapper: aheadOfTheWall, canBeSet: works('cc', '--version') },
+}
 
 test.serial('a thread is terminated inside each call, and nothing is left of it', async (t) => {
   t.timeout(400_000)
@@ -114,30 +115,56 @@ for (const ending of ['exit', 'throw', 'kill'] as const satisfies Ending[]) {
   })
 }
 
-for (const clock of ['boottime', 'monotonic'] as const) {
-  const [unshare = '', ...args] = timeNamespace(clock)
-  testIf(works(unshare, ...args, 'true')).serial(
-    `where the clock ${clock} is another one, deadlines are those of all others`,
-    async (t) => {
-      const name = segmentName(t)
-      const cache = openCache(t, { name })
-      const child = fork(t, 'operations', { name, size: SMALL }, { wrapper: timeNamespace(clock) })
-      await child.next()
-      cache.set('from here', 1, '1h')
-      await child.ask(['set', 'from there', 2, '1h'])
-      t.deepEqual(await child.ask(['get', 'from here']), { value: 1 })
-      t.is(cache.get('from there'), 2)
-      for (const key of ['from here', 'from there']) {
-        const there = (await child.ask<{ value: number }>(['ttl', key])).value
-        const here = cache.ttl(key) ?? 0
-        t.true(here > 3_500_000 && here <= 3_600_000, `${key}: ${here} ms here`)
-        t.true(there > 3_500_000 && there <= 3_600_000, `${key}: ${there} ms there`)
-      }
-      await child.ask(['set', 'short', 3, 1])
-      await eventually('the short one is over', () => cache.get('short') === undefined)
-      t.deepEqual(await child.ask(['get', 'short']), { value: undefined })
-    },
+for (const [clock, { wrapper, canBeSet }] of Object.entries(clocks)) {
+  testIf(canBeSet).serial(`where ${clock} is another one, deadlines are those of all others`, async (t) => {
+    const name = segmentName(t)
+    const cache = openCache(t, { name })
+    const child = fork(t, 'operations', { name, size: SMALL }, { wrapper: wrapper(t) })
+    await child.next()
+    cache.set('from here', 1, '1h')
+    await child.ask(['set', 'from there', 2, '1h'])
+    t.deepEqual(await child.ask(['get', 'from here']), { value: 1 })
+    t.is(cache.get('from there'), 2)
+    for (const key of ['from here', 'from there']) {
+      const there = (await child.ask<{ value: number }>(['ttl', key])).value
+      const here = cache.ttl(key) ?? 0
+      t.true(here > 3_500_000 && here <= 3_600_000, `${key}: ${here} ms here`)
+      t.true(there > 3_500_000 && there <= 3_600_000, `${key}: ${there} ms there`)
+    }
+    await child.ask(['set', 'short', 3, 1])
+    await eventually('the short one is over', () => cache.get('short') === undefined)
+    t.deepEqual(await child.ask(['get', 'short']), { value: undefined })
+  })
+}
+
+function inNamespace(clock: 'boottime' | 'monotonic'): (typeof clocks)[string] {
+  const args = ['--time', `--${clock}`, '1000000', '--fork', '--kill-child']
+  return { wrapper: () => ['unshare', ...args], canBeSet: works('unshare', ...args, 'true') }
+}
+
+/** Nobody but the program sees it: the clock of the host is not ours to set. */
+function aheadOfTheWall(t: ExecutionContext): readonly string[] {
+  const directory = temporaryDirectory(t)
+  const [source, library] = [join(directory, 'clock.c'), join(directory, 'clock.so')]
+  writeFileSync(
+    source,
+    `#include <sys/syscall.h>
+    #include <time.h>
+    #include <sys/time.h>
+    #include <unistd.h>
+    int gettimeofday(struct timeval *time, void *zone) {
+      int result = syscall(SYS_gettimeofday, time, zone);
+      if (time) time->tv_sec += 1000000;
+      return result;
+    }
+    int clock_gettime(clockid_t clock, struct timespec *time) {
+      int result = syscall(SYS_clock_gettime, clock, time);
+      if (clock == CLOCK_REALTIME) time->tv_sec += 1000000;
+      return result;
+    }`,
   )
+  t.is(spawnSync('cc', ['-shared', '-fPIC', '-o', library, source]).status, 0)
+  return ['env', `LD_PRELOAD=${library}`]
 }
 
 interface Names {

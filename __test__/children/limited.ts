@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs'
 import { open, segments } from '../../index.ts'
-import type { CacheError } from '../../index.ts'
+import type { Bytes, CacheError } from '../../index.ts'
 import { input, send } from '../helpers/port.ts'
 
 /** What `open` said under the limit, and when it was gone. */
@@ -26,7 +26,7 @@ cache.close()
 send(outcomes)
 
 /** `restrict` returns what takes the limit away. */
-function attempt(size: string, restrict: () => () => void): Outcomes['descriptors'] {
+function attempt(size: Bytes, restrict: () => () => void): Outcomes['descriptors'] {
   const release = restrict()
   const under = openOther(size)
   cache.set('kept', (cache.get('kept') as number) + 1)
@@ -37,7 +37,7 @@ function attempt(size: string, restrict: () => () => void): Outcomes['descriptor
   return { under, after }
 }
 
-function openOther(size: string): string {
+function openOther(size: Bytes): string {
   try {
     open({ name: other, size }).close()
     return 'works'

@@ -50,6 +50,7 @@ fn main() {
         Test { name: "a_handle_of_a_half_destroyed_segment_answers_nothing", run: half_destroyed },
         Test { name: "destroying_waits_for_a_writer_inside", run: destroyed_under_a_writer },
         Test { name: "a_successor_in_a_dead_owners_slot_hides_no_death", run: hidden_death },
+        Test { name: "a_holder_that_is_dead_and_not_buried_holds_nothing", run: zombie },
         Test { name: "racing_to_open_and_destroy_makes_no_two_living_segments", run: races },
         Test { name: "races_with_deaths_leave_a_usable_name", run: races_with_deaths },
     ];
@@ -1402,6 +1403,36 @@ fn hidden_death() {
     });
     turn.store(2, Ordering::SeqCst);
     assert_eq!(ended_within(successor, SOON, "the successor"), Ended::Exit(0));
+}
+
+/// A dead process keeps its number until its parent has asked how it ended, and looks alive to whoever goes by numbers.
+fn zombie() {
+    let scene = scene("zombie", 2 << 20);
+    in_child("fill", || {
+        put(&open(&scene.options), "key", b"old");
+    });
+    let holder = fork(|| {
+        done(|| {
+            let cache = open(&scene.options);
+            arm(8, Fault::Kill);
+            put(&cache, "key", b"new");
+        })
+    });
+    let stat = format!("/proc/{}/stat", holder.0);
+    let is_zombie = || std::fs::read_to_string(&stat).expect("not buried").contains(") Z ");
+    let start = Instant::now();
+    while !is_zombie() {
+        assert!(start.elapsed() < SOON, "the holder does not die");
+        std::thread::yield_now();
+    }
+    in_child("another", || {
+        let cache = open(&OpenOptions { write_timeout: Duration::from_secs(2), ..scene.options.clone() });
+        put(&cache, "other", b"1");
+        assert_eq!(cache.stats().repairs, 1);
+        assert_valid(&cache);
+    });
+    assert!(is_zombie());
+    assert_eq!(ended_within(holder, SOON, "the holder"), Ended::Signal(9));
 }
 
 /// Some destroy the name, some open it and write; a process that opens it afresh finds what was acknowledged, unless

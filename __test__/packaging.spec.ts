@@ -1,10 +1,11 @@
 /**
  * What a user installs: the files of the package, both ways to load it, and types that say what there is.
  *
- * It looks at what is built (dist/, index.d.ts), not at the sources; `npm test` builds before it runs this.
+ * It looks at what is built (dist/, index.d.ts), and at the sources only where a build does not show it; `npm test` builds
+ * before it runs this.
  */
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
@@ -39,6 +40,19 @@ test('the package has no runtime dependencies and runs nothing when it is instal
   const atInstall = ['preinstall', 'install', 'postinstall', 'prepare']
   t.deepEqual(
     atInstall.filter((name) => manifest['scripts']?.[name] !== undefined),
+    [],
+  )
+})
+
+// Where it unwinds into Node, a panic ends the process. What the module registers when it is loaded panics before anybody uses it.
+test('every native function catches its panics', (t) => {
+  const folder = `${root}/crates/node/src`
+  const sources = readdirSync(folder).map((file) => readFileSync(`${folder}/${file}`, 'utf8'))
+  const exported = sources.flatMap((text) => [...text.matchAll(/#\[napi(.*)\]\n(?:#.*\n)*pub fn (\w+)/g)])
+  t.true(exported.length > 50)
+  const open = exported.filter(([, options = '']) => !/catch_unwind|module_exports/.test(options))
+  t.deepEqual(
+    open.map(([, , name]) => name),
     [],
   )
 })

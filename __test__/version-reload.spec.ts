@@ -1,6 +1,6 @@
 /**
  * An update of the package under PM2: `pm2 reload` replaces workers of one version by workers of the next, whose layout of a
- * segment is another, one after the other and under load.
+ * segment is another, one after the other and under load. And what is a panic in native code to its caller, which is built along.
  */
 import {
   existsSync,
@@ -12,11 +12,14 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { execFile } from 'node:child_process'
 import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
 import { open, segments } from '../index.ts'
 import { problems } from '../lib/testing.ts'
 import { eventually } from './helpers/eventually.ts'
-import { addonName, buildNextAddon, installPackage, layoutVersion, root } from './helpers/next-layout.ts'
+import { addonName, buildNextAddon, installPackage, layoutVersion, panicking, root } from './helpers/next-layout.ts'
+import { temporaryDirectory } from './helpers/segment.ts'
 import { testIf, works } from './helpers/system.ts'
 
 /** Of `scripts/story`, which have no types. */
@@ -62,6 +65,58 @@ process.on('SIGINT', () => {
 process.send?.('ready')
 `
 
+/** Calls with a key at which native code panics: what each said. Afterwards all is well with any other key. */
+const CALLS = `
+import { open, segments } from './dist/index.js'
+const [name, key] = process.argv.slice(2)
+const cache = open({ name, size: '8mb', strict: true })
+const load = () => 1
+const limiter = cache.limiter('limit', { limit: 1, window: '1m' })
+const calls = {
+  get: () => cache.get(key),
+  peek: () => cache.peek(key),
+  has: () => cache.has(key),
+  ttl: () => cache.ttl(key),
+  getEntry: () => cache.getEntry(key),
+  getMany: () => cache.getMany(['a', key]),
+  hasMany: () => cache.hasMany(['a', key]),
+  set: () => cache.set(key, 1),
+  'set of bytes': () => cache.set(key, Buffer.alloc(100_000)),
+  add: () => cache.add(key, 1),
+  swap: () => cache.swap(key, 1),
+  setMany: () => cache.setMany([[key, 1]]),
+  incr: () => cache.incr(key),
+  touch: () => cache.touch(key, '1h'),
+  persist: () => cache.persist(key),
+  take: () => cache.take(key),
+  delete: () => cache.delete(key),
+  deleteMany: () => cache.deleteMany(['a', key]),
+  consume: () => limiter.consume(key),
+  waitFor: () => cache.waitFor(key),
+  tryLock: () => cache.tryLock(key),
+  lock: () => cache.lock(key),
+  semaphore: () => cache.semaphore(key, 1).acquire(),
+  counts: () => cache.semaphore(key, 1).counts(),
+  elect: () => cache.elect(key),
+  once: () => cache.once(key, load),
+  getOrSet: () => cache.getOrSet(key, load),
+}
+const said = {}
+for (const [call, make] of Object.entries(calls)) {
+  try {
+    await make()
+    said[call] = 'nothing'
+  } catch (error) {
+    said[call] = error.code ?? error.stack
+  }
+}
+cache.set('other', 'well')
+if (cache.get('other') !== 'well' || cache.size !== 1) throw new Error('it does not go on')
+cache.close()
+segments.destroy(name)
+console.log(JSON.stringify(said))
+`
+
 const possible =
   process.platform === 'linux' && works('cargo', '--version') && existsSync(join(root, 'native', addonName))
 
@@ -74,7 +129,7 @@ testIf(possible).serial(
     const name = basename(home)
     const pm2 = new Pm2(home)
     const present = layoutVersion()
-    const path = (version: number): string => `/dev/shm/cache-machine.${version}.${process.geteuid?.()}.${name}`
+    const path = (version: number): string => pathOf(version, name)
     t.teardown(async () => {
       await pm2.kill()
       // Nothing of the present layout can destroy it.
@@ -134,6 +189,23 @@ testIf(possible).serial(
     }
   },
 )
+
+testIf(possible).serial('a panic in native code is an error of its call, and of no other', async (t) => {
+  t.timeout(600_000)
+  const folder = temporaryDirectory(t)
+  // Nothing of the present layout can destroy it.
+  t.teardown(() => rmSync(pathOf(layoutVersion() + 1, basename(folder)), { force: true }))
+  installPackage(folder, await buildNextAddon())
+  writeFileSync(join(folder, 'app.js'), CALLS)
+  const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'app.js'), basename(folder), panicking])
+  const said = JSON.parse(stdout) as Record<string, string>
+  t.true(Object.keys(said).length > 20)
+  t.deepEqual(new Set(Object.values(said)), new Set(['ERR_SEGMENT_CORRUPT']), stdout)
+})
+
+function pathOf(version: number, name: string): string {
+  return `/dev/shm/cache-machine.${version}.${process.geteuid?.()}.${name}`
+}
 
 async function scripts(): Promise<Scripts> {
   const folder = new URL('../scripts/story/', import.meta.url)

@@ -84,6 +84,8 @@ export const codeOfStatus: readonly (CacheErrorCode | undefined)[] = [
 
 /** `Status.Detached` as the `code` of an error that an ordinary native call throws. */
 export const DETACHED = 'ERR_DETACHED'
+/** What napi says of a panic that it has caught. */
+const PANIC = 'GenericFailure'
 
 const HINTS: Readonly<Record<CacheErrorCode, string>> = {
   ERR_NATIVE_UNAVAILABLE:
@@ -195,6 +197,7 @@ export function isDetached(error: unknown): boolean {
 export function fromNative(error: unknown): unknown {
   const code = codeOf(error)
   if (code === DETACHED) return lostAgain()
+  if (code === PANIC) return new CacheError('ERR_SEGMENT_CORRUPT', `native code gave up: ${(error as Error).message}`)
   if (error instanceof CacheError || !isCode(code)) return error
   const { message, cause } = error as Error
   return new CacheError(code, message, cause === undefined ? undefined : { cause })

@@ -1,5 +1,6 @@
 /**
- * The package as a later version would be: the same, but for the version of the layout.
+ * The package as a later version would be: the same, but for the version of the layout, and for a key at which it panics, as no
+ * version is known to.
  *
  * Built in `target/`, where most of it is found again the next time. The thing to get wrong: a file that is written anew is
  * compiled anew, so only what differs is.
@@ -12,6 +13,14 @@ import { promisify } from 'node:util'
 
 export const root: string = fileURLToPath(new URL('../..', import.meta.url))
 const constant = /(?<=pub const LAYOUT_VERSION: u32 = )\d+/
+
+/** Any key that ends so. */
+export const panicking = 'a panic, please'
+const changes: Record<string, (text: string) => string> = {
+  'crates/core/src/geometry.rs': (text) => text.replace(constant, (version) => `${Number(version) + 1}`),
+  'crates/core/src/key.rs': (text) =>
+    text.replace('if !is_possible_len(', `assert!(!bytes.ends_with(b"${panicking}"), "as asked");\n$&`),
+}
 
 /** The version of the layout that is in the sources. */
 export function layoutVersion(): number {
@@ -34,8 +43,9 @@ export async function buildNextAddon(): Promise<string> {
   const listing = await run('git', ['ls-files', '--', 'crates', 'Cargo.toml', 'Cargo.lock'], { cwd: root })
   for (const file of listing.stdout.split('\n').filter((name) => name !== '')) {
     const text = readFileSync(join(root, file), 'utf8')
-    const isLayout = file === 'crates/core/src/geometry.rs'
-    update(join(folder, file), isLayout ? text.replace(constant, (version) => `${Number(version) + 1}`) : text)
+    const changed = changes[file]?.(text) ?? text
+    if (file in changes && changed === text) throw new Error(`nothing to change in ${file}`)
+    update(join(folder, file), changed)
   }
   const target = join(folder, 'target')
   const env = { ...process.env, CARGO_TARGET_DIR: target }

@@ -11,6 +11,7 @@ use crate::shard::{Field, ShardView};
 use cache_machine_shm::RUNG_STRIPES;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -138,6 +139,8 @@ const PROBE_EVERY: Duration = Duration::from_millis(25);
 /// A writer may die between publish and ring.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(1);
+/// So that what panics each time does not take a processor.
+const AFTER_PANIC: Duration = Duration::from_millis(50);
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// Lines swept in a tick, over all shards: under 1 % of a processor, 2.5 seconds for a default segment.
 const LINES_PER_TICK: usize = 4096;
@@ -157,7 +160,12 @@ impl Service {
         let thread = std::thread::Builder::new()
             .name("cache-machine".into())
             .stack_size(256 << 10)
-            .spawn(move || run(&core, &flag))
+            .spawn(move || {
+                // A panic ends one round, not the thread, on which all depends that waits in this process.
+                while catch_unwind(AssertUnwindSafe(|| run(&core, &flag))).is_err() {
+                    std::thread::sleep(AFTER_PANIC);
+                }
+            })
             .ok();
         Self { stop, thread: Mutex::new(thread) }
     }

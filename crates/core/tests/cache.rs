@@ -3,10 +3,13 @@
 mod support;
 
 use cache_machine_core::{
-    Cache, CacheError, Condition, Eviction, Increment, Manner, NoSink, Region, Sink, SliceSink, Write, destroy,
+    Cache, CacheError, Condition, Eviction, Increment, Listener, Manner, NoSink, Notice, Region, Sink, SliceSink,
+    Write, destroy,
 };
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 use support::{Random, Scene, assert_valid, bytes, get, put};
 
 #[test]
@@ -369,4 +372,45 @@ fn keys_with_one_place_and_one_tag_are_told_apart() {
         assert_eq!(get(&cache, &pair[1]).as_deref(), Some(pair[1].as_bytes()));
     }
     assert_valid(&cache);
+}
+
+/// Generous: reached only by what hangs.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Panics at the first thing that it is told.
+struct Nervous {
+    is_calm: Arc<AtomicBool>,
+    told: mpsc::Sender<Vec<u64>>,
+}
+
+impl Listener for Nervous {
+    fn notify(&self, notice: Notice) {
+        assert!(self.is_calm.swap(true, Ordering::Relaxed), "a panic of the background thread, which is meant");
+        if let Notice::Waits(ids) = notice {
+            self.told.send(ids).expect("the test is there");
+        }
+    }
+}
+
+#[test]
+fn who_waits_is_told_also_after_a_panic_of_the_background_thread() {
+    let scene = Scene::new("nervous");
+    let cache = scene.open();
+    let (told, hears) = mpsc::channel();
+    let is_calm = Arc::new(AtomicBool::new(false));
+    let listener = cache.add_listener(Box::new(Nervous { is_calm: is_calm.clone(), told }));
+    cache.wait_for(b"first", 0, listener).unwrap();
+    let second = cache.wait_for(b"second", 0, listener).unwrap();
+    put(&cache, "first", b"1");
+    let start = Instant::now();
+    while !is_calm.load(Ordering::Relaxed) {
+        assert!(start.elapsed() < SOON, "nobody was told");
+        std::thread::yield_now();
+    }
+    // What it was about to tell is lost with the panic; the rest is not.
+    put(&cache, "second", b"2");
+    assert_eq!(hears.recv_timeout(SOON).expect("nobody was told"), [second]);
+    let third = cache.wait_for(b"third", 0, listener).unwrap();
+    put(&cache, "third", b"3");
+    assert_eq!(hears.recv_timeout(SOON).expect("nobody was told"), [third]);
 }

@@ -72,7 +72,7 @@ fn key_of(bytes: &[u8], binary: bool) -> Key {
 }
 
 /// Creates or attaches; the id stands for the handle in all other calls.
-#[napi]
+#[napi(catch_unwind)]
 pub fn open(options: BindingOpenOptions) -> Result<BindingOpened> {
     let namespace = options.namespace.clone();
     let options = OpenOptions::try_from(options).map_err(fail)?;
@@ -85,7 +85,7 @@ pub fn open(options: BindingOpenOptions) -> Result<BindingOpened> {
 }
 
 /// Closes a handle; closing twice is fine.
-#[napi]
+#[napi(catch_unwind)]
 pub fn close(id: u32) {
     env_state::close(id);
 }
@@ -129,7 +129,10 @@ impl Listener for Notifier {
 }
 
 /// Registers the one notifier of a handle.
-#[napi(ts_args_type = "id: number, notify: (notice: number, ids: number[], keys: (string | Uint8Array)[]) => void")]
+#[napi(
+    catch_unwind,
+    ts_args_type = "id: number, notify: (notice: number, ids: number[], keys: (string | Uint8Array)[]) => void"
+)]
 pub fn set_notifier(id: u32, notify: Notify) -> Result<()> {
     let handle = handle(id)?;
     let listener =
@@ -141,7 +144,7 @@ pub fn set_notifier(id: u32, notify: Notify) -> Result<()> {
 }
 
 /// Begins to wait for an entry of `key` newer than `after`; the notifier is told the id returned.
-#[napi]
+#[napi(catch_unwind)]
 pub fn wait_start(id: u32, key: Key, after: f64) -> Result<f64> {
     let Some(listener) = handle(id)?.listener() else {
         return Err(Error::new(Code("ERR_INVALID_ARGUMENT"), "a wait needs a notifier".to_owned()));
@@ -150,7 +153,7 @@ pub fn wait_start(id: u32, key: Key, after: f64) -> Result<f64> {
 }
 
 /// Ends a wait that has not been told.
-#[napi]
+#[napi(catch_unwind)]
 pub fn wait_cancel(id: u32, wait: f64) {
     if let Some(handle) = env_state::find(id) {
         handle.with(|cache| cache.cancel_wait(wait as u64));
@@ -158,7 +161,7 @@ pub fn wait_cancel(id: u32, wait: f64) {
 }
 
 /// Begins to watch changes; the notifier is told the id returned.
-#[napi]
+#[napi(catch_unwind)]
 pub fn watch_start(id: u32, key: Option<Key>, prefix: Key, tags: Vec<String>, buffer: u32) -> Result<f64> {
     let listener = listener_of(id)?;
     with(id, |cache| {
@@ -170,7 +173,7 @@ pub fn watch_start(id: u32, key: Option<Key>, prefix: Key, tags: Vec<String>, bu
 }
 
 /// Subscribes to a channel, or to all that start with it; the notifier is told the id returned.
-#[napi]
+#[napi(catch_unwind)]
 pub fn subscribe_start(id: u32, channel: String, is_prefix: bool, buffer: u32) -> Result<f64> {
     let listener = listener_of(id)?;
     with(id, |cache| cache.subscribe(channel.as_bytes(), is_prefix, buffer as usize, listener)).map(|feed| feed as f64)
@@ -182,7 +185,7 @@ fn listener_of(id: u32) -> Result<u64> {
 }
 
 /// Takes what is there for a watch or a subscription.
-#[napi]
+#[napi(catch_unwind)]
 pub fn feed_take(id: u32, feed: f64, most: u32) -> Result<Vec<BindingFeedItem>> {
     let items = with(id, |cache| Ok(cache.take_fed(feed as u64, most as usize)))?;
     Ok(items.into_iter().map(feed_item).collect())
@@ -214,7 +217,7 @@ pub struct BindingFeedItem {
 }
 
 /// Ends a watch or a subscription.
-#[napi]
+#[napi(catch_unwind)]
 pub fn feed_end(id: u32, feed: f64) {
     if let Some(handle) = env_state::find(id) {
         handle.with(|cache| cache.end_feed(feed as u64));
@@ -222,13 +225,13 @@ pub fn feed_end(id: u32, feed: f64) {
 }
 
 /// Publishes a message; returns how many subscriptions it was written for.
-#[napi]
+#[napi(catch_unwind)]
 pub fn publish(id: u32, channel: String, kind: u32, value: Key) -> Result<u32> {
     with(id, |cache| cache.publish(channel.as_bytes(), kind as u8, key_bytes(&value)))
 }
 
 /// Asks for notices of what this process evicts and expires, or ends them. Needs a notifier.
-#[napi]
+#[napi(catch_unwind)]
 pub fn want_gone(id: u32, wanted: bool) -> Result<()> {
     let handle = handle(id)?;
     if let Some(listener) = handle.listener() {
@@ -238,7 +241,7 @@ pub fn want_gone(id: u32, wanted: bool) -> Result<()> {
 }
 
 /// Some keys of the namespace: those from `cursor` on, 0 at first.
-#[napi]
+#[napi(catch_unwind)]
 pub fn keys(id: u32, cursor: f64, prefix: Key, most: u32) -> Result<BindingPage> {
     with(id, |cache| {
         let page = cache.keys(cursor as u64, key_bytes(&prefix), most as usize)?;
@@ -255,13 +258,13 @@ pub struct BindingPage {
 }
 
 /// Deletes the namespace's entries whose keys start with `prefix`.
-#[napi]
+#[napi(catch_unwind)]
 pub fn delete_prefix(id: u32, prefix: Key) -> Result<f64> {
     with(id, |cache| cache.delete_prefix(key_bytes(&prefix))).map(|count| count as f64)
 }
 
 /// Invalidates the namespace's entries that carry one of the tags.
-#[napi]
+#[napi(catch_unwind)]
 pub fn invalidate_tags(id: u32, tags: Vec<String>, outdate: bool) -> Result<()> {
     with(id, |cache| {
         let tags: Vec<u64> = tags.iter().map(|name| cache.tag(name)).collect();
@@ -270,50 +273,50 @@ pub fn invalidate_tags(id: u32, tags: Vec<String>, outdate: bool) -> Result<()> 
 }
 
 /// Removes everything of the namespace in one step; on the root, of all.
-#[napi]
+#[napi(catch_unwind)]
 pub fn clear(id: u32) -> Result<()> {
     with(id, |cache| cache.clear())
 }
 
 /// Number of entries.
-#[napi]
+#[napi(catch_unwind)]
 pub fn size(id: u32) -> Result<f64> {
     with(id, |cache| cache.check_attached().map(|()| cache.len() as f64))
 }
 
 /// Counts over all processes.
-#[napi]
+#[napi(catch_unwind)]
 pub fn stats(id: u32) -> Result<BindingStats> {
     with(id, |cache| cache.check_attached().map(|()| BindingStats::of(cache)))
 }
 
 /// What does not add up in the segment's structures.
-#[napi]
+#[napi(catch_unwind)]
 pub fn validate(id: u32) -> Result<Vec<String>> {
     with(id, |cache| cache.validate())
 }
 
 /// Moves the manual clock of a test's segment.
-#[napi]
+#[napi(catch_unwind)]
 pub fn advance_clock(id: u32, milliseconds: f64) -> Result<()> {
     with(id, |cache| cache.advance_clock(milliseconds as u64))
 }
 
 /// This user's segments of a place.
-#[napi]
+#[napi(catch_unwind)]
 pub fn segments_list(directory: Option<String>) -> Vec<BindingSegmentInfo> {
     list(directory.map(PathBuf::from).as_deref()).into_iter().map(Into::into).collect()
 }
 
 /// One segment, from outside.
-#[napi]
+#[napi(catch_unwind)]
 pub fn segments_inspect(name: String, directory: Option<String>) -> Result<Option<BindingSegmentInfo>> {
     let info = inspect(&name, directory.map(PathBuf::from).as_deref()).map_err(fail)?;
     Ok(info.map(Into::into))
 }
 
 /// Destroys a segment; false if there is none.
-#[napi]
+#[napi(catch_unwind)]
 pub fn segments_destroy(name: String, directory: Option<String>, force: bool) -> Result<bool> {
     destroy(&name, directory.map(PathBuf::from).as_deref(), force).map_err(fail)
 }

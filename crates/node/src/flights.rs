@@ -64,7 +64,7 @@ fn ended(
 }
 
 /// Begins to load, unless there is a value or somebody else loads it.
-#[napi]
+#[napi(catch_unwind)]
 pub fn flight_begin(
     id: u32,
     once: bool,
@@ -87,7 +87,7 @@ pub fn flight_begin(
 }
 
 /// Ends a flight with a word to those who waited for it; false if another has it.
-#[napi]
+#[napi(catch_unwind)]
 pub fn flight_fail(id: u32, once: bool, key: Key, token: f64, outcome: Uint8Array, failed: bool) -> Result<bool> {
     let key = key_bytes(&key);
     let handle = handle(id)?;
@@ -98,7 +98,7 @@ pub fn flight_fail(id: u32, once: bool, key: Key, token: f64, outcome: Uint8Arra
 }
 
 /// Ends a flight without a word; false if another has it.
-#[napi]
+#[napi(catch_unwind)]
 pub fn flight_abandon(id: u32, once: bool, key: Key, token: f64) -> Result<bool> {
     let key = key_bytes(&key);
     let handle = handle(id)?;
@@ -109,20 +109,20 @@ pub fn flight_abandon(id: u32, once: bool, key: Key, token: f64) -> Result<bool>
 }
 
 /// The word with which a flight ended.
-#[napi]
+#[napi(catch_unwind)]
 pub fn flight_outcome(id: u32, once: bool, key: Key, token: f64) -> Result<Option<Uint8Array>> {
     let outcome = with(id, |cache| cache.flight_outcome(loads(once), key_bytes(&key), token as u64))?;
     Ok(outcome.map(Uint8Array::new))
 }
 
 /// Whether those who ask now are to wait for this flight.
-#[napi]
+#[napi(catch_unwind)]
 pub fn flight_is_on(id: u32, once: bool, key: Key, token: f64) -> Result<bool> {
     with(id, |cache| cache.is_flying(loads(once), key_bytes(&key), token as u64))
 }
 
 /// Begins a vigil for the end of a flight, or of its owner; the notifier is told the id returned.
-#[napi]
+#[napi(catch_unwind)]
 pub fn flight_await(id: u32, once: bool, key: Key, token: f64) -> Result<f64> {
     let Some(listener) = handle(id)?.listener() else {
         return Err(Error::new(Code::INVALID_ARGUMENT, "a vigil needs a notifier".to_owned()));
@@ -133,7 +133,7 @@ pub fn flight_await(id: u32, once: bool, key: Key, token: f64) -> Result<f64> {
 }
 
 /// Remembers what was done once, and ends its flight.
-#[napi]
+#[napi(catch_unwind)]
 pub fn once_finish(id: u32, name: Key, token: f64, value: Uint8Array, ttl: f64) -> Result<u32> {
     let name = key_bytes(&name);
     let handle = handle(id)?;
@@ -146,7 +146,7 @@ pub fn once_finish(id: u32, name: Key, token: f64, value: Uint8Array, ttl: f64) 
 }
 
 /// What was done once.
-#[napi]
+#[napi(catch_unwind)]
 pub fn once_look(id: u32, name: Key) -> Result<Option<Uint8Array>> {
     let mut value = Vec::new();
     let found = with(id, |cache| cache.done_once(key_bytes(&name), &mut value))?;

@@ -53,7 +53,7 @@ impl From<Metric> for BindingMetric {
 }
 
 /// Agrees on a family, and makes one of its series.
-#[napi]
+#[napi(catch_unwind)]
 pub fn metric_declare(id: u32, name: String, kind: u32, bounds: Float64Array, help: String, key: String) -> Result<()> {
     let Some(kind) = MetricKind::of(kind.into()) else {
         return Err(Error::new(Code::INVALID_ARGUMENT, format!("there is no kind {kind} of metrics")));
@@ -62,19 +62,19 @@ pub fn metric_declare(id: u32, name: String, kind: u32, bounds: Float64Array, he
 }
 
 /// One family or series; null if there is none.
-#[napi]
+#[napi(catch_unwind)]
 pub fn metric_get(id: u32, key: String) -> Result<Option<BindingMetric>> {
     with(id, |cache| Ok(cache.metric(&key)?.map(Into::into)))
 }
 
 /// All families and series of the namespace.
-#[napi]
+#[napi(catch_unwind)]
 pub fn metrics_all(id: u32) -> Result<Vec<BindingMetric>> {
     with(id, |cache| Ok(cache.metrics()?.into_iter().map(Into::into).collect()))
 }
 
 /// Deletes a series, or a family with all of them; false if there was none.
-#[napi]
+#[napi(catch_unwind)]
 pub fn metric_delete(id: u32, key: String) -> Result<bool> {
     with(id, |cache| cache.delete_metric(&key))
 }

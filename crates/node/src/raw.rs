@@ -1038,7 +1038,7 @@ const FUNCTIONS: [(&CStr, Callback); 22] = [
 ];
 
 /// An object of functions bound to one handle: `RawCalls` of `lib/native.ts`.
-#[napi]
+#[napi(catch_unwind)]
 pub fn raw_calls(env: Env, id: u32) -> Result<Object<'static>> {
     let handle = env_state::find(id).ok_or_else(|| napi::Error::from_reason("the cache is closed"))?;
     let env = env.raw();
@@ -1065,7 +1065,7 @@ pub fn raw_calls(env: Env, id: u32) -> Result<Object<'static>> {
 }
 
 /// The calls on a region's lock, bound to its handle: `NativeRegionCalls` of `lib/native.ts`.
-#[napi]
+#[napi(catch_unwind)]
 pub fn region_calls(env: Env, id: u32) -> Result<Object<'static>> {
     let handle = regions::find(id).map_err(|_| napi::Error::from_reason("the region is closed"))?;
     let env = env.raw();

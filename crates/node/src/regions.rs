@@ -110,7 +110,7 @@ pub struct BindingRegion {
 }
 
 /// Creates or attaches; the id stands for the handle in all other calls.
-#[napi]
+#[napi(catch_unwind)]
 pub fn region_open(options: BindingRegionOptions) -> Result<BindingRegion> {
     let BindingRegionOptions { cache, name, directory, size } = options;
     let directory = directory.map(PathBuf::from);
@@ -127,7 +127,7 @@ pub fn region_open(options: BindingRegionOptions) -> Result<BindingRegion> {
 }
 
 /// The region's bytes; null where the host forbids buffers over memory that is not its own. To be called once.
-#[napi(ts_return_type = "ArrayBuffer | null")]
+#[napi(catch_unwind, ts_return_type = "ArrayBuffer | null")]
 pub fn region_buffer(env: Env, id: u32) -> Result<Option<Object<'static>>> {
     let ((memory, start), size) = with(id, |region| (region.memory(), region.size()))?;
     Ok(raw::buffer_over(env, memory, start, size).map(|(buffer, view)| {
@@ -139,13 +139,13 @@ pub fn region_buffer(env: Env, id: u32) -> Result<Option<Object<'static>>> {
 }
 
 /// False once the region was destroyed, truncated or replaced.
-#[napi]
+#[napi(catch_unwind)]
 pub fn region_attached(id: u32) -> Result<bool> {
     with(id, SharedRegion::is_attached)
 }
 
 /// Closes a handle: its lock is given up, its buffer is empty from here on. Closing twice is fine.
-#[napi]
+#[napi(catch_unwind)]
 pub fn region_close(id: u32) {
     let handle = HANDLES.with_borrow_mut(|handles| handles.open.remove(&id));
     if let Some(handle) = handle {
@@ -186,20 +186,20 @@ impl From<RegionInfo> for BindingRegionInfo {
 }
 
 /// This user's regions of a place.
-#[napi]
+#[napi(catch_unwind)]
 pub fn regions_list(directory: Option<String>) -> Vec<BindingRegionInfo> {
     list_regions(folder(directory.as_ref())).into_iter().map(Into::into).collect()
 }
 
 /// One region, from outside.
-#[napi]
+#[napi(catch_unwind)]
 pub fn regions_inspect(cache: String, name: String, directory: Option<String>) -> Result<Option<BindingRegionInfo>> {
     let info = inspect_region(&cache, &name, folder(directory.as_ref())).map_err(fail)?;
     Ok(info.map(Into::into))
 }
 
 /// Destroys a region; false if there is none.
-#[napi]
+#[napi(catch_unwind)]
 pub fn regions_destroy(cache: String, name: String, directory: Option<String>, force: bool) -> Result<bool> {
     destroy_region(&cache, &name, folder(directory.as_ref()), force).map_err(fail)
 }

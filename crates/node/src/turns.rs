@@ -56,7 +56,7 @@ fn ticket_of(cache: &Cache, space: Space, key: &[u8], ticket: u64, permits: u32)
 }
 
 /// Takes a place, or with `wait` enters the queue.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_acquire(id: u32, space: u32, key: Key, permits: u32, ttl: f64, wait: bool) -> Result<BindingTurn> {
     let space = space_of(space)?;
     let key = key_bytes(&key);
@@ -77,7 +77,7 @@ pub fn turn_acquire(id: u32, space: u32, key: Key, permits: u32, ttl: f64, wait:
 }
 
 /// How it stands with a ticket. Granted: it is no ticket any more.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_look(id: u32, space: u32, key: Key, permits: u32, ticket: f64) -> Result<BindingTurn> {
     let space = space_of(space)?;
     let key = key_bytes(&key);
@@ -99,7 +99,7 @@ pub fn turn_look(id: u32, space: u32, key: Key, permits: u32, ticket: f64) -> Re
 }
 
 /// Leaves the queue.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_leave(id: u32, space: u32, key: Key, permits: u32, ticket: f64) -> Result<()> {
     let space = space_of(space)?;
     let key = key_bytes(&key);
@@ -112,7 +112,7 @@ pub fn turn_leave(id: u32, space: u32, key: Key, permits: u32, ticket: f64) -> R
 }
 
 /// Gives a place back; false if it was no longer held.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_release(id: u32, space: u32, key: Key, permits: u32, token: f64) -> Result<bool> {
     let space = space_of(space)?;
     let key = key_bytes(&key);
@@ -125,7 +125,7 @@ pub fn turn_release(id: u32, space: u32, key: Key, permits: u32, token: f64) -> 
 }
 
 /// Gives a held place a new time to live, 0: for ever. The milliseconds that it has now; `undefined` if it is no longer held.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_extend(id: u32, space: u32, key: Key, token: f64, ttl: f64) -> Result<Option<f64>> {
     let space = space_of(space)?;
     with(id, |cache| {
@@ -135,21 +135,21 @@ pub fn turn_extend(id: u32, space: u32, key: Key, token: f64, ttl: f64) -> Resul
 }
 
 /// Whether a place is still held.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_holds(id: u32, space: u32, key: Key, token: f64) -> Result<bool> {
     let space = space_of(space)?;
     with(id, |cache| cache.holds(space, key_bytes(&key), token as u64))
 }
 
 /// How many hold it and how many wait.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_places(id: u32, space: u32, key: Key) -> Result<Vec<u32>> {
     let space = space_of(space)?;
     with(id, |cache| cache.places(space, key_bytes(&key)).map(|(held, queued)| vec![held as u32, queued as u32]))
 }
 
 /// Begins a vigil for the turn of a ticket; the notifier is told the id returned.
-#[napi]
+#[napi(catch_unwind)]
 pub fn turn_await(id: u32, space: u32, key: Key, permits: u32, ticket: f64) -> Result<f64> {
     let space = space_of(space)?;
     let Some(listener) = handle(id)?.listener() else {
@@ -160,7 +160,7 @@ pub fn turn_await(id: u32, space: u32, key: Key, permits: u32, ticket: f64) -> R
 }
 
 /// Ends a vigil that was not told.
-#[napi]
+#[napi(catch_unwind)]
 pub fn vigil_cancel(id: u32, vigil: f64) {
     if let Some(handle) = crate::env_state::find(id) {
         handle.with(|cache| cache.cancel_vigil(vigil as u64));

@@ -131,6 +131,10 @@ for (const [clock, { wrapper, canBeSet }] of Object.entries(clocks)) {
       t.true(here > 3_500_000 && here <= 3_600_000, `${key}: ${here} ms here`)
       t.true(there > 3_500_000 && there <= 3_600_000, `${key}: ${there} ms there`)
     }
+    // In wall time each has its own.
+    const there = (await child.ask<{ value: Entry }>(['getEntry', 'from here'])).value
+    const ahead = (there.expiresAt ?? 0) - (cache.getEntry('from here')?.expiresAt ?? 0)
+    t.is(ahead > 5e8, clock === 'the wall time', `${ahead} ms ahead`)
     await child.ask(['set', 'short', 3, 1])
     await eventually('the short one is over', () => cache.get('short') === undefined)
     t.deepEqual(await child.ask(['get', 'short']), { value: undefined })

@@ -199,6 +199,13 @@ const mutants = [
     caught: ['cache'],
   },
   {
+    name: 'a panic ends the background thread',
+    file: 'crates/core/src/service.rs',
+    from: 'while catch_unwind(AssertUnwindSafe(|| run(&core, &flag))).is_err() {',
+    to: 'while catch_unwind(AssertUnwindSafe(|| run(&core, &flag))).is_err() && false {',
+    caught: ['cache'],
+  },
+  {
     name: 'a length from the segment is believed',
     file: 'crates/core/src/shard.rs',
     from: 'if run.unit == 0 || run.count == 0 || end > reserved {',

@@ -1064,7 +1064,7 @@ fn zeros_under_an_open_handle_cost_data_but_no_crash_and_no_hang() {
     let pages = (0..len).step_by(PAGE).map(|at| at..(at + PAGE).min(len));
     let path = flips.cache.clone();
     mapped(&path, |region| {
-        for range in pages.chain([0..len]) {
+        for range in pages.chain(std::iter::once(0..len)) {
             flips.zero(range);
             flips.restore(region);
         }

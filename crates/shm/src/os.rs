@@ -160,8 +160,10 @@ fn is_in_memory(file: &File) -> bool {
 }
 
 fn page_size() -> usize {
-    // SAFETY: a plain call. That it could fail is not foreseen; then every byte is a page of its own.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(1)
+    // SAFETY: a plain call.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    // No system is known that does not say.
+    usize::try_from(size).ok().filter(|size| size.is_power_of_two()).unwrap_or(4096)
 }
 
 /// Renames without ever replacing; false if `to` exists.
@@ -250,15 +252,14 @@ pub(crate) fn lock_memory(base: NonNull<u8>, len: usize) -> Result<(), ShmError>
 /// Has the kernel give the memory of `bytes` all pages that it has not got yet, in one call instead of a fault for each: fresh
 /// memory is filled in half the time. Their contents stay; where the kernel cannot (before Linux 5.14), the faults come.
 pub fn populate(bytes: &mut [u8]) {
-    const PAGE: usize = 4096;
-    const MADV_POPULATE_WRITE: libc::c_int = 23;
-    let skipped = bytes.as_ptr().align_offset(PAGE);
-    let Some(len) = bytes.len().checked_sub(skipped).map(|left| left / PAGE * PAGE).filter(|len| *len > 0) else {
+    let page = page_size();
+    let skipped = bytes.as_ptr().align_offset(page);
+    let Some(len) = bytes.len().checked_sub(skipped).map(|left| left / page * page).filter(|len| *len > 0) else {
         return;
     };
     let pages = bytes[skipped..].as_mut_ptr();
     // SAFETY: whole pages inside of `bytes`; what is in them does not change.
-    unsafe { libc::madvise(pages.cast(), len, MADV_POPULATE_WRITE) };
+    unsafe { libc::madvise(pages.cast(), len, libc::MADV_POPULATE_WRITE) };
 }
 
 /// Sleeps while `word` holds `expected`, at most `limit`. Also returns early; the caller looks again.

@@ -41,6 +41,7 @@ const sanitizers = {
     without: {
       memory_is_pinned: 'limits the address space, of which the sanitizer needs terabytes',
       truncat: 'hangs: it seems that the fault comes inside the sanitizer, which does the atomic access itself',
+      who_waits: 'begins waits while the background thread looks for some: the lock between them is contended',
       feed: 'its listeners wait by condition variables, which lock again inside the standard library, unseen',
     },
   },

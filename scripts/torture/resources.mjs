@@ -10,7 +10,7 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 /** Rounds with fewer samples say nothing of a trend. */
 const ENOUGH = 600
-/** For the environment of the process that is watched. What it allocates outside V8 is all in its heap then. */
+/** For the environment of a soak's processes, of which one is watched. What it allocates outside V8 is all in its heap then. */
 export const ONE_ARENA = { MALLOC_ARENA_MAX: '1' }
 /** Growth over the second half that is no leak: garbage collection has its moods. */
 const SLACK = {

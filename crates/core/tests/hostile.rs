@@ -1022,20 +1022,29 @@ impl Flips<'_> {
     }
 }
 
+/// Damages the smallest segment as `damage` says. No look at it panics or takes long; the longest is returned.
+fn with_flips(test: &str, damage: impl FnOnce(&mut Flips<'_>, &Region)) -> Duration {
+    let panics = panics();
+    let before = panics.lock().unwrap().len();
+    let mut scene = impatient(test);
+    scene.options.size = 2 << 20;
+    scene.options.write_timeout = Duration::from_millis(2);
+    let mut flips = Flips::of(&scene);
+    let path = flips.cache.clone();
+    mapped(&path, |region| damage(&mut flips, region));
+    assert!(flips.longest < Duration::from_secs(5));
+    let panicked = panics.lock().unwrap()[before..].to_vec();
+    assert_eq!(panicked, Vec::<String>::new());
+    flips.longest
+}
+
 /// BITS=all flips every bit of the segment, else each 997th.
 #[test]
 fn every_single_bit_may_flip_under_an_open_handle() {
     let stride = if std::env::var("BITS").is_ok_and(|bits| bits == "all") { 1 } else { 997 };
-    let panics = panics();
-    let before = panics.lock().unwrap().len();
-    let mut scene = impatient("bits");
-    scene.options.size = 2 << 20;
-    scene.options.write_timeout = Duration::from_millis(2);
-    let mut flips = Flips::of(&scene);
-    let bits = flips.image.len() * 8;
-    let start = Instant::now();
-    let path = flips.cache.clone();
-    mapped(&path, |region| {
+    let (mut bits, start) = (0, Instant::now());
+    let longest = with_flips("bits", |flips, region| {
+        bits = flips.image.len() * 8;
         for (count, bit) in (0..bits).step_by(stride).enumerate() {
             flips.flip(region, bit);
             if count % 256 == 255 {
@@ -1044,34 +1053,21 @@ fn every_single_bit_may_flip_under_an_open_handle() {
         }
         flips.restore(region);
     });
-    println!("{} of {bits} bits in {:?}; the longest look {:?}", bits / stride, start.elapsed(), flips.longest);
-    assert!(flips.longest < Duration::from_secs(5));
-    let panicked = panics.lock().unwrap()[before..].to_vec();
-    assert_eq!(panicked, Vec::<String>::new());
+    println!("{} of {bits} bits in {:?}; the longest look {longest:?}", bits / stride, start.elapsed());
 }
 
 /// Each page of the segment, and then all of it, as somebody's careless copy would.
 #[test]
 fn zeros_under_an_open_handle_cost_data_but_no_crash_and_no_hang() {
     const PAGE: usize = 4096;
-    let panics = panics();
-    let before = panics.lock().unwrap().len();
-    let mut scene = impatient("zeros");
-    scene.options.size = 2 << 20;
-    scene.options.write_timeout = Duration::from_millis(2);
-    let mut flips = Flips::of(&scene);
-    let len = flips.image.len();
-    let pages = (0..len).step_by(PAGE).map(|at| at..(at + PAGE).min(len));
-    let path = flips.cache.clone();
-    mapped(&path, |region| {
+    with_flips("zeros", |flips, region| {
+        let len = flips.image.len();
+        let pages = (0..len).step_by(PAGE).map(|at| at..(at + PAGE).min(len));
         for range in pages.chain(std::iter::once(0..len)) {
             flips.zero(range);
             flips.restore(region);
         }
     });
-    assert!(flips.longest < Duration::from_secs(5));
-    let panicked = panics.lock().unwrap()[before..].to_vec();
-    assert_eq!(panicked, Vec::<String>::new());
 }
 
 /// Each word of a region's header and process table, under an open handle: whoever wants the lock gets it or is told.

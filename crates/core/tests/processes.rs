@@ -88,6 +88,17 @@ fn stopping_holder(options: &OpenOptions, key: &'static str) -> Child {
     holder
 }
 
+/// The same, but it is killed there. Returned as it runs: who waits for it buries it.
+fn dying_holder(options: &OpenOptions, key: &'static str) -> Child {
+    fork(|| {
+        done(|| {
+            let cache = open(options);
+            arm(8, Fault::Kill);
+            put(&cache, key, b"new");
+        })
+    })
+}
+
 fn stopped_holder() {
     const TIMEOUT: Duration = Duration::from_millis(300);
     const KEYS: usize = 200;
@@ -1182,13 +1193,7 @@ fn in_a_namespace(role: &str) -> ! {
             assert_eq!(cache.stats().repairs, 0);
         }),
         "killed" => {
-            let child = fork(|| {
-                done(|| {
-                    let cache = open(&options);
-                    arm(8, Fault::Kill);
-                    put(&cache, "killed", b"1");
-                })
-            });
+            let child = dying_holder(&options, "killed");
             assert_eq!(child.wait(), Ended::Signal(9));
         }
         _ => unreachable!("role {role}"),
@@ -1379,13 +1384,7 @@ fn hidden_death() {
     in_child("fill", || {
         put(&open(&scene.options), "key", b"old");
     });
-    let dead = fork(|| {
-        done(|| {
-            let cache = open(&scene.options);
-            arm(8, Fault::Kill);
-            put(&cache, "key", b"new");
-        })
-    });
+    let dead = dying_holder(&scene.options, "key");
     assert_eq!(ended_within(dead, SOON, "the holder"), Ended::Signal(9));
     let successor = fork(|| {
         done(|| {
@@ -1411,13 +1410,7 @@ fn zombie() {
     in_child("fill", || {
         put(&open(&scene.options), "key", b"old");
     });
-    let holder = fork(|| {
-        done(|| {
-            let cache = open(&scene.options);
-            arm(8, Fault::Kill);
-            put(&cache, "key", b"new");
-        })
-    });
+    let holder = dying_holder(&scene.options, "key");
     let stat = format!("/proc/{}/stat", holder.0);
     let is_zombie = || std::fs::read_to_string(&stat).expect("not buried").contains(") Z ");
     let start = Instant::now();

@@ -48,11 +48,11 @@ impl Scratch {
     }
 
     fn file(&self) -> SegmentFile {
-        SegmentFile::new(Place::Directory(self.path.clone()), "name", LAYOUT)
+        self.named("name")
     }
 
-    fn other(&self) -> SegmentFile {
-        SegmentFile::new(Place::Directory(self.path.clone()), "other", LAYOUT)
+    fn named(&self, name: &str) -> SegmentFile {
+        SegmentFile::new(Place::Directory(self.path.clone()), name, LAYOUT)
     }
 
     fn made(&self) -> SegmentFile {
@@ -730,7 +730,7 @@ fn without_a_free_descriptor_an_open_is_refused_and_leaves_none_open() {
         assert!(matches!(joined, Err(ShmError::NoSpace(_))), "{spare} spare: {joined:?}");
     }
     limit(first);
-    let made = scratch.other().create(IDENTITY, LEN, &[(0, LEN)], &|_| {});
+    let made = scratch.named("other").create(IDENTITY, LEN, &[(0, LEN)], &|_| {});
     assert!(matches!(made, Err(ShmError::NoSpace(_))), "{made:?}");
     limit(first + 20);
     assert_eq!(scratch.left().len(), 1);
@@ -900,7 +900,7 @@ fn without_address_space_an_open_is_refused() {
     limit(pages * 4096 + (64 << 20));
     let joined = attach(&file).map(|_| ());
     assert!(matches!(joined, Err(ShmError::NoSpace(_))), "{joined:?}");
-    let made = scratch.other().create(IDENTITY, LARGE, &[(0, TABLE_END)], &|_| {});
+    let made = scratch.named("other").create(IDENTITY, LARGE, &[(0, TABLE_END)], &|_| {});
     assert!(matches!(made, Err(ShmError::NoSpace(_))), "{made:?}");
     assert_eq!(scratch.left().len(), 1);
     segment.region().u64(Header::CACHE).store(3, Ordering::Relaxed);

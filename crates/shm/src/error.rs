@@ -1,5 +1,6 @@
 //! What can go wrong with a segment, from the caller's point of view.
 
+use crate::os::{self, Trouble};
 use thiserror::Error;
 
 /// A failure of a segment operation.
@@ -9,13 +10,13 @@ pub enum ShmError {
     /// There is no segment of that name.
     #[error("no such segment")]
     NotFound,
-    /// The file is not ours to use: another owner or mode, a link, or not a plain file.
+    /// The file may not be used: another owner or mode, a link, or not a plain file.
     #[error("not permitted: {0}")]
     Permission(String),
     /// The file system has no room for the bytes that must be reserved.
     #[error("no space: {0}")]
     NoSpace(String),
-    /// The segment was made by another layout version.
+    /// Another layout version made the segment.
     #[error("the segment has layout {found}, this version reads {expected}")]
     Version {
         /// Layout found in the header.
@@ -26,10 +27,10 @@ pub enum ShmError {
     /// The header or length contradicts itself.
     #[error("damaged segment: {0}")]
     Corrupt(String),
-    /// Somebody holds the gate or a lock for longer than we wait.
+    /// Another process holds the gate or a lock for longer than the maximum wait.
     #[error("busy: {0}")]
     Busy(String),
-    /// Live processes are attached.
+    /// Living processes are attached.
     #[error("in use by {0} processes")]
     InUse(usize),
     /// All process slots are taken.
@@ -54,16 +55,11 @@ impl ShmError {
     }
 
     pub(crate) fn from_io(what: &'static str, source: std::io::Error) -> Self {
-        match source.raw_os_error() {
-            Some(libc::ENOENT) => Self::NotFound,
-            // A link, a directory, a socket: what cannot be opened as a plain file.
-            Some(libc::EACCES | libc::EPERM | libc::ELOOP | libc::EISDIR | libc::ENXIO) => {
-                Self::Permission(format!("{what}: {source}"))
-            }
-            Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
-                Self::NoSpace(format!("{what}: {source}"))
-            }
-            _ => Self::Os { what, source },
+        match os::trouble_of(&source) {
+            Trouble::Missing => Self::NotFound,
+            Trouble::Refused => Self::Permission(format!("{what}: {source}")),
+            Trouble::NoSpace => Self::NoSpace(format!("{what}: {source}")),
+            Trouble::Other => Self::Os { what, source },
         }
     }
 }

@@ -1,57 +1,55 @@
 //! Named shared-memory segments, and what it takes to share one safely with processes that may be killed at any
 //! instruction: leases, a lock that survives its owner, bells, the boot clock, a guard against truncation.
 //!
-//! Every unsafe line and every system call of the project is in this crate (the Node fence apart). It knows no key, no
-//! value and no deadline. Four rules of shared bytes:
+//! This crate has every unsafe line and every system call of the project, except the raw Node-API calls. It knows no key,
+//! no value and no deadline. Folders: `os` (system calls), `memory` (mapped bytes), `protocol` (lock-free protocols),
+//! `segment` (files, names, processes). Four rules for shared bytes:
 //!
-//! 1. **Words, not values.** Shared memory is reached only as atomic words, so a race is a race and never undefined.
+//! 1. **Words, not values.** Shared memory is reached only as atomic words, so a race is never undefined behaviour.
 //! 2. **Untrusted.** A field is read once, checked, and only the checked copy is used. Any byte may be anything.
 //! 3. **Offsets, never addresses.** Every process maps the segment where it likes.
-//! 4. **Nobody is trusted to live.** Whoever holds something may be dead; only the kernel, through a lease, says so.
+//! 4. **Any holder may be dead.** Only the kernel, through a lease, says whether a process is dead.
 //!
-//! The thing to get wrong: deciding by pid. Pids repeat, zombies look alive, and in containers everybody is 1.
+//! Caution: a pid proves nothing. Pids repeat, zombies look alive, and in containers every process may be number 1.
 
 pub mod atomic;
-pub mod bell;
-pub mod ending;
-pub mod index;
-pub mod lock;
-pub mod publish;
-pub mod slot;
+mod protocol;
 pub mod steps;
-pub mod tag_clock;
-pub mod tail;
+
+pub use protocol::{bell, ending, index, lock, publish, slot, tag_clock, tail};
 
 // A loom atomic is a handle into the checker, not bytes in a mapping: under the checker only the protocols exist.
-#[cfg(not(cache_machine_loom))]
-mod bulk;
 #[cfg(not(cache_machine_loom))]
 mod clock;
 #[cfg(not(cache_machine_loom))]
 mod error;
 #[cfg(not(cache_machine_loom))]
+mod memory;
+#[cfg(not(cache_machine_loom))]
 mod os;
 #[cfg(not(cache_machine_loom))]
-mod process_table;
-#[cfg(not(cache_machine_loom))]
-mod region;
-#[cfg(not(cache_machine_loom))]
 mod segment;
-#[cfg(not(cache_machine_loom))]
-mod sigbus;
 
 #[cfg(not(cache_machine_loom))]
-pub use clock::{BootClock, wall_ms};
+pub use exports::*;
+
 #[cfg(not(cache_machine_loom))]
-pub use error::ShmError;
-#[cfg(not(cache_machine_loom))]
-pub use os::{boot_id, fork, populate, random_u64};
-#[cfg(not(cache_machine_loom))]
-pub use process_table::{Counter, Listeners, Member, PROCESS_SLOTS, ProcessTable, RUNG_STRIPES, SLOT_BYTES, Slots};
-#[cfg(not(cache_machine_loom))]
-pub use region::Region;
-#[cfg(not(cache_machine_loom))]
-pub use segment::{
-    Found, HEADER_BYTES, Header, Identity, Memory, Place, Segment, SegmentFile, State, ThroughLocks, list_segments,
-    remove_unused,
-};
+mod exports {
+    pub use crate::clock::{BootClock, wall_ms};
+    pub use crate::error::ShmError;
+    pub use crate::memory::mapping::Memory;
+    pub use crate::memory::region::Region;
+    pub use crate::os::{allocated_bytes, boot_id, fork, populate, random_u64};
+    pub use crate::segment::file::{SegmentFile, ThroughLocks};
+    pub use crate::segment::gate::MAX_GATE_PATIENCE;
+    pub use crate::segment::header::{
+        CREATOR, DESTROYERS, GATE, GATE_BYTES, HEADER_BYTES, Header, LEASES, MAGIC, PROCESS_SLOTS, State,
+    };
+    pub use crate::segment::joined::Segment;
+    pub use crate::segment::listing::{list_segments, remove_unused};
+    pub use crate::segment::opened::{Found, Identity};
+    pub use crate::segment::place::Place;
+    pub use crate::segment::process_table::{
+        BELL_STRIPES, ListeningProcesses, Member, ProcessCounter, ProcessTable, SLOT_BYTES, SLOT_GROUPS, Slots,
+    };
+}

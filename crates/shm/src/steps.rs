@@ -1,7 +1,7 @@
-//! Named kill steps: the places at which the tests kill a process. Compiled to nothing without the `kill-steps` feature.
+//! Named kill steps: the places at which tests kill a process. They compile to nothing without the `kill-steps` feature.
 //!
-//! `step("set.publish")` stands directly after the store that it names. A test arms the n-th step that is passed in
-//! this process; the process then dies there by SIGKILL, which no code can catch.
+//! `step("set.published")` stands directly after the store that it names. A test arms the n-th step that this process passes;
+//! the process then dies there by SIGKILL, which no code can catch.
 
 /// Passes the step `name`.
 #[inline(always)]
@@ -12,8 +12,17 @@ pub fn step(name: &'static str) {
     let _ = name;
 }
 
+/// Counts a thing that a walk visits: tests compare the count with the bound of the walk.
+#[inline(always)]
+pub fn visit(what: &'static str) {
+    #[cfg(feature = "kill-steps")]
+    armed::count_visit(what);
+    #[cfg(not(feature = "kill-steps"))]
+    let _ = what;
+}
+
 #[cfg(feature = "kill-steps")]
-pub use armed::{Fault, arm, disarm, passed, print, trace, unsettle};
+pub use armed::{Fault, arm, disarm, passed, print, take_visits, trace, unsettle};
 
 #[cfg(feature = "kill-steps")]
 mod armed {
@@ -25,11 +34,11 @@ mod armed {
     /// What happens at the armed step.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum Fault {
-        /// The process is killed by SIGKILL.
+        /// SIGKILL kills the process.
         Kill,
         /// The thread panics.
         Panic,
-        /// The process stops itself by SIGSTOP and goes on after SIGCONT.
+        /// The process suspends itself by SIGSTOP and continues after SIGCONT.
         Stop,
     }
 
@@ -40,13 +49,24 @@ mod armed {
     static NAMES: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
     static LEDGER: OnceLock<&'static [AtomicU64]> = OnceLock::new();
     thread_local! {
-        // Only the thread that armed is counted: the background thread of a segment would make the count random.
+        // Only the arming thread counts steps: the background thread of a segment would make the count random.
         static WATCHED: RefCell<bool> = const { RefCell::new(false) };
-        /// Where the thread gives up the processor; 0: nowhere.
+        /// The random state that decides where the thread yields the processor; 0: it never does.
         static UNSETTLED: Cell<u64> = const { Cell::new(0) };
+        /// The visits of this thread, by what it visited.
+        static VISITS: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
     }
 
-    /// From now on this thread gives up the processor at one step in eight, so that others come in between; 0 ends it.
+    pub(super) fn count_visit(what: &'static str) {
+        VISITS.with_borrow_mut(|visits| *visits.entry(what).or_insert(0) += 1);
+    }
+
+    /// How many of these things this thread visited since the last call.
+    pub fn take_visits(what: &str) -> u64 {
+        VISITS.with_borrow_mut(|visits| visits.remove(what).unwrap_or(0))
+    }
+
+    /// From now on this thread yields the processor at one step in eight, so that other threads run in between; 0 ends it.
     pub fn unsettle(seed: u64) {
         UNSETTLED.set(seed);
     }
@@ -65,7 +85,7 @@ mod armed {
         }
     }
 
-    /// Forgets what was passed, and arms the step number `at` (from 0) of this thread.
+    /// Forgets the passed steps, and arms step number `at` (from 0) of this thread.
     pub fn arm(at: u64, fault: Fault) {
         NAMES.lock().unwrap_or_else(|e| e.into_inner()).clear();
         COUNT.store(0, Relaxed);
@@ -74,14 +94,14 @@ mod armed {
         WATCHED.with(|w| *w.borrow_mut() = true);
     }
 
-    /// Disarms; the names passed stay to be read.
+    /// Disarms. `passed` still returns the names.
     pub fn disarm() {
         AT.store(NEVER, Relaxed);
         WATCHED.with(|w| *w.borrow_mut() = false);
     }
 
-    /// Notes each step passed from now on, by `print` of its name, in memory that outlives the process: the first word
-    /// counts them.
+    /// Records each step passed from now on, as `print` of its name, in memory that outlives the process. The first word is the
+    /// count.
     pub fn trace(ledger: &'static [AtomicU64]) {
         let _ = LEDGER.set(ledger);
     }
@@ -113,11 +133,11 @@ mod armed {
             return;
         }
         match FAULT.load(Relaxed) {
-            0 => crate::os::signal_self(libc::SIGKILL),
-            // Between taking the lock and making its guard no code can panic; the lock would stay taken by the living.
+            0 => crate::os::kill_self(),
+            // No code between taking the lock and making its guard can panic; a panic here would leave the lock held.
             1 if name.starts_with("lock.") => {}
             1 => panic!("kill step {name}"),
-            _ => crate::os::signal_self(libc::SIGSTOP),
+            _ => crate::os::stop_self(),
         }
     }
 }

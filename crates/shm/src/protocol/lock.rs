@@ -1,34 +1,35 @@
-//! The shard lock: a 32-bit futex word whose owner may die, be stopped, or be replaced at any time.
+//! The shard lock: a 32-bit futex word. Its owner may die, be suspended or be replaced at any time.
 //!
 //! ```text
 //! word                     meaning                                   next
 //! 0                        free                                      take it
 //! slot, generation         held by that process                      held | WAITERS, 0, or a taker after its death
-//! … | WAITERS              held, and somebody may sleep on the word  0 (and one is woken), or a taker
-//! slot any, generation 0   abandoned by a panic: a *suspect*         a taker, who must rebuild
+//! … | WAITERS              held, and a waiter may sleep on the word  0 (and one is woken), or a taker
+//! slot any, generation 0   abandoned by a panic: a *suspect*         a taker, which must rebuild
 //! ```
 //!
 //! Promises: at most one living holder; a dead holder's lock is handed out only as `Suspect`; a living holder, also a
-//! stopped one, is never robbed; a waiter waits at most as long as its patience.
+//! suspended one, never loses its lock; a waiter waits at most as long as its patience.
 //!
-//! The thing to get wrong: liveness of one's own slot. A word with my slot and another generation is my dead
-//! predecessor's; with my generation it is another thread of this living process. The lease is never asked about it.
+//! Caution: the lease says nothing about the caller's own slot. A word with that slot and another generation belongs to a dead
+//! predecessor; with the same generation, another thread of this living process holds it.
 
 use crate::atomic::{AtomicU32, Ordering, spin_loop};
 use crate::steps::step;
 
-/// Set while somebody may sleep on the word.
+/// Set while a waiter may sleep on the word.
 pub const WAITERS: u32 = 1 << 31;
 /// Generations are `1..=GENERATION_MAX`; 0 would let a held word look free.
 pub const GENERATION_MAX: u32 = (1 << GENERATION_BITS) - 1;
-const GENERATION_BITS: u32 = 20;
-/// A word no owner can have: generation 0. Left by a guard that unwinds, so that the next taker rebuilds.
+/// Bits of the generation in a lock word; the slot stands above it.
+pub const GENERATION_BITS: u32 = 20;
+/// A word that no owner can have: generation 0. A guard that unwinds leaves it, so that the next taker rebuilds.
 const SUSPECT: u32 = 1 << GENERATION_BITS;
-/// Tries before the word is examined for a dead owner; a critical section is shorter than this in the common case.
-/// Loom lets a spinning thread wait until the others are done, which would hide every sleep.
+/// Tries before the word is examined for a dead owner. Most critical sections are shorter than this. Under loom a spinning
+/// thread waits until the others are done, which would hide every sleep.
 const SPINS: u32 = if cfg!(cache_machine_loom) { 0 } else { 100 };
 
-/// Who holds a lock: a process slot, and which of the processes that had it.
+/// The holder of a lock: a process slot, and the generation of the process in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Owner {
     /// Process slot, below 2,048.
@@ -50,7 +51,7 @@ impl Owner {
     }
 }
 
-/// What the lock needs to know of the world.
+/// What the lock needs: identity, liveness, sleep and wake-up.
 pub trait Parties {
     /// The calling process.
     fn me(&self) -> Owner;
@@ -62,21 +63,21 @@ pub trait Parties {
     fn wake_one(&self, word: &AtomicU32);
 }
 
-/// How the lock was got.
+/// How the lock was acquired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a suspect lock must be repaired"]
 pub enum Acquired {
-    /// From a holder that released it: what it guards is whole.
+    /// From a holder that released it: the guarded structures are whole.
     Clean,
-    /// From a dead or panicked holder: what it guards must be rebuilt before anything else.
+    /// From a dead or panicked holder: rebuild the guarded structures before anything else.
     Suspect,
 }
 
-/// The holder outlasted the waiter's patience.
+/// The holder kept the lock beyond the waiter's patience.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Busy;
 
-/// Takes the lock. `patience` is asked before each sleep whether to give up.
+/// Takes the lock. Before each sleep it calls `patience`; true means give up.
 #[inline]
 pub fn lock<P: Parties>(word: &AtomicU32, parties: &P, patience: &mut dyn FnMut() -> bool) -> Result<Acquired, Busy> {
     if take(word, 0, parties.me().word()) {
@@ -86,7 +87,7 @@ pub fn lock<P: Parties>(word: &AtomicU32, parties: &P, patience: &mut dyn FnMut(
     lock_contended(word, parties, patience)
 }
 
-/// Takes the lock only if that needs no wait and no repair.
+/// Takes the lock only if it needs neither a wait nor a repair.
 #[inline]
 pub fn try_lock<P: Parties>(word: &AtomicU32, parties: &P) -> bool {
     take(word, 0, parties.me().word())
@@ -106,10 +107,10 @@ fn lock_contended<P: Parties>(
         }
         spin_loop();
     }
-    // Whoever has slept may not be the only sleeper, and its wake may have been meant for all: it keeps the bit set.
+    // A waiter that has slept may not be the only sleeper, so it keeps the bit set when it takes the lock.
     let mut slept = 0;
     loop {
-        // Acquire: pairs with the Release in `take`, so whoever sees an owner sees its generation, or a later one.
+        // Acquire: pairs with the Release in `take`, so a waiter that sees an owner sees its generation, or a later one.
         let seen = word.load(Ordering::Acquire);
         let held = seen & !WAITERS;
         if held == 0 {
@@ -120,20 +121,21 @@ fn lock_contended<P: Parties>(
             continue;
         }
         if owner_is_gone(held, me, parties) {
-            // A dead waiter may have eaten a wake, so the bit is set in any case.
+            // A dead waiter may have consumed a wake-up, so the bit is set in any case.
             if take(word, seen, me.word() | WAITERS) {
                 step("lock.stolen");
                 return Ok(Acquired::Suspect);
             }
             continue;
         }
-        // Also by whoever gives up: it may have eaten a wake, and then this holder must give it to another.
+        // A waiter that gives up sets it as well: it may have consumed a wake-up, which this holder must then pass on.
         if seen & WAITERS == 0
             && word.compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
             continue;
         }
         if patience() {
+            // mutant: suspended-owner-robbed
             return Err(Busy);
         }
         step("lock.waiting");
@@ -144,7 +146,7 @@ fn lock_contended<P: Parties>(
 
 #[inline]
 fn take(word: &AtomicU32, seen: u32, new: u32) -> bool {
-    // Acquire: pairs with the Release swap in `release`, so the taker sees all that the last holder wrote; after a death, the
+    // Acquire: pairs with the Release swap in `release`, so the taker sees all writes of the last holder; after a death, the
     // kernel's release of the lease orders the rest. Release: pairs with the Acquire load in `lock_contended`.
     word.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
@@ -152,9 +154,10 @@ fn take(word: &AtomicU32, seen: u32, new: u32) -> bool {
 fn owner_is_gone<P: Parties>(held: u32, me: Owner, parties: &P) -> bool {
     let owner = Owner::of(held);
     if owner.generation == 0 {
-        return true; // SUSPECT, or a word that nobody can own
+        return true; // SUSPECT, or a word that no process can own
     }
     if owner.slot == me.slot {
+        // mutant: thread-robs-thread
         return owner.generation != me.generation;
     }
     parties.is_dead(owner)
@@ -166,7 +169,7 @@ pub fn unlock<P: Parties>(word: &AtomicU32, parties: &P) {
     release(word, 0, parties);
 }
 
-/// Releases the lock as a suspect: the next taker must rebuild. For a holder that cannot finish what it began.
+/// Releases the lock as a suspect: the next taker must rebuild. For a holder that cannot finish its change.
 #[cold]
 pub fn abandon<P: Parties>(word: &AtomicU32, parties: &P) {
     release(word, SUSPECT, parties);
@@ -178,6 +181,7 @@ fn release<P: Parties>(word: &AtomicU32, new: u32, parties: &P) {
     let before = word.swap(new, Ordering::Release);
     step("lock.released");
     if before & WAITERS != 0 {
+        // mutant: unlock-wakes-none
         parties.wake_one(word);
     }
 }

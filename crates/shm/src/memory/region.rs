@@ -1,17 +1,17 @@
 //! A mapped range of shared bytes, reached only as atomic words inside its bounds.
 //!
-//! A position outside the range panics, which the boundary turns into an error; it can never reach foreign memory. Code
-//! that follows positions found *in* the segment checks them first.
+//! A position outside the range panics, and the Node boundary turns the panic into an error. No position reaches foreign
+//! memory. Code that follows positions found *in* the segment checks them first.
 //!
-//! The thing to get wrong: a plain copy out of shared bytes. Another process may be writing them, so bytes move as
-//! `bulk` moves them, and whoever copies decides afterwards (by `publish::recheck`) whether to believe it.
+//! Caution: another process may write the bytes while they are copied. So `bulk` moves them, and the copying code checks
+//! afterwards (by `publish::recheck`) whether the copy is valid.
 
 use crate::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use crate::bulk;
+use crate::memory::bulk;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
-/// A range of shared memory. It does not own the mapping; `Segment` does.
+/// A range of shared memory. `Segment` owns the mapping.
 #[derive(Debug)]
 pub struct Region {
     base: NonNull<u8>,
@@ -88,7 +88,7 @@ impl Region {
         unsafe { std::slice::from_raw_parts(first.cast::<AtomicU64>().as_ptr(), count) }
     }
 
-    /// Asks the processor to fetch the cache line at `offset`. Out of bounds: nothing.
+    /// Asks the processor to fetch the cache line at `offset`. Does nothing out of bounds.
     #[inline(always)]
     pub fn prefetch(&self, offset: usize) {
         #[cfg(target_arch = "x86_64")]
@@ -102,7 +102,7 @@ impl Region {
         let _ = offset;
     }
 
-    /// Writes `bytes` from `offset` (a multiple of 8); the last word is filled up with zeros.
+    /// Writes `bytes` from `offset` (a multiple of 8). Zeros fill the rest of the last word.
     #[inline]
     pub fn copy_in(&self, offset: usize, bytes: &[u8]) {
         let words = self.words(offset, bytes.len().div_ceil(8));
@@ -118,7 +118,7 @@ impl Region {
     pub fn copy_out(&self, offset: usize, out: &mut [u8]) {
         let words = self.words(offset, out.len().div_ceil(8));
         let whole = out.len() / 8;
-        // SAFETY: `out` has so many words.
+        // SAFETY: `out` has room for `whole` words.
         unsafe { bulk::copy_out(&words[..whole], out.as_mut_ptr()) };
         if let Some(last) = words.get(whole) {
             let rest = &mut out[whole * 8..];
@@ -130,7 +130,7 @@ impl Region {
     #[inline]
     pub fn append_to(&self, offset: usize, len: usize, out: &mut Vec<u8>) {
         let words = self.words(offset, len.div_ceil(8));
-        // Whole words are written, then cut: so room for the last one.
+        // Whole words are written and then cut, so the last one needs room.
         out.reserve(len + 8);
         let start = out.len();
         let room = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
@@ -140,7 +140,7 @@ impl Region {
         unsafe { out.set_len(start + len) };
     }
 
-    /// Whether the bytes from `offset` (a multiple of 8), zero-filled to whole words, are `bytes`.
+    /// Whether the bytes from `offset` (a multiple of 8), filled with zeros to whole words, equal `bytes`.
     #[inline]
     pub fn equals(&self, offset: usize, bytes: &[u8]) -> bool {
         let words = self.words(offset, bytes.len().div_ceil(8));
@@ -155,26 +155,26 @@ impl Region {
         chunks.remainder().is_empty() || words[index].load(Ordering::Relaxed) == tail_word(bytes)
     }
 
-    /// Whether the bytes from `offset` (a multiple of 8) start with `bytes`; what follows them may be anything.
+    /// Whether the bytes from `offset` (a multiple of 8) start with `bytes`. Any bytes may follow.
     pub fn starts_with(&self, offset: usize, bytes: &[u8]) -> bool {
         let words = self.words(offset, bytes.len().div_ceil(8));
         let pairs = words.iter().zip(bytes.chunks(8));
         pairs.into_iter().all(|(word, chunk)| word.load(Ordering::Relaxed).to_le_bytes().starts_with(chunk))
     }
 
-    /// Where it starts in this process, for those who hand it on. Whoever reads through it must do so by atomics, stay
-    /// inside, and be done before the segment is let go of.
+    /// The address of the first byte in this process. Code that reads through it must use atomics, stay inside the region,
+    /// and finish before the segment is dropped.
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }
 }
 
-/// The bytes behind the last whole word, filled up with zeros. There is at least one.
+/// The bytes behind the last whole word, filled with zeros. There is at least one.
 #[inline]
 fn tail_word(bytes: &[u8]) -> u64 {
     let rest = bytes.len() % 8;
     if let Some(last) = bytes.last_chunk::<8>() {
-        // The last 8 bytes overlap the word before; shifted out, that costs one load and no loop.
+        // The last 8 bytes overlap the word before. One load and a shift replace a loop.
         return u64::from_le_bytes(*last) >> (64 - 8 * rest);
     }
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))

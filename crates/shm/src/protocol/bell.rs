@@ -1,28 +1,27 @@
-//! Bells: how a writer wakes the processes that wait for a key, without a lock and without losing a wake-up.
+//! Bells: how a writer wakes the processes that wait for a key, without a lock and without a lost wake-up.
 //!
 //! ```text
 //! waiter                          writer
 //! mark its slot in the stripe     publish the index word
 //! full fence                      full fence
 //! load its bell                   read the stripe's marks
-//! look at the key                 for each marked slot: note the stripe, bump its bell, wake it
+//! check the key                   for each marked slot: note the stripe, move its bell, wake it
 //! sleep while the bell is as loaded
 //! ```
 //!
-//! One of the two full fences comes first, so either the waiter sees the key or the writer sees the mark. The bell is
-//! loaded *before* the look: a ring between the look and the sleep makes the sleep return at once.
+//! One of the two full fences comes first, so either the waiter sees the key or the writer sees the mark. The bell is loaded
+//! *before* the check: a move between the check and the sleep makes the sleep return at once.
 //!
-//! The thing to get wrong: trusting it alone. A writer may die between its publish and its ring, so a waiter also looks
-//! every 50 ms.
+//! Caution: a writer may die between its publish and the wake-up, so a waiter also checks every 50 ms.
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::steps::step;
 
-/// Sets the caller's bit among the marks of a stripe. From now on its bell is rung for keys of the stripe.
+/// Sets the caller's bit among the marks of a stripe. From now on, changes of the stripe's keys move its bell.
 pub fn mark(marks: &AtomicU64, bit: u32) {
     marks.fetch_or(1 << bit, Ordering::Relaxed);
     step("bell.marked");
-    // SeqCst: pairs with the fence in `marked`. Either the writer sees the mark or this process sees what it published.
+    // SeqCst: pairs with the fence in `after_publish`. Either the writer sees the mark or this process sees the published word.
     fence(Ordering::SeqCst);
 }
 
@@ -31,49 +30,50 @@ pub fn unmark(marks: &AtomicU64, bit: u32) {
     marks.fetch_and(!(1 << bit), Ordering::Relaxed);
 }
 
-/// The writer's side, after its publish: the full fence. Marks are read after it.
+/// The writer's full fence, after its publish and before it reads the marks.
 #[inline]
 pub fn after_publish() {
     // SeqCst: pairs with the fence in `mark`.
+    // mutant: publish-without-fence
     fence(Ordering::SeqCst);
 }
 
-/// The writer's side, after `after_publish`: which slots listen.
+/// The slots that listen. The writer calls it after `after_publish`.
 #[inline]
 pub fn marked(marks: &AtomicU64) -> u64 {
     marks.load(Ordering::Relaxed)
 }
 
 /// Notes the stripe for its listener and moves its bell. The caller wakes the bell's futex afterwards.
-pub fn ring(rung: &AtomicU64, stripe_bit: u32, bell: &AtomicU32) {
-    rung.fetch_or(1 << stripe_bit, Ordering::Relaxed);
+pub fn move_bell(changed: &AtomicU64, stripe_bit: u32, bell: &AtomicU32) {
+    changed.fetch_or(1 << stripe_bit, Ordering::Relaxed);
     step("bell.rung");
-    // Release: pairs with the Acquire load in `load`; whoever sees the bell move sees the stripe and the entry.
+    // Release: pairs with the Acquire in `load`; a listener that sees the bell move sees the stripe and the entry.
     bell.fetch_add(1, Ordering::Release);
     step("bell.moved");
 }
 
-/// The same for a listener who, once it looks, sees all that is new. True: it is to be woken. Where the bit was set already,
-/// whoever set it wakes it, or has died, and then the listener looks in time all the same.
-pub fn ring_once(rung: &AtomicU64, bit: u32, bell: &AtomicU32) -> bool {
-    // AcqRel: the Release pairs with the Acquire of the listener's swap, also through the changes of others in between, so
-    // whoever takes the bit sees what was published before it was set, the first time or again.
-    let before = rung.fetch_or(1 << bit, Ordering::AcqRel);
+/// Like `move_bell`, for a listener that reads all that is new once it wakes. True: the caller must wake it. Where the bit was set
+/// already, its setter wakes the listener; if the setter has died, the listener's periodic check finds the change.
+pub fn move_once(changed: &AtomicU64, bit: u32, bell: &AtomicU32) -> bool {
+    // AcqRel: the Release pairs with the Acquire of the listener's swap, also through changes of other writers in between. The
+    // listener that takes the bit sees everything published before the bit was set, the first time or again.
+    let before = changed.fetch_or(1 << bit, Ordering::AcqRel);
     step("bell.rung");
-    // Release: as in `ring`.
+    // Release: as in `move_bell`.
     bell.fetch_add(1, Ordering::Release);
     step("bell.moved");
     before >> bit & 1 == 0
 }
 
-/// The listener's side, before it looks at its keys: the value to sleep on.
+/// The value to sleep on. A listener loads it before it checks its keys.
 pub fn load(bell: &AtomicU32) -> u32 {
-    // Acquire: pairs with the Release in `ring`.
+    // Acquire: pairs with the Release in `move_bell` and `move_once`.
     bell.load(Ordering::Acquire)
 }
 
 #[cfg(not(cache_machine_loom))]
-pub use futex_event::{FutexEvent, Listener};
+pub use futex_event::{BellListener, FutexEvent};
 
 #[cfg(not(cache_machine_loom))]
 mod futex_event {
@@ -85,11 +85,11 @@ mod futex_event {
     use std::marker::PhantomData;
     use std::time::Duration;
 
-    /// raw_sync's event over one shared futex word: a counter that `set` moves and that `wait` sees moving.
+    /// raw_sync's event interface over one shared futex word: a counter that `set` moves and `wait` observes.
     ///
-    /// In place of the crate's own event, whose waiters and setters hang for ever once one of them is killed. A word
-    /// has no owner, so there is nothing a death can leave behind. Each instance remembers the value it saw last; a
-    /// signal given before `wait` is therefore not lost, whatever `auto_reset` says.
+    /// It replaces the crate's own event, which hangs all its users for ever once one of them is killed. A word has no owner, so
+    /// a death leaves nothing behind. Each instance remembers the value that it saw last. A signal before `wait` is therefore
+    /// not lost, whatever `auto_reset` says.
     pub struct FutexEvent {
         word: *const AtomicU32,
         seen: AtomicU32,
@@ -97,8 +97,8 @@ mod futex_event {
 
     impl FutexEvent {
         fn word(&self) -> &AtomicU32 {
-            // SAFETY: aligned, and outlives the event: `new` and `from_existing` demand it and align the pointer, a
-            // `Listener` borrows the word.
+            // SAFETY: aligned, and outlives the event: `new` and `from_existing` require it and align the pointer; a
+            // `BellListener` borrows the word.
             unsafe { &*self.word }
         }
 
@@ -118,18 +118,18 @@ mod futex_event {
         }
     }
 
-    /// The listener's end of a bell. What rang since it was made, or since the last wait ended, ends the next wait at once.
-    pub struct Listener<'w> {
+    /// The listener's end of a bell. A wake-up since it was made, or since the last wait ended, ends the next wait at once.
+    pub struct BellListener<'w> {
         event: FutexEvent,
         _word: PhantomData<&'w AtomicU32>,
     }
 
-    impl<'w> Listener<'w> {
+    impl<'w> BellListener<'w> {
         pub(crate) fn new(word: &'w AtomicU32) -> Self {
             Self { event: FutexEvent::over_word(word), _word: PhantomData }
         }
 
-        /// Waits until the bell rings, at most `limit`. True if it rang.
+        /// Waits until the bell moves, at most `limit`. True if it moved.
         pub fn wait(&self, limit: Duration) -> bool {
             self.event.wait(Timeout::Val(limit)).is_ok()
         }

@@ -1,30 +1,30 @@
-//! How the handles on a segment learn that it was given up, without looking at its state with each read.
+//! How the handles on a segment learn that it was destroyed, without loading its state at each read.
 //!
 //! ```text
-//! who gives it up          reader
-//! store the state          load the epoch: as last seen, the segment is in use
-//! move the epoch           another one: load the state, and note the epoch if it says so
+//! destroyer                reader
+//! store the state          load the epoch: unchanged, so the segment is in use
+//! move the epoch           changed: load the state, and note the epoch if the segment is in use
 //! ```
 //!
-//! Writers look at the state under the shard's lock; whoever gives a segment up passes through every lock afterwards.
+//! Writers load the state under the shard's lock; the destroyer passes through every lock afterwards.
 //!
-//! The thing to get wrong: who notes last. A reader that looked before the handle was detached must not note its epoch after
-//! that, or all further reads believe it; so what was seen and that there is nothing more to see are one word.
+//! Caution: a reader that loaded the state before its handle was detached must not note its epoch afterwards, or all later
+//! reads would trust it. So the noted epoch and the detached mark share one word.
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::steps::step;
 
-/// Beyond all epochs: none was seen so far.
+/// Above all epochs: none was seen so far.
 const NONE: u64 = 1 << 32;
-/// Beyond all epochs: the handle is detached for good.
+/// Above all epochs: the handle is detached for good.
 const DETACHED: u64 = 2 << 32;
 
-/// Gives a segment up. The caller passes through its locks afterwards.
+/// Marks a segment as given up. The caller passes through its locks afterwards.
 pub fn give_up(state: &AtomicU32, given_up: u32, epoch: &AtomicU32) {
     // Release: pairs with the Acquire in `state_of`.
     state.store(given_up, Ordering::Release);
     step("destroy.state");
-    // Release: pairs with the Acquire in `epoch_of`, so that whoever sees the epoch move sees the state.
+    // Release: pairs with the Acquire in `epoch_of`, so that a reader that sees the new epoch sees the state.
     epoch.fetch_add(1, Ordering::AcqRel);
     step("destroy.epoch");
 }
@@ -32,34 +32,34 @@ pub fn give_up(state: &AtomicU32, given_up: u32, epoch: &AtomicU32) {
 /// The state as it is stored.
 #[inline]
 pub fn state_of(state: &AtomicU32) -> u32 {
-    // Acquire: pairs with the Release of whoever stored it.
+    // Acquire: pairs with the Release in `give_up` and in `Header::set_state`.
     state.load(Ordering::Acquire)
 }
 
 /// The root epoch.
 #[inline]
 pub fn epoch_of(epoch: &AtomicU32) -> u32 {
-    // Acquire: pairs with the read-modify-writes in `give_up` and of a clear.
+    // Acquire: pairs with the read-modify-writes of `give_up` and of a clear.
     epoch.load(Ordering::Acquire)
 }
 
-/// What a handle knows of its segment. Memory of its process.
+/// The last epoch at which a handle found its segment in use. Private memory of its process.
 #[derive(Debug)]
 pub struct SeenEpoch {
-    /// The root epoch at which the segment was last seen to be in use, or `NONE` or `DETACHED`. Relaxed: nothing hangs on it but
-    /// whether somebody looks.
+    /// The root epoch at which the segment was last in use, or `NONE` or `DETACHED`. Relaxed: it only decides whether a reader
+    /// loads the state.
     seen: AtomicU64,
 }
 
 impl Default for SeenEpoch {
-    /// Of a handle that has not looked: the segment may have been destroyed since it was opened.
+    /// For a handle that has not loaded the state: the segment may have been destroyed since it was opened.
     fn default() -> Self {
         Self { seen: AtomicU64::new(NONE) }
     }
 }
 
 impl SeenEpoch {
-    /// The root epoch; `None` once the segment is not in use any more, which `is_in_use` is asked for an epoch not seen before.
+    /// The root epoch; `None` once the segment is not in use any more. An epoch not seen before calls `is_in_use`.
     #[inline]
     pub fn epoch(&self, epoch: &AtomicU32, is_in_use: impl FnOnce() -> bool) -> Option<u32> {
         let now = epoch_of(epoch);
@@ -73,7 +73,7 @@ impl SeenEpoch {
             return false;
         }
         let noted = self.seen.compare_exchange(seen, now.into(), Ordering::Relaxed, Ordering::Relaxed);
-        // Noted by another thread: what this one saw is as good.
+        // Another thread noted an epoch: this thread's result is as valid.
         noted.is_ok() || !self.is_detached()
     }
 
@@ -83,7 +83,7 @@ impl SeenEpoch {
         self.seen.load(Ordering::Relaxed) == DETACHED
     }
 
-    /// From here on every read asks, and is told. False if that was so already.
+    /// Every later read gets `None`. False if the handle was detached already.
     pub fn detach(&self) -> bool {
         self.seen.swap(DETACHED, Ordering::Relaxed) != DETACHED
     }

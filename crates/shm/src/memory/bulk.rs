@@ -1,11 +1,11 @@
-//! Bytes between private and shared memory, as quickly as the processor moves them.
+//! Copies bytes between private and shared memory at the processor's speed.
 //!
 //! Shared bytes may change while they are read, so no plain copy may touch them: the compiler could read a byte twice and
-//! believe both. Words go one by one through relaxed atomics. That moves 8 bytes in a cycle; so on x86-64 whole lines go by
-//! vector instructions in assembly, which the compiler must take for what any relaxed loads or stores of these bytes could
-//! do. The processor keeps loads in order, and stores, of vectors as well: the fences around them mean the same.
+//! use both results. Words are copied one by one by relaxed atomics, 8 bytes in a cycle. On x86-64, vector instructions in
+//! assembly copy whole lines; to the compiler they are equivalent to relaxed loads or stores of these bytes. The processor
+//! keeps vector loads in order, and vector stores, so the fences around them have the same effect.
 //!
-//! The thing to get wrong: believing that a vector is read in one piece. It is not; whoever copies looks at the index word again.
+//! Caution: a vector load is not atomic as a whole. The copying code checks the index word again after the copy.
 
 use crate::atomic::{AtomicU64, Ordering};
 
@@ -15,12 +15,12 @@ const WORD: usize = 8;
 /// Copies whole words out of shared memory to `to`.
 ///
 /// # Safety
-/// `to` is valid for writes of `words.len() * 8` bytes that nobody else reaches.
+/// `to` is valid for writes of `words.len() * 8` bytes that no other code reaches.
 #[inline]
 pub(crate) unsafe fn copy_out(words: &[AtomicU64], to: *mut u8) {
     let lines = lines_of(words.len());
     if lines > 0 {
-        // SAFETY: so many lines are in `words`, and in what `to` was promised to be valid for.
+        // SAFETY: `words` has `lines` lines, and the caller promises that `to` is valid for them.
         unsafe { copy_lines(words.as_ptr().cast(), to, lines) };
     }
     for (index, word) in words.iter().enumerate().skip(lines * LINE / WORD) {
@@ -38,7 +38,7 @@ pub(crate) fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
     assert!(bytes.len() == words.len() * WORD);
     let lines = lines_of(words.len());
     if lines > 0 {
-        // SAFETY: so many lines are in `bytes` and in `words`, whose bytes may be written through a shared reference.
+        // SAFETY: `bytes` and `words` have `lines` lines, and atomics may be written through a shared reference.
         unsafe { copy_lines(bytes.as_ptr(), words.as_ptr().cast::<u8>().cast_mut(), lines) };
     }
     let done = lines * LINE;
@@ -47,7 +47,7 @@ pub(crate) fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
     }
 }
 
-/// How many whole lines go by vectors. A sanitizer does not see what assembly reads and writes.
+/// The number of whole lines that vectors copy. None under a sanitizer, which cannot see into assembly.
 #[inline(always)]
 fn lines_of(words: usize) -> usize {
     if cfg!(all(target_arch = "x86_64", not(cache_machine_sanitized))) { words * WORD / LINE } else { 0 }

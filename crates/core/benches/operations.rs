@@ -1,18 +1,18 @@
-//! What the operations of the core cost, by the size of the segment: lock, get, set, allocate, evict, recover.
+//! Times of the operations of the core by the size of the segment: lock, get, set, allocate, evict, recover.
 //!
 //!     npm run bench:rust                    or: cargo bench -p cache-machine-core --features bench-doors
-//!     npm run bench:rust -- get set         those whose name has one of these in it
+//!     npm run bench:rust -- get set         only the benches with one of these words in their names
 //!
-//! The segments are of 64 MiB to 8 GiB and hold the same entries, but where a bench says otherwise: what grows with the
-//! size would show. A shard has at most 16 MiB whatever the size, so what it takes to repair one does not grow either; a larger
-//! largest entry makes larger shards, and `recover` shows what that costs. Only what is used takes memory.
+//! The segments have 64 MiB to 8 GiB and the same entries, unless a bench says otherwise. So a time that grows with the
+//! size is visible. A shard has at most 16 MiB whatever the size, so the time of its repair does not grow either. A
+//! larger maximum entry makes larger shards; `recover` measures their repair. Only used pages take memory.
 //!
-//! A sample is 1,000 calls, so microseconds in the table are nanoseconds of one; `Mitem/s` are millions of calls per second. For
-//! `recover` an item is an entry.
+//! A sample is 1,000 calls, so microseconds in the table are nanoseconds of one call. `Mitem/s` are millions of calls
+//! per second. For `recover` an item is an entry.
 //!
-//! The thing to get wrong: measuring the processor's cache. 1,000 hot keys stay in it, 100,000 do not; both are shown.
+//! Caution: the cache of the processor holds 1,000 hot keys, but not 100,000. The benches measure both.
 
-use cache_machine_core::{Cache, Eviction, Manner, OpenOptions, Write, destroy, kind};
+use cache_machine_core::{Cache, Eviction, OpenOptions, ReadMode, Write, destroy, kind};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,18 +22,19 @@ const MIB: usize = 1 << 20;
 const SEGMENTS: [usize; 5] = [64, 256, 1024, 4096, 8192];
 const FEW: u64 = 1_000;
 const MANY: u64 = 100_000;
-/// Keys are drawn in an order that no prefetcher guesses: steps of a number without common factors with their count.
+/// The distance between two keys in the order of calls. It shares no factor with the number of keys, so no prefetcher
+/// guesses it.
 const STRIDE: u64 = 7_919;
 const STRING: usize = 100;
 const KIBIBYTE: usize = 1024;
-/// Calls of a sample; where a lock is not what is measured, steps under one lock.
+/// Calls of a sample, or steps under one lock in benches that do not measure the lock.
 const CALLS: usize = 1_000;
 
 fn main() {
     divan::main();
 }
 
-/// A segment of one's own, removed in the end.
+/// A segment, which is removed when it is dropped.
 struct Scene {
     cache: Cache,
     name: String,
@@ -43,10 +44,10 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Scene {
     fn new(mebibytes: usize) -> Self {
-        Self::with_largest_entry(mebibytes, None)
+        Self::with_max_entry(mebibytes, None)
     }
 
-    fn with_largest_entry(mebibytes: usize, max_entry: Option<usize>) -> Self {
+    fn with_max_entry(mebibytes: usize, max_entry: Option<usize>) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let options = OpenOptions {
             name: format!("b-operations-{}-{number}", std::process::id()),
@@ -56,6 +57,7 @@ impl Scene {
             eviction: Eviction::S3Fifo,
             lock_memory: false,
             write_timeout: Duration::from_secs(10),
+            open_timeout: Duration::from_secs(2),
             manual_clock: false,
         };
         let (cache, _) = Cache::open(&options).expect("open");
@@ -76,7 +78,7 @@ impl Scene {
         assert!(version.is_some(), "stored");
     }
 
-    /// Fills the first shard until it evicts, with values of this size.
+    /// Fills the first shard with values of this size until it evicts.
     fn fill_a_shard(&self, value: usize) {
         let in_first = |number: &u64| self.cache.shard_of(key(*number).as_bytes()).expect("a key") == 0;
         let before = self.cache.stats().total.evictions;
@@ -91,7 +93,7 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        // The handle goes after this, and its mapping with it.
+        // The handle and its mapping are dropped after this.
         let _ = destroy(&self.name, None, true);
     }
 }
@@ -100,7 +102,7 @@ fn key(number: u64) -> String {
     format!("user:session:{number:07}")
 }
 
-/// All keys of a bench in an order of no locality, round and round.
+/// All keys of a bench, again and again, in an order without locality.
 struct Order {
     keys: Vec<String>,
     next: usize,
@@ -117,7 +119,7 @@ impl Order {
     }
 }
 
-/// Times samples of `CALLS` calls, after as many as there are keys.
+/// Times samples of `CALLS` calls, after one call per key.
 fn time_calls(bencher: Bencher<'_, '_>, keys: u64, mut call: impl FnMut(&[u8])) {
     let mut order = Order::new(keys);
     for _ in 0..keys {
@@ -154,7 +156,7 @@ fn get(bencher: Bencher<'_, '_>, mebibytes: usize, keys: u64, value: usize) {
     let scene = Scene::filled(mebibytes, keys, value);
     let mut out = Vec::with_capacity(value + 64);
     time_calls(bencher, keys, |key| {
-        let found = scene.cache.get(key, Manner::Use, &mut out).expect("get");
+        let found = scene.cache.get(key, ReadMode::Use, &mut out).expect("get");
         assert_eq!(found.map(|meta| meta.len), Some(value));
     });
 }
@@ -167,7 +169,7 @@ fn get_of_a_miss(bencher: Bencher<'_, '_>, mebibytes: usize) {
     }
     let mut out = Vec::new();
     time_calls(bencher, FEW, |key| {
-        assert!(scene.cache.get(key, Manner::Use, &mut out).expect("get").is_none());
+        assert!(scene.cache.get(key, ReadMode::Use, &mut out).expect("get").is_none());
     });
 }
 
@@ -181,7 +183,7 @@ fn set_kibibyte(bencher: Bencher<'_, '_>, mebibytes: usize) {
     set(bencher, mebibytes, FEW, KIBIBYTE);
 }
 
-/// Over an entry of the same size.
+/// Replaces an entry of the same size.
 fn set(bencher: Bencher<'_, '_>, mebibytes: usize, keys: u64, value: usize) {
     let scene = Scene::filled(mebibytes, keys, value);
     let bytes = vec![8; value];
@@ -191,15 +193,15 @@ fn set(bencher: Bencher<'_, '_>, mebibytes: usize, keys: u64, value: usize) {
     });
 }
 
-/// Of keys that are not there into a full shard: each evicts one or more.
+/// Sets new keys in a full shard: each set evicts one or more entries.
 #[divan::bench(args = SEGMENTS)]
 fn set_when_full(bencher: Bencher<'_, '_>, mebibytes: usize) {
     let scene = Scene::new(mebibytes);
     scene.fill_a_shard(KIBIBYTE);
-    // Two shards full: who comes round again has been evicted.
-    let strangers = 2 * scene.cache.len();
+    // Enough keys for two full shards: each key is evicted before its next set.
+    let count = 2 * scene.cache.len();
     let in_first = |key: &String| scene.cache.shard_of(key.as_bytes()).expect("a key") == 0;
-    let keys = (0..).map(|i| format!("{i:020}")).filter(in_first).take(strangers as usize).collect();
+    let keys = (0..).map(|i| format!("{i:020}")).filter(in_first).take(count as usize).collect();
     let mut order = Order { keys, next: 0 };
     let bytes = vec![9; KIBIBYTE];
     bencher.counter(ItemsCount::new(CALLS)).bench_local(|| {
@@ -211,7 +213,7 @@ fn set_when_full(bencher: Bencher<'_, '_>, mebibytes: usize) {
     assert!(scene.cache.stats().total.evictions > 0);
 }
 
-/// Units for a body of 100 bytes, 1 KiB and 16 KiB with its key, taken and freed, in a shard that is half full.
+/// Allocates and frees units for a body of 100 bytes, 1 KiB and 16 KiB with its key, in a shard that is half full.
 #[divan::bench(args = SEGMENTS, consts = [2, 17, 257])]
 fn allocate<const BODY: usize>(bencher: Bencher<'_, '_>, mebibytes: usize) {
     let scene = Scene::new(mebibytes);
@@ -228,28 +230,29 @@ fn allocate<const BODY: usize>(bencher: Bencher<'_, '_>, mebibytes: usize) {
 fn evict(bencher: Bencher<'_, '_>, mebibytes: usize) {
     let scene = Scene::new(mebibytes);
     scene.fill_a_shard(KIBIBYTE);
-    // Of a shard's 14,000 entries the samples leave a part.
+    // The shard has 14,000 entries, and the samples evict only a part of them.
     bencher.counter(ItemsCount::new(CALLS)).bench_local(|| {
         assert_eq!(scene.cache.evict_some(0, CALLS).expect("evict"), CALLS);
     });
 }
 
-/// One full shard of the segment, entries of 1 KiB.
+/// Repairs one full shard with entries of 1 KiB.
 #[divan::bench(args = SEGMENTS, sample_size = 1, sample_count = 20)]
 fn recover_a_shard(bencher: Bencher<'_, '_>, mebibytes: usize) {
     recover(bencher, &Scene::new(mebibytes), KIBIBYTE);
 }
 
-/// Entries as small as they get: as many as there can be in a shard of 16 MiB.
+/// Repairs a shard of 16 MiB with the smallest entries, so with the maximum number of them.
 #[divan::bench(sample_size = 1, sample_count = 20)]
 fn recover_a_shard_of_the_smallest_entries(bencher: Bencher<'_, '_>) {
     recover(bencher, &Scene::new(64), 1);
 }
 
-/// Shards of a `maxEntrySize` of so many mebibytes: four times as large, and some.
+/// Repairs a shard of a segment with this `maxEntrySize` in mebibytes. Its shards are a little larger than four times
+/// that.
 #[divan::bench(args = [4, 16, 32], sample_size = 1, sample_count = 10)]
-fn recover_a_larger_shard(bencher: Bencher<'_, '_>, largest_entry: usize) {
-    recover(bencher, &Scene::with_largest_entry(256, Some(largest_entry * MIB)), KIBIBYTE);
+fn recover_a_larger_shard(bencher: Bencher<'_, '_>, max_entry: usize) {
+    recover(bencher, &Scene::with_max_entry(256, Some(max_entry * MIB)), KIBIBYTE);
 }
 
 fn recover(bencher: Bencher<'_, '_>, scene: &Scene, value: usize) {

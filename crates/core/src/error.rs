@@ -1,4 +1,4 @@
-//! What a cache operation can fail with. Each variant has a stable number and code that TypeScript shares.
+//! Errors of cache operations. Each variant has a stable number and code, which TypeScript shares.
 
 use cache_machine_shm::ShmError;
 use thiserror::Error;
@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// An argument that no correct program passes.
+    /// An argument is invalid.
     #[error("{0}")]
     InvalidArgument(String),
     /// The key is longer than 8 KiB.
@@ -21,30 +21,30 @@ pub enum CacheError {
         /// The segment's `maxEntrySize`.
         limit: usize,
     },
-    /// A message is too long for a ring.
+    /// The message is too long for a ring.
     #[error("the message needs {needed} bytes with its channel, the segment takes {limit} at most")]
     MessageTooLarge {
         /// Bytes of the message in the ring.
         needed: usize,
-        /// Most of these.
+        /// Maximum number of bytes.
         limit: usize,
     },
-    /// An increment of something else.
+    /// An increment of a value that is not a number.
     #[error("the value is not a number")]
     NotANumber,
-    /// An increment left the range of exact integers.
+    /// The result of an increment is not finite or exceeds 2^53 - 1.
     #[error("the result is not a finite number of at most 2^53 - 1")]
     Overflow,
-    /// The file system has no room, and nothing could be evicted.
+    /// The file system has no room, and no entry could be evicted.
     #[error("no space: {0}")]
     NoSpace(String),
-    /// The file or a limit is not ours to use.
+    /// The process may not use the file, or a limit forbids it.
     #[error("{0}")]
     Permission(String),
-    /// Found with other properties than asked for.
+    /// The segment or region has other properties than the caller asked for.
     #[error("{0}")]
     Mismatch(String),
-    /// Made by another layout version.
+    /// Another layout version created the segment.
     #[error("the segment has layout {found}, this version reads {expected}")]
     Version {
         /// Layout found.
@@ -52,13 +52,13 @@ pub enum CacheError {
         /// Layout of this build.
         expected: u32,
     },
-    /// Contradicts itself.
+    /// The segment contradicts itself.
     #[error("damaged segment: {0}")]
     Corrupt(String),
     /// Live processes are attached.
     #[error("{0} processes are attached")]
     InUse(usize),
-    /// A holder is stopped, or slower than `writeTimeout`.
+    /// A holder is suspended (SIGSTOP), or slower than `writeTimeout`.
     #[error("{0}")]
     Busy(String),
     /// The segment was destroyed or lost under this handle: open it again.
@@ -67,7 +67,7 @@ pub enum CacheError {
 }
 
 impl CacheError {
-    /// The number TypeScript maps to a code: `codeOfStatus` in `lib/errors.ts`.
+    /// The number that `codeOfStatus` in `lib/errors.ts` maps to a code.
     pub fn status(&self) -> i32 {
         match self {
             Self::InvalidArgument(_) => 1,

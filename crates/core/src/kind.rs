@@ -1,6 +1,6 @@
-//! Kinds of values, as kept in an entry's head; `lib/native.ts` has the same numbers.
+//! Kinds of values, as in an entry's head. `lib/native/layout.ts` has the same numbers.
 //!
-//! The core looks inside two of them only: a number can be incremented, and texts are marked when they are ASCII.
+//! The core interprets only two of them: it increments numbers, and it marks texts that are ASCII.
 
 /// UTF-8 text.
 pub const STRING: u8 = 1;
@@ -21,12 +21,12 @@ pub const JSON: u8 = 8;
 
 /// Words of a record of coordination.
 pub const RECORD: u8 = 10;
-/// No value: it is known that there is none. A miss to all who read.
+/// An entry that says that the key has no value. It is a miss for readers.
 pub const ABSENT: u8 = 11;
-/// A flat object as text, see `lib/codec/flat.ts`.
+/// A flat object as text; see `lib/codec/flat.ts`.
 pub const FLAT: u8 = 12;
 
-/// Whether a value of this kind crosses as bytes: buffers, and whatever a codec makes.
+/// Whether a value of this kind crosses to TypeScript as bytes: buffers, and the output of codecs.
 pub fn is_bytes(kind: u8) -> bool {
     !is_text(kind) && !matches!(kind, NUMBER | SIMPLE | BIGINT64)
 }

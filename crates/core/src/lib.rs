@@ -1,87 +1,90 @@
-//! The cache over a shared-memory segment: index, space, eviction, expiry, recovery, statistics.
+//! The cache over a shared-memory segment: index, allocator, eviction, expiry, recovery, stats.
 //!
-//! The life of an entry: its bytes are written into free units that nobody can see; one store of its index word makes it
-//! visible to every process; readers copy it and look at the word again; a later store of the same word replaces or
-//! removes it, and its units are free. Who dies in between leaves only derived structures behind, which the next writer
-//! rebuilds from the words.
+//! An entry's life has these steps. A writer writes the bytes into free units that no index word names. One store of
+//! the index word makes the entry visible to every process. Readers copy the entry and check the word again. A later
+//! store of the same word replaces or removes the entry, and its units are free. A death in between damages only
+//! derived structures, which the next writer rebuilds from the index words.
+//!
+//! This list goes from the bottom to the top. Each folder uses those above it in the list, and explains itself in its
+//! `mod.rs`:
 //!
 //! ```text
-//! cache     opens, routes a key to its shard, keeps the process's side       read      without a lock
-//! locked    a shard under its lock: the only place that changes one          recover   rebuilds it from its words
-//! shard     its bytes: control, lines, units     entry  head and body        space     free units
-//! policy    who must go                          key    hash and path        geometry  where everything lies
-//! waits     who waits for which key              service  the background thread: bells, expiry, detachment
-//! namespaces  names, epochs, counts              tags     the tag clock and its records
-//! scan      keys by cursor, deletion by prefix   gone     keys that were evicted or expired, to be told
-//! spaces    what an entry is for                 records  small records of coordination, changed in one step
-//! turns     locks, semaphores, leaderships       vigils   who waits for a change of a record
-//! orphans   what an owner left that is gone, while its process lives on      flights  who loads the value of a key
-//! regions   segments of raw bytes with a lock, beside the cache
-//! ring      changes and messages, by shard       feed     who in this process watches and subscribes
-//! subscriptions  who subscribes to which channel, over all processes
-//! limits    limiters: tokens of a key        metrics  counters, gauges, histograms    pinned  which records there are
+//! error, kind   errors of operations; kinds of values
+//! layout        offsets and formats
+//! shard         one shard: its fields by name, and each structure on its own
+//! notices       the notices of a process, and its listeners
+//! attachment    the process's side of a mapped segment: gate, clock, locks
+//! change        changes of a shard under its lock: the only place that changes more than one of its structures
+//! tables        changes of the tables in the header: namespaces, tags, subscriptions
+//! reading       reads without a lock
+//! records       records of coordination: permits, flights, limiters, metrics, orphans
+//! waiting       waits and record watches of this process
+//! streams       watches and subscriptions of this process
+//! process       one process's open segment: attachment, background thread, registry
+//! cache         the handle: documents, checks, delegates
 //! ```
+//!
+//! Further modules: `names` (names and files), `stats`, `segments` (list, inspect, destroy), `regions` (raw bytes with
+//! a lock).
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "bench-doors")]
-mod bench_doors;
+mod attachment;
 mod cache;
-mod entry;
+mod change;
 mod error;
-mod feed;
-mod flights;
-mod geometry;
-mod gone;
-mod growth;
-mod key;
+mod format;
 pub mod kind;
-mod limits;
-mod locked;
-mod metrics;
-mod namespaces;
-mod orphans;
-mod pinned;
-mod policy;
-mod read;
+mod layout;
+mod names;
+mod notices;
+mod process;
+mod reading;
 mod records;
-mod recover;
 mod regions;
-mod ring;
-mod scan;
 mod segments;
-mod service;
 mod shard;
-mod space;
-mod spaces;
-mod subscriptions;
-mod tags;
-mod turns;
-mod vigils;
-mod waits;
+mod stats;
+mod streams;
+mod tables;
+mod waiting;
 
-pub use cache::{Cache, Core, LOCK_WAIT_BUCKETS, OpenOptions, Opened, Stats, Tallies};
+pub use attachment::attached::Attachment;
+pub use cache::handle::Cache;
 pub use cache_machine_shm::lock::Acquired;
 pub use cache_machine_shm::{Memory, Region};
-pub use entry::MAX_TAGS;
+pub use change::set::{Condition, Write};
+pub use change::update::Increment;
 pub use error::CacheError;
-pub use feed::{FeedItem, Watch};
-pub use flights::{Boarding, Departure, Landing, Loads, MAX_OUTCOME};
-pub use geometry::{Eviction, Geometry, LAYOUT_VERSION, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE, TAG_CLOCK};
-pub use gone::{GoneEntry, Reason};
-pub use key::MAX_KEY;
-pub use limits::{Algorithm, Demand, Limit, MAX_TOKENS, Verdict};
-pub use locked::{Condition, Increment, Write};
-pub use metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};
-pub use namespaces::MAX_NAME;
-pub use orphans::Orphan;
-pub use read::{Depends, Manner, Meta, NoSink, Sink, SliceSink};
+#[doc(hidden)]
+pub use format::format_tables;
+pub use layout::geometry::{
+    Eviction, Geometry, JOURNAL_AT, LAYOUT_VERSION, LOCK_WAIT_BUCKETS, MAX_NAMESPACES, MAX_SIZE, META_AT, MIN_SIZE,
+    TAG_CLOCK,
+};
+pub use layout::keyspaces::Keyspace;
+pub use layout::messages::What;
+pub use layout::namespaces::MAX_NAME;
+pub use layout::sizes::{MAX_KEY, MAX_TAGS};
+pub use notices::listeners::{Listener, Notice};
+pub use notices::removals::{Removal, RemovalReason};
+pub use process::core::Core;
+pub use process::options::{OpenOptions, Opened};
+pub use reading::read::ReadMode;
+pub use reading::scan::{Deletion, Page};
+pub use reading::walk::ScannedKey;
+pub use records::flight_board::MAX_OUTCOME;
+pub use records::flights::{FinishResult, FlightKind, FlightOptions, FlightStart};
+pub use records::limits::{Demand, Verdict};
+pub use records::meters::{Algorithm, Limit, MAX_TOKENS};
+pub use records::metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};
+pub use records::orphans::Orphan;
+pub use records::permits::{Acquisition, Grant, PermitRequest, TicketState};
 pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
-pub use ring::What;
-pub use scan::{Page, ScannedKey};
 pub use segments::{SegmentInfo, destroy, inspect, list};
-pub use service::{Listener, Notice};
-pub use spaces::Space;
-pub use tags::Invalidation;
-pub use turns::{Claim, Claimed, Grant, Turn};
-pub use vigils::Awaited;
+pub use shard::values::{EntryMeta, NearDependencies, NoSink, Sink, SliceSink};
+pub use stats::{Stats, Tallies};
+pub use streams::items::{StreamItem, Watch};
+pub use tables::quotas::QuotaSetting;
+pub use tables::tags::Invalidation;
+pub use waiting::record_watches::Awaited;

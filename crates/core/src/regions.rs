@@ -1,79 +1,80 @@
-//! Regions: segments of named raw bytes with one lock, for those who bring a layout of their own.
+//! Regions: named segments of raw bytes with one lock, for programs with a layout of their own.
 //!
 //! ```text
 //! header, with the lock word and the size · process table · the bytes, from a page on
 //! ```
 //!
-//! Promises: the bytes are zeros at first, and reserved, so that touching them never fails; at most one living holder has the
-//! lock; who gets it from one that did not finish is told; nobody waits longer than asked, and for a dead holder not at all.
+//! Promises: the bytes are zeros at first, and reserved, so an access never fails. At most one living holder has the
+//! lock. If a holder did not finish, `lock` tells the next one (`Suspect`). A wait for the lock ends after the timeout
+//! at the latest, and there is no wait for a dead holder.
 //!
-//! The thing to get wrong: the lock word names a process, which is the same for all its threads. So each handle knows whether
-//! it holds, and gives up what it holds when it is dropped, as the handles of a thread that ends are.
+//! Caution: the lock word names a process, not a thread. So each handle notes whether it holds the lock, and gives it
+//! up when it is dropped. The end of a thread drops its handles.
 
-use crate::cache::{Opened, check_name};
+use crate::attachment::locks::pass_through;
 use crate::error::CacheError;
-use crate::segments::{file_in, place_of};
+use crate::names::{MARK, check_name, file_in, place_of};
+use crate::process::options::Opened;
+use crate::process::registry::Registry;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
-    BootClock, HEADER_BYTES, Header, Identity, Memory, PROCESS_SLOTS, ProcessTable, Region, SLOT_BYTES, Segment,
-    SegmentFile, ShmError, State, list_segments, remove_unused,
+    BootClock, HEADER_BYTES, Header, Identity, MAX_GATE_PATIENCE, Memory, PROCESS_SLOTS, ProcessTable, Region,
+    SLOT_BYTES, Segment, SegmentFile, ShmError, State, list_segments, remove_unused,
 };
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Most bytes of a region: the longest ArrayBuffer of the oldest Node.js that the package supports.
+/// Maximum size of a region in bytes: the longest ArrayBuffer of the oldest Node.js that the package supports.
 pub const MAX_REGION: usize = 4 << 30;
-/// Version of the layout at the head of this file; part of a region's file name.
+/// Version of the layout above; part of a region's file name.
 const LAYOUT: u32 = 1;
-/// Between the cache's name and the region's in the file name. No name of a cache has it.
-const MARK: char = '@';
 const PAGE: usize = 4096;
 const TABLE: ProcessTable = ProcessTable::at(HEADER_BYTES);
-const BYTES_AT: usize = TABLE.end().next_multiple_of(PAGE);
-const LOCK: usize = Header::CACHE;
-const SIZE: usize = Header::CACHE + 8;
-/// How long `destroy_region` waits for a holder of the lock.
+pub(crate) const BYTES_AT: usize = TABLE.end().next_multiple_of(PAGE);
+pub(crate) const LOCK: usize = Header::CACHE;
+pub(crate) const SIZE: usize = Header::CACHE + 8;
+/// Maximum wait of `destroy_region` for a holder of the lock.
 const DESTROY_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How to open a region.
+/// Options of `SharedRegion::open`.
 #[derive(Clone, Debug)]
 pub struct RegionOptions {
-    /// Name of the cache that it belongs to, which need not exist: 1 to 64 of `[A-Za-z0-9._-]`.
+    /// Name of the region's cache: 1 to 64 of `[A-Za-z0-9._-]`. The cache need not exist.
     pub cache: String,
-    /// Its own name, of the same letters.
+    /// Name of the region: 1 to 64 of the same characters.
     pub name: String,
-    /// Keep it as a file here; else it is POSIX shared memory.
+    /// Directory of the region's file; `None`: POSIX shared memory.
     pub directory: Option<PathBuf>,
-    /// Bytes, at least 1: exactly those that it has, or is made with.
+    /// Size in bytes, at least 1. An existing region must have exactly this size.
     pub size: usize,
 }
 
-/// A handle. The last one of a process to go gives up the process's slot; the region stays. One that holds the lock when it
-/// goes leaves it as one that did not finish.
+/// A handle. The process gives up its slot when its last handle is dropped; the region stays. The drop of a handle that
+/// holds the lock abandons the lock.
 pub struct SharedRegion {
-    attachment: Arc<Attachment>,
+    attachment: Arc<RegionAttachment>,
     holds: AtomicBool,
 }
 
 /// The process's one attachment to a region.
-struct Attachment {
+struct RegionAttachment {
     segment: Segment,
     size: usize,
-    /// The thread of this process that holds the lock, 0 for none. Relaxed: only the holder writes here, and a thread asks
-    /// only whether that is itself.
+    /// The thread of this process that holds the lock; 0: none. Relaxed: only the holder writes it, and a thread only
+    /// compares it with its own number.
     holder: AtomicU64,
 }
 
-static REGISTRY: Mutex<Option<HashMap<PathBuf, Weak<Attachment>>>> = Mutex::new(None);
+static REGISTRY: Registry<RegionAttachment> = Registry::new();
 
 impl SharedRegion {
-    /// Creates or attaches.
+    /// Creates the region, or attaches to it.
     ///
     /// # Errors
-    /// `InvalidArgument`, `Mismatch` for a region of another size, `NoSpace`, `Permission`, `Version`, `Corrupt`, `Busy`.
+    /// `InvalidArgument`, `Mismatch` for a region of another size, `NoSpace`, `Permission`, `Version`, `Corrupt`,
+    /// `Busy`.
     pub fn open(options: &RegionOptions) -> Result<(Self, Opened), CacheError> {
         let RegionOptions { cache, name, directory, size } = options;
         check_name(cache)?;
@@ -84,25 +85,22 @@ impl SharedRegion {
             )));
         }
         let file = region_file(cache, name, directory.as_deref())?;
-        let mut registry = REGISTRY.lock().unwrap_or_else(|e| e.into_inner());
-        let registry = registry.get_or_insert_with(HashMap::new);
-        registry.retain(|_, attachment| attachment.strong_count() > 0);
-        if let Some(attachment) = registry.get(file.path()).and_then(Weak::upgrade)
-            && attachment.is_attached()
-        {
-            return Ok((Self::of(attachment, *size)?, Opened::Attached));
-        }
-        remove_unused(&file);
-        let (segment, opened) = attach_or_create(&file, *size)?;
-        let size_found = stored_size(segment.region())
-            .ok_or_else(|| CacheError::Corrupt("the region's size contradicts its length".into()))?;
-        let attachment = Arc::new(Attachment { segment, size: size_found, holder: AtomicU64::new(0) });
-        let handle = Self::of(attachment.clone(), *size)?;
-        registry.insert(file.path().to_owned(), Arc::downgrade(&attachment));
-        Ok((handle, opened))
+        let (attachment, opened) = REGISTRY.get_or_open(
+            file.path(),
+            MAX_GATE_PATIENCE,
+            |attachment| attachment.is_attached(),
+            || {
+                remove_unused(&file);
+                let (segment, opened) = attach_or_create(&file, *size)?;
+                let size_found = stored_size(segment.region())
+                    .ok_or_else(|| CacheError::Corrupt("the region's size contradicts its length".into()))?;
+                Ok((RegionAttachment { segment, size: size_found, holder: AtomicU64::new(0) }, opened))
+            },
+        )?;
+        Ok((Self::of(attachment, *size)?, opened))
     }
 
-    fn of(attachment: Arc<Attachment>, wanted: usize) -> Result<Self, CacheError> {
+    fn of(attachment: Arc<RegionAttachment>, wanted: usize) -> Result<Self, CacheError> {
         let found = attachment.size;
         if found != wanted {
             return Err(CacheError::Mismatch(format!("the region exists with {found} bytes instead of {wanted}")));
@@ -110,7 +108,7 @@ impl SharedRegion {
         Ok(Self { attachment, holds: AtomicBool::new(false) })
     }
 
-    /// Number of its bytes.
+    /// Size in bytes.
     pub fn size(&self) -> usize {
         self.attachment.size
     }
@@ -120,29 +118,30 @@ impl SharedRegion {
         self.attachment.segment.path()
     }
 
-    /// What keeps its bytes mapped, and where they start in it, for those who hand them on.
+    /// The memory that keeps the bytes mapped, and their offset in it, for callers that pass the bytes on.
     pub fn memory(&self) -> (Arc<Memory>, usize) {
         (self.attachment.segment.memory(), BYTES_AT)
     }
 
-    /// The nth 64-bit word of its bytes; `None` past the last whole one.
+    /// The nth 64-bit word of its bytes; `None` past the last whole word.
     pub fn word(&self, n: usize) -> Option<&AtomicU64> {
-        let Attachment { segment, size, .. } = &*self.attachment;
+        let RegionAttachment { segment, size, .. } = &*self.attachment;
         (n < size / 8).then(|| segment.region().u64(BYTES_AT + n * 8))
     }
 
-    /// False once the region was destroyed, truncated or replaced: its bytes are this process's alone, or nobody's.
+    /// False once the region is destroyed, truncated or replaced. Its bytes are then not shared with new handles any
+    /// more, or are lost.
     pub fn is_attached(&self) -> bool {
         self.attachment.is_attached()
     }
 
-    /// Takes the lock, waiting for a living holder at most `timeout`. `Suspect`: the last holder died, or gave it up without
-    /// having finished; so it stays until somebody unlocks it.
+    /// Takes the lock, and waits for a living holder at most `timeout`. `Suspect`: the last holder died or abandoned
+    /// the lock. The lock stays suspect until a holder unlocks it.
     ///
     /// # Errors
-    /// `Busy` after the timeout, and at once where this thread holds the lock itself; `Detached`.
+    /// `Busy` after the timeout, or at once if this thread holds the lock itself; `Detached`.
     pub fn lock(&self, timeout: Duration) -> Result<Acquired, CacheError> {
-        let Attachment { segment, holder, .. } = &*self.attachment;
+        let RegionAttachment { segment, holder, .. } = &*self.attachment;
         self.attachment.check()?;
         if self.is_held_here() {
             return Err(CacheError::Busy(
@@ -157,7 +156,7 @@ impl SharedRegion {
         };
         holder.store(this_thread(), Ordering::Relaxed);
         self.holds.store(true, Ordering::Relaxed);
-        // Under the lock: `destroy` sets the state before it passes through it.
+        // The state is checked under the lock, because `destroy` sets it before it passes through the lock.
         if let Err(error) = self.attachment.check() {
             self.abandon().ok();
             return Err(error);
@@ -165,7 +164,7 @@ impl SharedRegion {
         Ok(acquired)
     }
 
-    /// Whether this thread holds the lock, by whichever handle.
+    /// Whether this thread holds the lock, with any handle.
     pub fn is_held_here(&self) -> bool {
         self.attachment.holder.load(Ordering::Relaxed) == this_thread()
     }
@@ -173,12 +172,12 @@ impl SharedRegion {
     /// Releases the lock, if this handle holds it.
     ///
     /// # Errors
-    /// `Detached` if the region was lost meanwhile; it is released all the same.
+    /// `Detached` if the region was lost meanwhile. The call releases the lock all the same.
     pub fn unlock(&self) -> Result<(), CacheError> {
         self.release(lock::unlock)
     }
 
-    /// Releases the lock, if this handle holds it, as one that did not finish.
+    /// Releases the lock as suspect, if this handle holds it: the next holder learns that this one did not finish.
     ///
     /// # Errors
     /// As for `unlock`.
@@ -190,7 +189,7 @@ impl SharedRegion {
         if !self.holds.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        let Attachment { segment, holder, .. } = &*self.attachment;
+        let RegionAttachment { segment, holder, .. } = &*self.attachment;
         let state = self.attachment.check();
         holder.store(0, Ordering::Relaxed);
         release(word(segment.region()), segment.member());
@@ -204,12 +203,12 @@ impl Drop for SharedRegion {
     }
 }
 
-impl Attachment {
+impl RegionAttachment {
     fn is_attached(&self) -> bool {
         self.check().is_ok() && self.segment.is_still_named()
     }
 
-    /// All but the name, which only system calls can tell.
+    /// Checks everything but the name, since a check of the name takes system calls.
     fn check(&self) -> Result<(), CacheError> {
         let fine = !self.segment.is_lost() && self.segment.header().state() == State::Ready;
         if fine { Ok(()) } else { Err(CacheError::Detached) }
@@ -219,7 +218,7 @@ impl Attachment {
 fn attach_or_create(file: &SegmentFile, size: usize) -> Result<(Segment, Opened), CacheError> {
     let mut opened = Opened::Attached;
     loop {
-        match file.attach(identity(), &through_lock) {
+        match file.attach(identity(), MAX_GATE_PATIENCE) {
             Ok(segment) => return Ok((segment, opened)),
             Err(ShmError::NotFound) => {}
             Err(error) => return Err(error.into()),
@@ -236,12 +235,12 @@ fn word(region: &Region) -> &AtomicU32 {
     region.u32(LOCK)
 }
 
-/// Bytes of the segment of a region.
+/// Size of a region's segment in bytes.
 fn len_of(size: usize) -> usize {
     BYTES_AT + size.next_multiple_of(PAGE)
 }
 
-/// The size in the header, if the segment is as long as it says.
+/// The size in the header, if it fits the length of the segment.
 fn stored_size(region: &Region) -> Option<usize> {
     let size = region.u64(SIZE).load(Ordering::Relaxed);
     (1..=MAX_REGION as u64).contains(&size).then_some(size as usize).filter(|size| len_of(*size) == region.len())
@@ -249,7 +248,8 @@ fn stored_size(region: &Region) -> Option<usize> {
 
 fn identity() -> Identity {
     let sizes = [HEADER_BYTES, PROCESS_SLOTS, SLOT_BYTES, LOCK, SIZE, BYTES_AT];
-    // Another start than a cache's: one renamed to the other's name is not taken for it.
+    // The start differs from a cache's, so that a cache's file under a region's name is refused, and the other way
+    // round.
     let start = cfg!(target_endian = "big") as u64 + 4;
     let fingerprint = sizes.iter().fold(start, |sum, size| sum.wrapping_mul(1_000_003) ^ *size as u64);
     Identity { layout: LAYOUT, fingerprint, table: TABLE }
@@ -259,29 +259,24 @@ fn region_file(cache: &str, name: &str, directory: Option<&Path>) -> Result<Segm
     file_in(directory, &format!("{cache}{MARK}{name}"), LAYOUT)
 }
 
-/// Whether a segment of this name is a region.
-pub(crate) fn is_region(name: &str) -> bool {
-    name.contains(MARK)
-}
-
-/// A region as seen without joining it.
+/// A region, as read from outside.
 #[derive(Clone, Debug)]
 pub struct RegionInfo {
-    /// Name of the cache that it belongs to.
+    /// Name of the region's cache.
     pub cache: String,
-    /// Its own name.
+    /// Name of the region.
     pub name: String,
     /// Its file.
     pub path: PathBuf,
-    /// Version of the layout, from its file name.
+    /// Layout version, from its file name.
     pub layout: u32,
-    /// Its bytes and age in milliseconds, if this build can read it.
+    /// Its size in bytes and its age in milliseconds, if this build can read it.
     pub contents: Option<(usize, u64)>,
     /// Attached processes: slot, pid, milliseconds since they attached.
     pub processes: Vec<(u16, u32, u64)>,
 }
 
-/// This user's regions of a place, of any layout, in the order of their names.
+/// This user's regions in a place, of any layout, in order of their names.
 pub fn list_regions(directory: Option<&Path>) -> Vec<RegionInfo> {
     let place = place_of(directory);
     let mut found: Vec<_> = list_segments(&place)
@@ -304,7 +299,7 @@ pub fn inspect_region(cache: &str, name: &str, directory: Option<&Path>) -> Resu
     }
 }
 
-/// `None` for what is no region.
+/// `None`: the file is not a region.
 fn look(file: &SegmentFile, layout: u32) -> Result<Option<RegionInfo>, ShmError> {
     let Some((cache, name)) = file.name().split_once(MARK) else {
         return Ok(None);
@@ -326,25 +321,20 @@ fn look(file: &SegmentFile, layout: u32) -> Result<Option<RegionInfo>, ShmError>
     })
 }
 
-/// Destroys a region. False if there is none. Handles that are attached keep its bytes until they go, and get its lock no more.
+/// Destroys a region. False if there is none. Its name is free at once. Attached handles keep its bytes until they are
+/// dropped, but cannot take its lock any more. The call waits at most 2 seconds for a holder of the lock, and not for one
+/// that is suspended.
 ///
 /// # Errors
-/// `InUse` while processes are attached, unless `force`; `Busy` where its lock is held for longer than 2 seconds; then it is
-/// lost to its handles, and the next one to open or destroy it finishes.
+/// `InUse` while processes are attached, unless `force`; `Busy` if a suspended process is opening or destroying it.
 pub fn destroy_region(cache: &str, name: &str, directory: Option<&Path>, force: bool) -> Result<bool, CacheError> {
     Ok(region_file(cache, name, directory)?.destroy(identity(), force, &through_lock)?)
 }
 
-/// Passes once through the lock of a destroyed region: afterwards no holder is inside that does not know.
-fn through_lock(segment: &Segment) -> Result<(), ShmError> {
-    let deadline = Instant::now() + DESTROY_PATIENCE;
-    let mut patience = || Instant::now() >= deadline;
-    if lock::lock(word(segment.region()), segment.member(), &mut patience).is_err() {
-        return Err(ShmError::Busy("the lock of the region is held by a living process".into()));
-    }
-    // Whoever comes now sees that the region is destroyed.
-    lock::abandon(word(segment.region()), segment.member());
-    Ok(())
+/// Passes once through the lock of a destroyed region. Afterwards no holder that runs is left that has not seen the new
+/// state.
+fn through_lock(segment: &Segment) {
+    pass_through(word(segment.region()), segment, Instant::now() + DESTROY_PATIENCE);
 }
 
 /// A number for the calling thread, never 0.

@@ -1,19 +1,19 @@
-//! What the cache promises, in one process.
+//! The promises of the cache within one process.
 
 mod support;
 
 use cache_machine_core::{
-    Cache, CacheError, Condition, Eviction, Increment, Listener, Manner, NoSink, Notice, Region, Sink, SliceSink,
+    Cache, CacheError, Condition, Eviction, Increment, Listener, NoSink, Notice, ReadMode, Region, Sink, SliceSink,
     Write, destroy,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
-use support::{Random, Scene, assert_valid, bytes, get, put};
+use support::{Random, SOON, Scene, assert_valid, bytes, get, put};
 
 #[test]
-fn a_value_comes_back_is_replaced_and_goes() {
+fn a_value_is_stored_replaced_and_deleted() {
     let scene = Scene::new("basic");
     let cache = scene.open();
     assert_eq!(get(&cache, "a"), None);
@@ -46,7 +46,7 @@ fn values_of_every_length_come_back_whole() {
 }
 
 #[test]
-fn a_long_random_mix_equals_a_map() {
+fn a_long_random_mix_of_calls_equals_a_map() {
     for eviction in [Eviction::S3Fifo, Eviction::Lru] {
         let mut scene = Scene::new("model");
         scene.options.eviction = eviction;
@@ -74,7 +74,7 @@ fn a_long_random_mix_equals_a_map() {
 }
 
 #[test]
-fn a_full_cache_evicts_and_every_value_that_is_there_is_right() {
+fn a_full_cache_evicts_and_every_kept_value_is_right() {
     for eviction in [Eviction::S3Fifo, Eviction::Lru] {
         let mut scene = Scene::new("full");
         scene.options.eviction = eviction;
@@ -124,7 +124,7 @@ fn the_largest_value_always_fits_into_a_cache_full_of_small_ones() {
     for i in 0..60_000 {
         put(&cache, &format!("{i}"), &[1; 60]);
     }
-    // Every other one goes: no two free units are neighbours of more than an entry.
+    // Every other entry is deleted, so each free run is as long as one entry.
     for i in (0..60_000).step_by(2) {
         cache.delete(format!("{i}").as_bytes(), 0).unwrap();
     }
@@ -138,7 +138,7 @@ fn the_largest_value_always_fits_into_a_cache_full_of_small_ones() {
 }
 
 #[test]
-fn without_eviction_a_full_shard_refuses_and_loses_nothing() {
+fn a_full_shard_without_eviction_refuses_and_loses_nothing() {
     let mut scene = Scene::new("none");
     scene.options.eviction = Eviction::None;
     let cache = scene.open();
@@ -160,7 +160,7 @@ fn deadlines_are_kept_to_the_millisecond_and_dead_entries_are_reclaimed() {
     let cache = scene.open();
     cache.set(b"k", &Write { ttl_ms: 100, ..bytes(b"v") }).unwrap();
     cache.advance_clock(99).unwrap();
-    assert_eq!(cache.get(b"k", Manner::Use, &mut NoSink).unwrap().unwrap().remaining_ms(cache.now_ms()), Some(1));
+    assert_eq!(cache.get(b"k", ReadMode::Use, &mut NoSink).unwrap().unwrap().remaining_ms(cache.now_ms()), Some(1));
     cache.advance_clock(1).unwrap();
     assert_eq!(get(&cache, "k"), None);
     assert!(!cache.touch(b"k", 50).unwrap());
@@ -176,7 +176,7 @@ fn deadlines_are_kept_to_the_millisecond_and_dead_entries_are_reclaimed() {
         cache.set(format!("{i}").as_bytes(), &Write { ttl_ms: 10, ..bytes(&[1; 500]) }).unwrap();
     }
     cache.advance_clock(10).unwrap();
-    // The background thread sweeps; nobody else does anything.
+    // Only the background thread sweeps.
     let start = std::time::Instant::now();
     while cache.len() > 1 {
         assert!(start.elapsed().as_secs() < 30, "{} left", cache.len());
@@ -186,7 +186,7 @@ fn deadlines_are_kept_to_the_millisecond_and_dead_entries_are_reclaimed() {
 }
 
 #[test]
-fn conditions_hold_or_nothing_happens() {
+fn a_set_happens_only_if_its_condition_holds() {
     let scene = Scene::new("conditions");
     let cache = scene.open();
     let set = |value: &'static [u8], condition| cache.set(b"k", &Write { condition, ..bytes(value) }).unwrap();
@@ -201,7 +201,7 @@ fn conditions_hold_or_nothing_happens() {
 }
 
 #[test]
-fn increments_are_exact_and_refuse_what_is_not_a_number() {
+fn increments_are_exact_and_refuse_values_that_are_no_numbers() {
     let scene = Scene::new("incr");
     let cache = scene.open();
     let plain = Increment { init: 0.0, ttl_ms: 0, min: f64::NEG_INFINITY, max: f64::INFINITY, binary_key: false };
@@ -216,7 +216,7 @@ fn increments_are_exact_and_refuse_what_is_not_a_number() {
 }
 
 #[test]
-fn clear_takes_all_at_once_and_the_space_comes_back() {
+fn clear_removes_all_entries_at_once_and_frees_their_space() {
     let scene = Scene::new("clear");
     let cache = scene.open();
     for i in 0..2000 {
@@ -251,13 +251,13 @@ fn take_gives_the_value_once_and_only_to_a_sink_that_can_hold_it() {
 }
 
 #[test]
-fn a_destroyed_segment_lets_go_of_its_handles_and_a_new_one_starts_empty() {
+fn a_destroyed_segment_detaches_its_handles_and_a_new_one_starts_empty() {
     let scene = Scene::new("destroy");
     let cache = scene.open();
     put(&cache, "k", b"v");
     assert!(matches!(destroy(&scene.options.name, None, false), Err(CacheError::InUse(1))));
     assert!(destroy(&scene.options.name, None, true).unwrap());
-    assert!(matches!(cache.get(b"k", Manner::Use, &mut NoSink), Err(CacheError::Detached)));
+    assert!(matches!(cache.get(b"k", ReadMode::Use, &mut NoSink), Err(CacheError::Detached)));
     assert!(matches!(cache.set(b"k", &bytes(b"w")), Err(CacheError::Detached)));
     let again = scene.open();
     assert_eq!(get(&again, "k"), None);
@@ -277,7 +277,7 @@ fn a_closed_cache_is_warm_when_it_is_opened_again() {
 }
 
 #[test]
-fn threads_agree_and_never_read_back_in_time() {
+fn threads_agree_and_never_read_an_older_value_again() {
     let scene = Scene::new("threads");
     let cache = scene.open();
     std::thread::scope(|scope| {
@@ -302,7 +302,7 @@ fn threads_agree_and_never_read_back_in_time() {
                         let n = u64::from_le_bytes(value[..8].try_into().unwrap());
                         assert!(value.chunks(8).all(|c| c == n.to_le_bytes()), "torn");
                         let before = newest.insert(key, n).unwrap_or(0);
-                        assert!(n >= before, "went back in time");
+                        assert!(n >= before, "an older value than before");
                     }
                 }
             });
@@ -311,7 +311,7 @@ fn threads_agree_and_never_read_back_in_time() {
     assert_valid(&cache);
 }
 
-/// Has the entry replaced whenever it is about to be copied, as long as that is possible.
+/// A sink that replaces the entry before each copy, as long as it can.
 struct Disturbed<'a> {
     writer: &'a Cache,
     bytes: Vec<u8>,
@@ -322,7 +322,7 @@ struct Disturbed<'a> {
 impl Sink for Disturbed<'_> {
     fn begin(&mut self, kind: u8, len: usize) -> bool {
         self.begun += 1;
-        assert!(self.begun < 100_000, "the read does not come to its end");
+        assert!(self.begun < 100_000, "the read does not end");
         match self.writer.set(b"restless", &bytes(format!("{}", self.begun).as_bytes())) {
             Ok(_) => {}
             Err(CacheError::Busy(_)) => self.refused += 1,
@@ -337,23 +337,23 @@ impl Sink for Disturbed<'_> {
 }
 
 #[test]
-fn a_read_whose_entry_is_replaced_each_time_holds_the_writers_off_at_last() {
+fn a_read_takes_the_lock_at_last_when_each_try_meets_a_new_entry() {
     let mut scene = Scene::new("restless");
     scene.options.write_timeout = Duration::from_millis(1);
     let (cache, writer) = (scene.open(), scene.open());
     put(&cache, "restless", b"0");
     let mut sink = Disturbed { writer: &writer, bytes: Vec::new(), begun: 0, refused: 0 };
-    let meta = cache.get(b"restless", Manner::Use, &mut sink).unwrap().expect("it was never deleted");
-    assert_eq!(sink.refused, 1, "once the lock was the reader's");
+    let meta = cache.get(b"restless", ReadMode::Use, &mut sink).unwrap().expect("it was never deleted");
+    assert_eq!(sink.refused, 1, "the reader had the lock once");
     assert_eq!(sink.bytes, format!("{}", sink.begun - 1).as_bytes());
     assert_eq!(meta.len, sink.bytes.len());
     assert_eq!(cache.stats().retries, 1);
     assert_valid(&cache);
 }
 
-/// An index word has a few bits of the hash; of so many keys some meet in a line with the same ones.
+/// An index word has a few bits of the hash. Of 100,000 keys some share a line and these bits.
 #[test]
-fn keys_with_one_place_and_one_tag_are_told_apart() {
+fn keys_with_the_same_place_and_hash_bits_stay_apart() {
     let mut scene = Scene::new("tags");
     scene.options.size = 64 << 20;
     let cache = scene.open();
@@ -374,43 +374,40 @@ fn keys_with_one_place_and_one_tag_are_told_apart() {
     assert_valid(&cache);
 }
 
-/// Generous: reached only by what hangs.
-const SOON: Duration = Duration::from_secs(20);
-
-/// Panics at the first thing that it is told.
-struct Nervous {
-    is_calm: Arc<AtomicBool>,
-    told: mpsc::Sender<Vec<u64>>,
+/// Panics at its first notice, and forwards the numbers of waits afterwards.
+struct PanicsOnce {
+    has_panicked: Arc<AtomicBool>,
+    waits: mpsc::Sender<Vec<u64>>,
 }
 
-impl Listener for Nervous {
+impl Listener for PanicsOnce {
     fn notify(&self, notice: Notice) {
-        assert!(self.is_calm.swap(true, Ordering::Relaxed), "a panic of the background thread, which is meant");
+        assert!(self.has_panicked.swap(true, Ordering::Relaxed), "an intended panic of the background thread");
         if let Notice::Waits(ids) = notice {
-            self.told.send(ids).expect("the test is there");
+            self.waits.send(ids).expect("the test is there");
         }
     }
 }
 
 #[test]
-fn who_waits_is_told_also_after_a_panic_of_the_background_thread() {
+fn a_waiter_is_notified_even_after_a_panic_of_the_background_thread() {
     let scene = Scene::new("nervous");
     let cache = scene.open();
-    let (told, hears) = mpsc::channel();
-    let is_calm = Arc::new(AtomicBool::new(false));
-    let listener = cache.add_listener(Box::new(Nervous { is_calm: is_calm.clone(), told }));
+    let (waits, notified) = mpsc::channel();
+    let has_panicked = Arc::new(AtomicBool::new(false));
+    let listener = cache.add_listener(Box::new(PanicsOnce { has_panicked: has_panicked.clone(), waits }));
     cache.wait_for(b"first", 0, listener).unwrap();
     let second = cache.wait_for(b"second", 0, listener).unwrap();
     put(&cache, "first", b"1");
     let start = Instant::now();
-    while !is_calm.load(Ordering::Relaxed) {
-        assert!(start.elapsed() < SOON, "nobody was told");
+    while !has_panicked.load(Ordering::Relaxed) {
+        assert!(start.elapsed() < SOON, "no notice came");
         std::thread::yield_now();
     }
-    // What it was about to tell is lost with the panic; the rest is not.
+    // The notice at which it panicked is lost; the others are not.
     put(&cache, "second", b"2");
-    assert_eq!(hears.recv_timeout(SOON).expect("nobody was told"), [second]);
+    assert_eq!(notified.recv_timeout(SOON).expect("no notice came"), [second]);
     let third = cache.wait_for(b"third", 0, listener).unwrap();
     put(&cache, "third", b"3");
-    assert_eq!(hears.recv_timeout(SOON).expect("nobody was told"), [third]);
+    assert_eq!(notified.recv_timeout(SOON).expect("no notice came"), [third]);
 }

@@ -1,4 +1,4 @@
-//! Limiters: when tokens come back, what numbers do at their edges, and what eviction, `clear` and deaths leave.
+//! Limiters: when tokens come back, numbers at their limits, and the effect of eviction, `clear` and deaths.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
@@ -9,7 +9,7 @@ use support::{Random, Scene, assert_valid, put};
 
 const ALL: [Algorithm; 3] = [Algorithm::Gcra, Algorithm::SlidingWindow, Algorithm::FixedWindow];
 /// A hundred years.
-const LONGEST: u64 = 3_155_760_000_000;
+const CENTURY: u64 = 3_155_760_000_000;
 
 fn limit(algorithm: Algorithm, tokens: u64, window_ms: u64) -> Limit {
     Limit { algorithm, tokens, window_ms }
@@ -19,17 +19,17 @@ fn consume(cache: &Cache, limit: &Limit, tokens: u64) -> Verdict {
     cache.limit(b"k", limit, Demand::Consume(tokens)).unwrap()
 }
 
-fn look(cache: &Cache, limit: &Limit, tokens: u64) -> Verdict {
-    cache.look_at_limit(b"k", limit, tokens).unwrap()
+fn peek(cache: &Cache, limit: &Limit, tokens: u64) -> Verdict {
+    cache.peek_limit(b"k", limit, tokens).unwrap()
 }
 
-/// A key of each algorithm's own.
+/// The key of a limiter: one for each algorithm.
 fn key_of(limit: &Limit) -> [u8; 1] {
     [limit.algorithm as u8 + b'a']
 }
 
 #[test]
-fn it_says_to_the_millisecond_when_tokens_are_back() {
+fn a_refusal_says_to_the_millisecond_when_tokens_are_back() {
     let mut random = Random(0x11A2_33C4_55E6);
     for round in 0..60 {
         let scene = Scene::new("retry");
@@ -47,7 +47,7 @@ fn it_says_to_the_millisecond_when_tokens_are_back() {
                     cache.advance_clock(random.below(limit.window_ms / 4 + 1)).unwrap();
                     continue;
                 }
-                let seen = cache.look_at_limit(&key, &limit, tokens).unwrap();
+                let seen = cache.peek_limit(&key, &limit, tokens).unwrap();
                 assert_eq!(seen, verdict, "{limit:?}: a refusal changes nothing (round {round})");
                 let wait = verdict.retry_after_ms.unwrap();
                 assert!(wait > 0 && wait <= verdict.reset_after_ms, "{limit:?} {verdict:?}");
@@ -56,21 +56,21 @@ fn it_says_to_the_millisecond_when_tokens_are_back() {
                 cache.advance_clock(1).unwrap();
                 assert!(cache.limit(&key, &limit, Demand::Consume(tokens)).unwrap().allowed, "{limit:?}: too late");
             }
-            let Verdict { reset_after_ms, .. } = cache.look_at_limit(&key, &limit, 1).unwrap();
+            let Verdict { reset_after_ms, .. } = cache.peek_limit(&key, &limit, 1).unwrap();
             if reset_after_ms > 0 {
                 cache.advance_clock(reset_after_ms - 1).unwrap();
-                assert!(cache.look_at_limit(&key, &limit, 1).unwrap().remaining < limit.tokens, "{limit:?}");
+                assert!(cache.peek_limit(&key, &limit, 1).unwrap().remaining < limit.tokens, "{limit:?}");
                 cache.advance_clock(1).unwrap();
             }
-            assert_eq!(cache.look_at_limit(&key, &limit, 1).unwrap().remaining, limit.tokens, "{limit:?}");
-            assert!(!cache.reset_limit(&key).unwrap(), "{limit:?}: the state is gone with its last token");
+            assert_eq!(cache.peek_limit(&key, &limit, 1).unwrap().remaining, limit.tokens, "{limit:?}");
+            assert!(!cache.reset_limit(&key).unwrap(), "{limit:?}: the state ends with its last token");
         }
         assert_valid(&cache);
     }
 }
 
 #[test]
-fn in_no_window_a_sliding_one_allows_more_than_the_limit_and_forgets_a_sixteenth_late_at_most() {
+fn a_sliding_window_never_exceeds_its_limit_and_forgets_at_most_a_sixteenth_late() {
     let mut random = Random(0x5EED_0F11);
     for _ in 0..40 {
         let scene = Scene::new("sliding");
@@ -86,8 +86,8 @@ fn in_no_window_a_sliding_one_allows_more_than_the_limit_and_forgets_a_sixteenth
                 assert!(since(limit.window_ms) + tokens <= limit.tokens, "{limit:?}: more than the limit in a window");
                 taken.push((now, tokens));
             } else {
-                let longest = limit.window_ms + limit.window_ms.div_ceil(16) + 1;
-                assert!(since(longest) + tokens > limit.tokens, "{limit:?}: refused for what is long past");
+                let max_span = limit.window_ms + limit.window_ms.div_ceil(16) + 1;
+                assert!(since(max_span) + tokens > limit.tokens, "{limit:?}: refused because of old tokens");
             }
         }
     }
@@ -98,19 +98,19 @@ fn the_largest_numbers_do_not_overflow() {
     let scene = Scene::new("largest");
     let cache = scene.open();
     for algorithm in ALL {
-        let limit = limit(algorithm, MAX_TOKENS, LONGEST);
+        let limit = limit(algorithm, MAX_TOKENS, CENTURY);
         let key = key_of(&limit);
         let all = cache.limit(&key, &limit, Demand::Consume(MAX_TOKENS)).unwrap();
-        assert!(all.allowed && all.remaining == 0 && all.reset_after_ms >= LONGEST, "{all:?}");
+        assert!(all.allowed && all.remaining == 0 && all.reset_after_ms >= CENTURY, "{all:?}");
         let refused = cache.limit(&key, &limit, Demand::Consume(MAX_TOKENS)).unwrap();
-        assert!(!refused.allowed && refused.retry_after_ms.unwrap() >= LONGEST, "{refused:?}");
+        assert!(!refused.allowed && refused.retry_after_ms.unwrap() >= CENTURY, "{refused:?}");
         for _ in 0..3 {
             let owed = cache.limit(&key, &limit, Demand::Penalty(u64::MAX)).unwrap();
             assert!(!owed.allowed && owed.remaining == 0, "{owed:?}");
         }
         let back = cache.limit(&key, &limit, Demand::Reward(u64::MAX)).unwrap();
         assert!(back.allowed && back.remaining == MAX_TOKENS && back.reset_after_ms == 0, "{back:?}");
-        // The smallest window with the largest limit, and what no correct caller passes.
+        // The smallest window with the largest limit, and numbers that no correct caller passes.
         assert!(cache.limit(b"small", &Limit { window_ms: 1, ..limit }, Demand::Consume(MAX_TOKENS)).unwrap().allowed);
         assert!(cache.reset_limit(b"small").unwrap());
         assert!(cache.limit(b"none", &Limit { tokens: 0, window_ms: 0, ..limit }, Demand::Consume(0)).unwrap().allowed);
@@ -119,7 +119,7 @@ fn the_largest_numbers_do_not_overflow() {
 }
 
 #[test]
-fn a_cost_of_nothing_is_allowed_and_one_above_the_limit_never() {
+fn a_cost_of_zero_is_allowed_and_a_cost_above_the_limit_never_is() {
     let scene = Scene::new("costs");
     let cache = scene.open();
     for algorithm in ALL {
@@ -134,7 +134,7 @@ fn a_cost_of_nothing_is_allowed_and_one_above_the_limit_never() {
 }
 
 #[test]
-fn a_clock_that_shows_less_gives_nothing_back() {
+fn a_clock_that_moves_back_returns_no_tokens() {
     let scene = Scene::new("clock");
     let cache = scene.open();
     for algorithm in ALL {
@@ -157,20 +157,20 @@ fn the_limit_may_change_while_tokens_are_out() {
         let (old, new) = (limit(algorithm, 10, 1000), limit(algorithm, 4, 1000));
         let key = key_of(&old);
         assert!(cache.limit(&key, &old, Demand::Consume(3)).unwrap().allowed);
-        assert_eq!(cache.look_at_limit(&key, &new, 1).unwrap().remaining, 1, "{algorithm:?}");
+        assert_eq!(cache.peek_limit(&key, &new, 1).unwrap().remaining, 1, "{algorithm:?}");
         assert!(cache.limit(&key, &old, Demand::Consume(6)).unwrap().allowed);
-        assert_eq!(cache.look_at_limit(&key, &new, 1).unwrap().remaining, 0, "{algorithm:?}");
+        assert_eq!(cache.peek_limit(&key, &new, 1).unwrap().remaining, 0, "{algorithm:?}");
     }
 }
 
 #[test]
-fn clear_tags_and_walks_know_nothing_of_limiters() {
+fn clear_tags_and_walks_leave_limiters_alone() {
     let scene = Scene::new("apart");
     let cache = scene.open();
     let limit = limit(Algorithm::Gcra, 2, 60_000);
     let own = cache.in_namespace("own").unwrap();
     assert!(consume(&cache, &limit, 2).allowed);
-    assert_eq!(look(&own, &limit, 1).remaining, 2, "a namespace has limiters of its own");
+    assert_eq!(peek(&own, &limit, 1).remaining, 2, "a namespace has limiters of its own");
     assert_eq!((cache.len(), cache.keys(0, b"", 10).unwrap().keys.len()), (0, 0));
     cache.clear().unwrap();
     assert_eq!(cache.delete_prefix(b"k").unwrap(), 0);
@@ -180,12 +180,12 @@ fn clear_tags_and_walks_know_nothing_of_limiters() {
 }
 
 #[test]
-fn a_state_in_use_outlives_a_flood_and_one_that_is_not_makes_room_counted() {
+fn a_limiter_in_use_outlives_a_flood_and_an_idle_one_is_evicted_and_counted() {
     for eviction in [Eviction::S3Fifo, Eviction::Lru] {
         let mut scene = Scene::new("flood");
         scene.options.eviction = eviction;
         let cache = scene.open();
-        let limit = limit(Algorithm::SlidingWindow, 1_000_000, LONGEST);
+        let limit = limit(Algorithm::SlidingWindow, 1_000_000, CENTURY);
         for i in 0..500_u64 {
             assert!(cache.limit(format!("idle{i}").as_bytes(), &limit, Demand::Consume(1)).unwrap().allowed);
         }
@@ -198,13 +198,13 @@ fn a_state_in_use_outlives_a_flood_and_one_that_is_not_makes_room_counted() {
             }
         }
         assert!(cache.stats().limits_evicted > 0, "{eviction:?}");
-        assert_eq!(cache.look_at_limit(b"idle0", &limit, 1).unwrap().remaining, limit.tokens);
+        assert_eq!(cache.peek_limit(b"idle0", &limit, 1).unwrap().remaining, limit.tokens);
         assert_valid(&cache);
     }
 }
 
 #[test]
-fn states_are_swept_when_their_time_is_up() {
+fn limiters_are_swept_when_their_time_is_up() {
     let scene = Scene::new("swept");
     let cache = scene.open();
     let limit = limit(Algorithm::FixedWindow, 5, 1000);
@@ -223,7 +223,7 @@ fn states_are_swept_when_their_time_is_up() {
 }
 
 #[test]
-fn without_eviction_a_full_segment_refuses_a_new_state() {
+fn a_full_segment_without_eviction_refuses_a_new_limiter() {
     let mut scene = Scene::new("full");
     scene.options.eviction = Eviction::None;
     let cache = scene.open();

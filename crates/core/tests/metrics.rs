@@ -1,11 +1,11 @@
-//! Metrics: one number for all, what is agreed on, what is refused, and that a listing finds each.
+//! Metrics: shared numbers, the agreement on a family, refusals, and listings.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 mod support;
 
 use cache_machine_core::{
-    Cache, CacheError, Claim, Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind, Space,
+    Cache, CacheError, Family, Keyspace, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind, PermitRequest,
 };
 use support::{Scene, assert_valid, put};
 
@@ -26,7 +26,7 @@ fn is_invalid<T>(result: Result<T, CacheError>) -> bool {
 }
 
 #[test]
-fn a_series_starts_at_nothing_and_counts() {
+fn a_series_starts_at_zero_and_counts() {
     let scene = Scene::new("count");
     let cache = scene.open();
     assert_eq!(measure(&cache, "c{}", Measurement::Count(1.0)), Measured::Missing);
@@ -49,7 +49,7 @@ fn a_series_starts_at_nothing_and_counts() {
 }
 
 #[test]
-fn an_observation_is_in_the_first_bucket_that_it_fits_and_in_the_sum() {
+fn an_observation_counts_in_the_first_bucket_that_fits_and_in_the_sum() {
     let scene = Scene::new("observe");
     let cache = scene.open();
     cache.declare_metric("h", &HISTOGRAM, "h{}").unwrap();
@@ -81,7 +81,7 @@ fn a_sum_that_would_not_be_finite_changes_nothing() {
         assert_eq!(measure(&cache, &key, add(1e308)), Measured::Overflow);
         assert_eq!(metric(&cache, &key), before);
     }
-    // A gauge that was set to something infinite stays so.
+    // A gauge that was set to an infinite number stays infinite.
     measure(&cache, "g{}", Measurement::Set(f64::NEG_INFINITY));
     assert_eq!(measure(&cache, "g{}", Measurement::Add(1.0)), Measured::Done);
     assert_eq!(metric(&cache, "g{}").value, f64::NEG_INFINITY);
@@ -97,7 +97,7 @@ fn a_name_is_one_kind_of_metric_with_one_set_of_buckets() {
     assert!(is_invalid(cache.declare_metric("m", &Family { bounds: &[0.5, 1.0], ..HISTOGRAM }, "m{a=\"1\"}")));
     assert_eq!(measure(&cache, "m{}", Measurement::Count(1.0)), Measured::OtherKind);
     assert_eq!(cache.metric("m{a=\"1\"}").unwrap(), None);
-    // The lines of a histogram are its own, whoever comes first.
+    // The names of the lines of a histogram are reserved, in either order of declaration.
     for line in ["m_bucket", "m_sum", "m_count"] {
         assert!(is_invalid(cache.declare_metric(line, &COUNTER, &format!("{line}{{}}"))));
     }
@@ -110,18 +110,18 @@ fn a_name_is_one_kind_of_metric_with_one_set_of_buckets() {
 }
 
 #[test]
-fn help_is_what_was_said_last() {
+fn the_last_help_text_is_kept() {
     let scene = Scene::new("help");
     let cache = scene.open();
     cache.declare_metric("c", &COUNTER, "c{}").unwrap();
     assert_eq!(metric(&cache, "c").help, "");
-    for (said, kept) in [("Of old.", "Of old."), ("", "Of old."), ("Grüße\n", "Grüße\n")] {
-        cache.declare_metric("c", &Family { help: said, ..COUNTER }, "c{}").unwrap();
+    for (declared, kept) in [("Of old.", "Of old."), ("", "Of old."), ("Grüße\n", "Grüße\n")] {
+        cache.declare_metric("c", &Family { help: declared, ..COUNTER }, "c{}").unwrap();
         assert_eq!(metric(&cache, "c").help, kept);
     }
-    let longest = "x".repeat(MAX_HELP);
-    cache.declare_metric("c", &Family { help: &longest, ..COUNTER }, "c{}").unwrap();
-    assert_eq!(metric(&cache, "c").help, longest);
+    let max_help = "x".repeat(MAX_HELP);
+    cache.declare_metric("c", &Family { help: &max_help, ..COUNTER }, "c{}").unwrap();
+    assert_eq!(metric(&cache, "c").help, max_help);
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn a_listing_finds_each_metric_among_values_locks_and_other_namespaces() {
     let mut expected = Vec::new();
     for i in 0..700 {
         put(&cache, &format!("value{i}"), b"1");
-        let claim = Claim { permits: 1, ttl_ms: 0, wait: false };
-        cache.acquire(Space::Locks, format!("lock{i}").as_bytes(), &claim).unwrap();
+        let request = PermitRequest { permits: 1, ttl_ms: 0, wait: false };
+        cache.acquire(Keyspace::Locks, format!("lock{i}").as_bytes(), &request).unwrap();
         let key = format!("c{{i=\"{i}\"}}");
         cache.declare_metric("c", &COUNTER, &key).unwrap();
         measure(&cache, &key, Measurement::Count(f64::from(i)));
@@ -148,7 +148,7 @@ fn a_listing_finds_each_metric_among_values_locks_and_other_namespaces() {
     assert_eq!(listed(&cache), expected);
     assert_eq!(listed(&own), [("c".to_owned(), 0.0), ("c{}".to_owned(), 0.0)]);
     cache.clear().unwrap();
-    assert_eq!(listed(&cache), expected, "clear touches no metric");
+    assert_eq!(listed(&cache), expected, "clear changes no metric");
     assert_eq!((cache.len(), cache.keys(0, b"", 10).unwrap().keys.len()), (0, 0));
 
     assert!(cache.delete_metric("c{i=\"7\"}").unwrap() && !cache.delete_metric("c{i=\"7\"}").unwrap());
@@ -161,7 +161,7 @@ fn a_listing_finds_each_metric_among_values_locks_and_other_namespaces() {
 }
 
 #[test]
-fn metrics_are_never_evicted_and_refused_beyond_a_quarter() {
+fn metrics_are_never_evicted_and_are_refused_beyond_a_quarter() {
     let scene = Scene::new("quarter");
     let cache = scene.open();
     cache.declare_metric("c", &COUNTER, "c{}").unwrap();
@@ -172,7 +172,7 @@ fn metrics_are_never_evicted_and_refused_beyond_a_quarter() {
         put(&cache, &format!("flood{i}"), &[7; 100]);
     }
     assert!(cache.stats().total.evictions > 0);
-    // Those that are there go on.
+    // The metrics that exist still count.
     assert_eq!(measure(&cache, "c{}", Measurement::Count(1.0)), Measured::Done);
     assert_eq!(metric(&cache, "c{}").value, 6.0);
     assert!(cache.metrics().unwrap().len() > 1000);
@@ -180,7 +180,7 @@ fn metrics_are_never_evicted_and_refused_beyond_a_quarter() {
 }
 
 #[test]
-fn a_handle_of_a_metric_that_was_made_anew_counts_by_the_new_buckets() {
+fn a_handle_of_a_redeclared_metric_counts_by_the_new_buckets() {
     let scene = Scene::new("anew");
     let cache = scene.open();
     cache.declare_metric("h", &HISTOGRAM, "h{}").unwrap();

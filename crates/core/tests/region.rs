@@ -1,4 +1,4 @@
-//! What a region promises within one process: one size, one lock, and a lock that knows its threads.
+//! The promises of a region within one process: one size, one lock, and threads that exclude each other.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const PATIENT: Duration = Duration::from_secs(10);
 
-/// A folder in memory with a region in it; with all files gone when dropped.
+/// A folder in memory with a region in it. It is removed with its files when it is dropped.
 struct Scratch {
     path: PathBuf,
 }
@@ -47,7 +47,7 @@ fn word(region: &SharedRegion) -> u64 {
 }
 
 #[test]
-fn the_first_makes_it_of_zeros_and_all_others_attach() {
+fn the_first_open_makes_a_region_of_zeros_and_all_others_attach() {
     let scratch = Scratch::new();
     let (first, opened) = SharedRegion::open(&scratch.options(100)).unwrap();
     assert_eq!((opened, first.size()), (Opened::Created, 100));
@@ -87,7 +87,7 @@ fn another_size_is_refused_whether_this_process_has_it_open_or_not() {
 }
 
 #[test]
-fn only_who_finished_leaves_a_clean_lock() {
+fn only_a_holder_that_finished_leaves_a_clean_lock() {
     let scratch = Scratch::new();
     let (one, other) = (scratch.open(8), scratch.open(8));
     assert_eq!(one.lock(PATIENT).unwrap(), Acquired::Clean);
@@ -98,7 +98,7 @@ fn only_who_finished_leaves_a_clean_lock() {
     }
     assert_eq!(one.lock(PATIENT).unwrap(), Acquired::Suspect);
     one.unlock().unwrap();
-    // Who does not hold it releases nothing.
+    // A handle that does not hold the lock releases nothing.
     assert_eq!(other.lock(PATIENT).unwrap(), Acquired::Clean);
     one.unlock().unwrap();
     one.abandon().unwrap();
@@ -147,7 +147,7 @@ fn threads_of_one_process_count_exactly() {
 }
 
 #[test]
-fn a_destroyed_region_has_no_lock_any_more_and_the_next_one_starts_at_zero() {
+fn a_destroyed_region_has_no_lock_and_the_next_one_starts_at_zero() {
     let scratch = Scratch::new();
     let region = scratch.open(8);
     region.word(0).unwrap().store(7, Relaxed);
@@ -166,7 +166,7 @@ fn a_destroyed_region_has_no_lock_any_more_and_the_next_one_starts_at_zero() {
 }
 
 #[test]
-fn a_region_whose_header_contradicts_its_length_is_damaged() {
+fn a_region_with_a_header_that_contradicts_its_length_is_corrupt() {
     use std::os::unix::fs::FileExt;
     let scratch = Scratch::new();
     let region = scratch.open(100);

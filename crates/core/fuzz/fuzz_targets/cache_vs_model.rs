@@ -1,14 +1,15 @@
-//! Any sequence of operations on the cache against a map that does the same: every answer is the map's, except that room may
-//! have been made for others. Then a miss is right as well; a wrong value never is.
+//! Any sequence of operations on the cache against a map with the same operations. Every result is that of the map, but
+//! an entry may have been evicted. Then a miss is right as well; a wrong value never is.
 //!
-//! One segment serves many inputs, since making one costs a hundred times as much as an operation: each input begins with a
-//! `clear`, so nothing of those before it may show.
+//! One segment serves many inputs, since a new one costs a hundred times as much as an operation. Each input begins
+//! with a `clear`, so no entry of an earlier input may be found.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use cache_machine_core::{
-    Cache, CacheError, Condition, Eviction, Increment, Invalidation, Manner, NoSink, OpenOptions, Write, destroy, kind,
+    Cache, CacheError, Condition, Eviction, Increment, Invalidation, NoSink, OpenOptions, ReadMode, Write, destroy,
+    kind,
 };
 use cache_machine_fuzz::options;
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +26,7 @@ const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
 #[derive(Arbitrary, Debug)]
 struct Input {
     lru: bool,
-    /// A walk over all units and lines costs as much as a hundred operations: for one input in sixteen.
+    /// One input in sixteen validates: that costs as much as a hundred operations.
     validate: u8,
     operations: Vec<(Place, Operation)>,
 }
@@ -70,7 +71,7 @@ struct Put {
 #[derive(Arbitrary, Debug)]
 enum What {
     Bytes,
-    /// A part of the largest entry: these make the cache evict.
+    /// A share of the maximum size of an entry. Such values make the cache evict.
     Large,
     Text,
     Number(i32),
@@ -95,7 +96,7 @@ enum Way {
     PeekAbsent,
 }
 
-/// What the map knows of an entry.
+/// An entry of the map.
 #[derive(Clone, Debug)]
 struct Entry {
     kind: u8,
@@ -105,8 +106,8 @@ struct Entry {
     stale_ms: u64,
     stamp: u64,
     tags: Vec<u64>,
-    /// Room was made since: it may be gone.
-    perhaps_gone: bool,
+    /// It may have been evicted since.
+    may_be_evicted: bool,
 }
 
 #[derive(PartialEq)]
@@ -119,7 +120,7 @@ enum Fate {
 #[derive(Default)]
 struct Model {
     entries: BTreeMap<(u8, Vec<u8>), Entry>,
-    /// When a tag was last removed and last outdated, by the tag clock.
+    /// For each tag its last removal and its last outdating, by the tag clock.
     records: BTreeMap<u64, (u64, u64)>,
 }
 
@@ -146,7 +147,7 @@ impl Model {
         self.entries.get(place).filter(|entry| self.is_live(entry, now))
     }
 
-    /// Whether a read in this way finds it, and whether as stale.
+    /// Whether a read of this kind finds it, and whether it is stale then.
     fn served(&self, entry: &Entry, way: &Way, now: u64) -> Option<bool> {
         if entry.kind == kind::ABSENT && !matches!(way, Way::PeekAbsent) {
             return None;
@@ -154,13 +155,13 @@ impl Model {
         let expired = entry.deadline != 0 && now >= entry.deadline;
         let fate = self.fate(entry);
         let stale = expired || fate == Fate::Stale;
-        let over = expired && now - entry.deadline >= entry.stale_ms;
-        let takes_stale = matches!(way, Way::UseStale | Way::PeekStale);
-        (fate != Fate::Dead && !over && (!stale || takes_stale)).then_some(stale)
+        let is_past_its_window = expired && now - entry.deadline >= entry.stale_ms;
+        let accepts_stale = matches!(way, Way::UseStale | Way::PeekStale);
+        (fate != Fate::Dead && !is_past_its_window && (!stale || accepts_stale)).then_some(stale)
     }
 }
 
-/// A cache with the handles of its namespaces, and what outlives an input.
+/// A cache with the handles of its namespaces, and the state that outlives an input.
 struct World {
     handles: Vec<Cache>,
     inputs: u32,
@@ -169,9 +170,9 @@ struct World {
 
 impl World {
     fn new(eviction: Eviction) -> Self {
-        // This machine may be slow: nobody else holds the lock for long.
+        // Long, for a slow machine: no other process holds the lock for long.
         let options = OpenOptions { write_timeout: Duration::from_secs(20), ..options(eviction) };
-        destroy(&options.name, options.directory.as_deref(), true).expect("nobody else has it");
+        destroy(&options.name, options.directory.as_deref(), true).expect("no other process has it open");
         let root = Cache::open(&options).expect("a new segment").0;
         assert_eq!(root.geometry().shards, 1, "one sequence of versions");
         let own = ["a", "b"].map(|name| root.in_namespace(name).expect("a namespace"));
@@ -179,7 +180,7 @@ impl World {
     }
 }
 
-/// One input under way.
+/// The run of one input.
 struct Run<'a> {
     world: &'a mut World,
     model: Model,
@@ -194,7 +195,7 @@ impl Run<'_> {
     fn step(&mut self, place: Place, operation: &Operation) {
         let namespace = place.namespace % NAMESPACES;
         let cache = self.world.handles[usize::from(namespace)].clone();
-        // Keys of several lengths, some of more than a unit.
+        // Keys of several lengths, some longer than a unit.
         let number = place.key % KEYS;
         let key = format!("{number}{}", "k".repeat(usize::from(number) * 7)).into_bytes();
         let at = (namespace, key);
@@ -202,7 +203,7 @@ impl Run<'_> {
         let evictions = self.evictions();
         self.operate(&cache, &at, operation);
         if self.evictions() != evictions {
-            self.model.entries.values_mut().for_each(|entry| entry.perhaps_gone = true);
+            self.model.entries.values_mut().for_each(|entry| entry.may_be_evicted = true);
         }
     }
 
@@ -210,12 +211,12 @@ impl Run<'_> {
         self.world.handles[1..].iter().map(|own| own.tallies().evictions).sum::<u64>() + self.root().tallies().evictions
     }
 
-    /// An entry that perhaps made room: asks.
+    /// Forgets an entry that may have been evicted, if the cache does not have it.
     fn forget_if_evicted(&mut self, cache: &Cache, at: &(u8, Vec<u8>)) {
-        let Some(entry) = self.model.entries.get(at).filter(|entry| entry.perhaps_gone) else { return };
+        let Some(entry) = self.model.entries.get(at).filter(|entry| entry.may_be_evicted) else { return };
         let way = if entry.kind == kind::ABSENT { Way::PeekAbsent } else { Way::PeekStale };
         let served = self.model.served(entry, &way, cache.now_ms());
-        let found = cache.get(&at.1, manner(&way), &mut NoSink).expect("get");
+        let found = cache.get(&at.1, mode(&way), &mut NoSink).expect("get");
         if found.is_none() && served.is_some() {
             self.model.entries.remove(at);
         }
@@ -287,16 +288,17 @@ impl Run<'_> {
                 let prefix = format!("{}", digits % KEYS).into_bytes();
                 let with_prefix = |(namespace, key): &(u8, Vec<u8>)| *namespace == at.0 && key.starts_with(&prefix);
                 let doomed: Vec<_> = self.model.entries.iter().filter(|(place, _)| with_prefix(place)).collect();
-                let sure = doomed.iter().filter(|(_, e)| self.model.is_live(e, now) && !e.perhaps_gone).count() as u64;
-                let most = doomed.iter().filter(|(_, e)| self.model.is_live(e, now)).count() as u64;
+                let sure =
+                    doomed.iter().filter(|(_, e)| self.model.is_live(e, now) && !e.may_be_evicted).count() as u64;
+                let at_most = doomed.iter().filter(|(_, e)| self.model.is_live(e, now)).count() as u64;
                 let deleted = cache.delete_prefix(&prefix).expect("delete by prefix");
-                assert!((sure..=most).contains(&deleted), "{deleted} of {sure} to {most}");
+                assert!((sure..=at_most).contains(&deleted), "{deleted} of {sure} to {at_most}");
                 self.model.entries.retain(|place, _| !with_prefix(place));
             }
             Operation::Keys => self.keys(cache, at.0),
             Operation::Rebuild => cache.rebuild_shard(0).expect("rebuild"),
             Operation::Reopen => {
-                // The same attachment: a name has one number.
+                // A name has one number in every handle.
                 let name = ["a", "b", "a"][usize::from(at.0)];
                 let again = self.root().in_namespace(name).expect("there");
                 assert_eq!(self.root().namespace_name(again.namespace()), name);
@@ -343,8 +345,8 @@ impl Run<'_> {
             stale_ms: if put.ttl_ms == 0 { 0 } else { u64::from(put.stale_ms) },
             stamp,
             tags,
-            // Nobody is told when such an entry makes room, and no eviction is counted.
-            perhaps_gone: kind == kind::ABSENT,
+            // The eviction of such an entry is neither notified nor counted.
+            may_be_evicted: kind == kind::ABSENT,
         };
         if let Some(old) = live {
             if put.keep_ttl {
@@ -359,16 +361,16 @@ impl Run<'_> {
 
     fn get(&mut self, cache: &Cache, at: &(u8, Vec<u8>), way: &Way) {
         let mut out = Vec::new();
-        let found = cache.get(&at.1, manner(way), &mut out).expect("get");
+        let found = cache.get(&at.1, mode(way), &mut out).expect("get");
         let entry = self.model.entries.get(at);
         match entry.and_then(|entry| Some((entry, self.model.served(entry, way, cache.now_ms())?))) {
             Some((entry, stale)) => {
-                let meta = found.expect("nobody removed it");
+                let meta = found.expect("no call removed it");
                 assert_eq!((meta.version, meta.kind, meta.stale), (entry.version, entry.kind, stale));
                 assert_eq!(meta.deadline, entry.deadline);
                 assert!(out == entry.value, "another value");
             }
-            None => assert!(found.is_none(), "a value that is over, or was never there"),
+            None => assert!(found.is_none(), "a value that has expired, or was never set"),
         }
     }
 
@@ -407,10 +409,10 @@ impl Run<'_> {
             stale_ms: 0,
             stamp: 0,
             tags: Vec::new(),
-            perhaps_gone: false,
+            may_be_evicted: false,
         };
         let mut entry = match live {
-            Some(old) => Entry { value: fresh.value, kind: kind::NUMBER, perhaps_gone: false, ..old.clone() },
+            Some(old) => Entry { value: fresh.value, kind: kind::NUMBER, may_be_evicted: false, ..old.clone() },
             None => fresh,
         };
         entry.version = version.expect("it is there");
@@ -434,12 +436,15 @@ impl Run<'_> {
         let own = || self.model.entries.iter().filter(|((other, _), _)| *other == namespace);
         for ((_, key), entry) in own() {
             let live = self.model.is_live(entry, now);
-            assert!(found.remove(key) == live || (live && entry.perhaps_gone), "a key that is missing, or over");
+            assert!(
+                found.remove(key) == live || (live && entry.may_be_evicted),
+                "a key that is missing, or has expired"
+            );
         }
-        assert!(found.is_empty(), "keys of nobody");
-        let sure = own().filter(|(_, e)| self.model.is_fresh(e, now) && !e.perhaps_gone).count() as u64;
-        let (most, counted) = (own().count() as u64, cache.len());
-        assert!((sure..=most).contains(&counted), "{counted} entries of {sure} to {most}");
+        assert!(found.is_empty(), "keys that were never set");
+        let sure = own().filter(|(_, e)| self.model.is_fresh(e, now) && !e.may_be_evicted).count() as u64;
+        let (at_most, counted) = (own().count() as u64, cache.len());
+        assert!((sure..=at_most).contains(&counted), "{counted} entries of {sure} to {at_most}");
     }
 
     fn validate(&self) {
@@ -447,7 +452,7 @@ impl Run<'_> {
         assert_eq!(self.root().validate().expect("validate"), Vec::<String>::new());
     }
 
-    /// Everything once more.
+    /// Checks every entry once more.
     fn end(mut self, validate: bool) {
         for at in self.model.entries.keys().cloned().collect::<Vec<_>>() {
             let cache = self.world.handles[usize::from(at.0)].clone();
@@ -461,13 +466,13 @@ impl Run<'_> {
     }
 }
 
-fn manner(way: &Way) -> Manner {
+fn mode(way: &Way) -> ReadMode {
     match way {
-        Way::Use => Manner::Use,
-        Way::Peek => Manner::Peek,
-        Way::UseStale => Manner::UseStale,
-        Way::PeekStale => Manner::PeekStale,
-        Way::PeekAbsent => Manner::PeekAbsent,
+        Way::Use => ReadMode::Use,
+        Way::Peek => ReadMode::Peek,
+        Way::UseStale => ReadMode::UseStale,
+        Way::PeekStale => ReadMode::PeekStale,
+        Way::PeekAbsent => ReadMode::PeekAbsent,
     }
 }
 
@@ -479,14 +484,14 @@ fn tags_of(cache: &Cache, bits: u8) -> Vec<u64> {
     (0..TAGS).filter(|tag| bits >> tag & 1 == 1).map(|tag| cache.tag(&format!("tag {tag}"))).collect()
 }
 
-/// A value in which each byte depends on where it is and on how long the whole is.
+/// A value with bytes that depend on their position and on the length.
 fn value_of(cache: &Cache, put: &Put) -> (u8, Vec<u8>) {
     let pattern = |len: usize| (0..len).map(|i| (i * 31 + len + (i >> 8)) as u8).collect::<Vec<_>>();
     match put.what {
         What::Bytes => (kind::BUFFER, pattern(usize::from(put.len) % 5000)),
         What::Large => {
-            let most = cache.geometry().max_entry - 200;
-            (kind::UINT8_ARRAY, vec![put.len as u8; most / 4 + usize::from(put.len) * 3 % (most * 3 / 4)])
+            let max = cache.geometry().max_entry - 200;
+            (kind::UINT8_ARRAY, vec![put.len as u8; max / 4 + usize::from(put.len) * 3 % (max * 3 / 4)])
         }
         What::Text => (kind::STRING, "text ".repeat(usize::from(put.len) % 100).into_bytes()),
         What::Number(number) => (kind::NUMBER, f64::from(number).to_le_bytes().to_vec()),
@@ -495,7 +500,7 @@ fn value_of(cache: &Cache, put: &Put) -> (u8, Vec<u8>) {
 }
 
 thread_local! {
-    /// One for each way of eviction.
+    /// One for each eviction policy.
     static WORLDS: RefCell<[Option<World>; 2]> = const { RefCell::new([None, None]) };
 }
 

@@ -1,12 +1,12 @@
-//! The space of one shard: what is taken and given back, in how many pieces ever, against a list of lengths.
+//! The allocator of one shard against a list of lengths: units are allocated and freed, in any number of pieces.
 //!
-//! All but a few hundred units are taken by entries that stay, so that an input soon meets a space that is full or in pieces.
-//! Nothing is evicted, hence nothing may be missing; when all of an input's entries are gone, every unit is free again.
+//! Entries that stay take all but a few hundred units, so an input soon meets a space that is full or in pieces.
+//! Nothing is evicted, so no entry may be missing. When all entries of an input are deleted, every unit is free again.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
-use cache_machine_core::{Cache, CacheError, Eviction, Manner, OpenOptions, destroy};
+use cache_machine_core::{Cache, CacheError, Eviction, OpenOptions, ReadMode, destroy};
 use cache_machine_fuzz::{bytes, options};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const UNIT: u64 = 64;
-/// Units that are left to play with.
-const PLAY: u64 = 400;
-/// Units that stay free: for a new head of what is touched, and for a record of a limiter.
+/// Units for the entries of an input.
+const ROOM: u64 = 400;
+/// Units that stay free: for the new head of a touched entry, and for the record of a limiter.
 const KEPT_BACK: u64 = 1 + 8;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    /// For one input in sixteen: see `cache_vs_model`.
+    /// One input in sixteen validates: see `cache_vs_model`.
     validate: u8,
     operations: Vec<Operation>,
 }
@@ -32,13 +32,13 @@ enum Operation {
         key: u8,
         len: u16,
     },
-    /// Many small ones.
+    /// Sets many small entries.
     Fill {
         from: u8,
         count: u8,
         len: u8,
     },
-    /// Holes.
+    /// Makes holes.
     DeleteEach {
         from: u8,
         count: u8,
@@ -62,7 +62,7 @@ enum Operation {
 
 struct Shard {
     cache: Cache,
-    /// Units in use by what stays.
+    /// Units of the entries that stay.
     ballast: u64,
     capacity: u64,
 }
@@ -70,13 +70,13 @@ struct Shard {
 impl Shard {
     fn new() -> Self {
         let options = OpenOptions { write_timeout: Duration::from_secs(20), ..options(Eviction::None) };
-        destroy(&options.name, options.directory.as_deref(), true).expect("nobody else has it");
+        destroy(&options.name, options.directory.as_deref(), true).expect("no other process has it open");
         let cache = Cache::open(&options).expect("a new segment").0;
         let capacity = cache.stats().capacity_bytes / UNIT;
         let used = |cache: &Cache| cache.stats().used_bytes / UNIT;
         let mut count = 0;
-        while used(&cache) + PLAY < capacity {
-            let units = (capacity - used(&cache) - PLAY).clamp(2, 500);
+        while used(&cache) + ROOM < capacity {
+            let units = (capacity - used(&cache) - ROOM).clamp(2, 500);
             let value = vec![0xBA; (units as usize - 1) * UNIT as usize - 16];
             cache.set(format!("ballast {count}").as_bytes(), &bytes(&value)).expect("set").expect("room");
             count += 1;
@@ -93,7 +93,7 @@ impl Shard {
     }
 }
 
-/// Each word tells the key, the length and its place, so that pieces in the wrong order show.
+/// Each word has the key, the length and its position, so pieces in the wrong order differ.
 fn value_of(key: u8, len: usize) -> Vec<u8> {
     let words = (0..len.div_ceil(8) as u32)
         .flat_map(|i| (u64::from(i) << 32 | (len as u64) << 8 | u64::from(key)).to_le_bytes());
@@ -104,7 +104,7 @@ fn name_of(key: u8) -> [u8; 2] {
     [b'p', key]
 }
 
-/// Units of head and body; a body in pieces has extents besides.
+/// Units of head and body. A body in pieces needs extents as well.
 fn units_of(len: usize) -> u64 {
     1 + (8 + len as u64).div_ceil(UNIT)
 }
@@ -143,7 +143,7 @@ impl Run<'_> {
 
     fn set(&mut self, key: u8, len: usize) {
         let body = units_of(len) - 1;
-        // At the worst each unit of the body is a piece of its own; and some are kept back.
+        // In the worst case each unit of the body is a piece of its own. Some units are kept back.
         let room = self.free() >= 1 + body + body.div_ceil(7) + KEPT_BACK;
         let stored = self.shard.cache.set(&name_of(key), &bytes(&value_of(key, len))).expect("set").is_some();
         assert_eq!(stored, room, "{body} units of body where {} are free", self.free());
@@ -159,7 +159,7 @@ impl Run<'_> {
 
     fn read(&self, key: u8) {
         let mut out = Vec::new();
-        let found = self.shard.cache.get(&name_of(key), Manner::Use, &mut out).expect("get");
+        let found = self.shard.cache.get(&name_of(key), ReadMode::Use, &mut out).expect("get");
         assert_eq!(found.map(|meta| meta.len), self.lengths.get(&key).copied());
         assert!(out == self.lengths.get(&key).map_or(Vec::new(), |len| value_of(key, *len)), "another value");
     }
@@ -172,12 +172,12 @@ impl Run<'_> {
         }
     }
 
-    /// Neither more nor less is in use than the entries need.
+    /// Checks that the units in use are those that the entries need.
     fn count(&self) {
-        let least: u64 = self.lengths.values().map(|len| units_of(*len)).sum();
-        let most: u64 = self.lengths.values().map(|len| units_of(*len) + (units_of(*len) - 1).div_ceil(7)).sum();
+        let min: u64 = self.lengths.values().map(|len| units_of(*len)).sum();
+        let max: u64 = self.lengths.values().map(|len| units_of(*len) + (units_of(*len) - 1).div_ceil(7)).sum();
         let used = self.shard.used() - self.shard.ballast;
-        assert!((least..=most).contains(&used), "{used} units, {least} to {most} are needed");
+        assert!((min..=max).contains(&used), "{used} units, {min} to {max} are needed");
     }
 
     fn end(mut self, validate: bool) {
@@ -190,7 +190,7 @@ impl Run<'_> {
         for key in self.lengths.keys().copied().collect::<Vec<_>>() {
             self.delete(key);
         }
-        assert_eq!(self.shard.used(), self.shard.ballast, "units that nobody has");
+        assert_eq!(self.shard.used(), self.shard.ballast, "units that no entry has");
     }
 }
 

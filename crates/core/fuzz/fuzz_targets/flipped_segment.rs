@@ -1,12 +1,12 @@
-//! Words of a live segment are overwritten between the operations of a handle that goes on: each ends soon, as a hit, a miss or
-//! an error of those that damage may be, and a rebuild makes a sound shard of whatever is left.
+//! Words of a live segment are overwritten between the operations of an open handle. Each operation ends soon, with a
+//! hit, a miss or an error that damage may cause, and a rebuild makes a sound shard of any damage.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
-use cache_machine_core::{Cache, CacheError, Eviction, Manner, destroy};
+use cache_machine_core::{Cache, CacheError, Eviction, ReadMode, destroy};
 use cache_machine_fuzz::{
-    OPERATIONS, Patch, Template, bytes, is_expected, look_from_outside, operate, options, restore,
+    OPERATIONS, Patch, Template, bytes, is_expected, list_and_inspect, operate, options, restore,
 };
 use cache_machine_shm::HEADER_BYTES;
 use libfuzzer_sys::fuzz_target;
@@ -17,12 +17,12 @@ use std::os::unix::fs::FileExt;
 #[derive(Arbitrary, Debug)]
 struct Input {
     steps: Vec<(Patch, [(u8, u8); 2])>,
-    look: bool,
-    /// For one input in sixteen: it costs as much as a hundred operations.
+    inspect: bool,
+    /// One input in sixteen validates: that costs as much as a hundred operations.
     validate: u8,
 }
 
-/// A handle, the file behind it, and its bytes when all was well.
+/// A handle, its file, and the bytes without damage.
 struct Segment {
     cache: Cache,
     file: File,
@@ -35,14 +35,14 @@ impl Segment {
         let _ = destroy(&options.name, options.directory.as_deref(), true);
         let file = template.write();
         let cache = Cache::open(&options).expect("a sound segment").0;
-        // What lies behind is not in use.
+        // The bytes behind this length are not in use.
         let len = cache.geometry().len - cache.geometry().capacity() / 2;
         let mut image = vec![0; len];
         file.read_exact_at(&mut image, 0).expect("its bytes");
         Self { cache, file, image }
     }
 
-    /// Through the file, as a mapping of one's own costs a hundred times as much as an operation.
+    /// Changes a word through the file: a second mapping costs a hundred times as much as an operation.
     fn scribble(&self, patch: &Patch) {
         let read = |at: usize| {
             let mut word = [0; 8];
@@ -53,9 +53,9 @@ impl Segment {
         self.file.write_all_at(&new.to_le_bytes(), at as u64).expect("a word");
     }
 
-    /// Whatever is left of the shard, a rebuild makes a sound one of it, where its lock can be had.
+    /// Checks that a rebuild makes a sound shard, if its lock can be taken.
     fn rebuild(&self, validate: bool) {
-        // The header says who is there, and may say that nobody is.
+        // The header has the attached processes, and a damaged one may have none.
         self.file.write_all_at(&self.image[..HEADER_BYTES], 0).expect("its bytes");
         match self.cache.rebuild_shard(0) {
             Ok(()) if validate => {
@@ -67,16 +67,16 @@ impl Segment {
         }
     }
 
-    /// As it was, all works.
+    /// Restores the bytes, and checks that the cache works.
     fn restore(&self) {
         restore(&self.file, &self.image);
         let mut out = Vec::new();
         match self.cache.set(b"afterwards", &bytes(b"1")) {
-            // The background thread may have been in the middle of something.
+            // The background thread may hold the lock.
             Err(CacheError::Busy(_)) => {}
             stored => {
                 stored.expect("set").expect("stored");
-                assert!(self.cache.get(b"afterwards", Manner::Use, &mut out).expect("get").is_some());
+                assert!(self.cache.get(b"afterwards", ReadMode::Use, &mut out).expect("get").is_some());
             }
         }
     }
@@ -100,8 +100,8 @@ fuzz_target!(|input: Input| {
                 operate(&segment.cache, operation % OPERATIONS, *number);
             }
         }
-        if input.look {
-            look_from_outside(&options(Eviction::S3Fifo));
+        if input.inspect {
+            list_and_inspect(&options(Eviction::S3Fifo));
         }
         if segment.cache.is_attached() {
             segment.rebuild(input.validate % 16 == 1);

@@ -1,11 +1,11 @@
-//! A file under a segment's name whose bytes are anything, or a sound image with some words changed: it is refused by an error
-//! that says so, or opened, and then used like any other.
+//! A file under a segment's name has random bytes, or a sound image with some words changed. An open refuses it with a
+//! fitting error, or opens it, and then it is used like any other segment.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use cache_machine_core::{Cache, CacheError, Eviction, destroy};
-use cache_machine_fuzz::{OPERATIONS, Patch, Template, look_from_outside, operate, options};
+use cache_machine_fuzz::{OPERATIONS, Patch, Template, list_and_inspect, operate, options};
 use libfuzzer_sys::fuzz_target;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -18,15 +18,15 @@ struct Input<'a> {
 
 #[derive(Arbitrary, Debug)]
 enum Image<'a> {
-    /// The start of a file of so many pages, and the last one in part.
+    /// The number of whole pages, the bytes of the last page, and the start of the file.
     Anything { pages: u16, rest: u8, bytes: &'a [u8] },
-    /// A sound header with noise behind it.
+    /// A sound header, followed by noise.
     Header { pages: u16, bytes: &'a [u8] },
-    /// Of a sound image these words are changed.
+    /// A sound image with changes of these words.
     Changed(Vec<Patch>),
 }
 
-/// Puts a file of these bytes where the segment belongs.
+/// Writes these bytes to the file of the segment.
 fn write(template: &Template, image: &Image<'_>) {
     match image {
         Image::Anything { pages, rest, bytes } => {
@@ -52,12 +52,12 @@ fn write(template: &Template, image: &Image<'_>) {
     }
 }
 
-/// The bytes again and again, as far as a few pages go; holes behind them.
+/// Repeats the bytes over the first pages. The rest of the file is a hole.
 fn fill(file: &File, len: u64, bytes: &[u8]) {
     file.set_len(0).and_then(|()| file.set_len(len)).expect("a length");
-    let most = len.min(32768) as usize;
-    let some = bytes.repeat(most.div_ceil(bytes.len().max(1)));
-    file.write_all_at(&some[..most.min(some.len())], 0).expect("room");
+    let max = len.min(32768) as usize;
+    let some = bytes.repeat(max.div_ceil(bytes.len().max(1)));
+    file.write_all_at(&some[..max.min(some.len())], 0).expect("room");
 }
 
 thread_local! {
@@ -67,7 +67,7 @@ thread_local! {
 fuzz_target!(|input: Input<'_>| {
     TEMPLATE.with(|template| write(template, &input.image));
     let options = options(Eviction::S3Fifo);
-    look_from_outside(&options);
+    list_and_inspect(&options);
     match Cache::open(&options) {
         Ok((cache, _)) => {
             for (operation, number) in &input.operations {
@@ -82,5 +82,5 @@ fuzz_target!(|input: Input<'_>| {
         matches!(destroyed, Ok(_) | Err(CacheError::Corrupt(_) | CacheError::Version { .. } | CacheError::Busy(_))),
         "{destroyed:?}"
     );
-    look_from_outside(&options);
+    list_and_inspect(&options);
 });

@@ -1,14 +1,14 @@
-//! What the targets share: a segment in the folder that the script made and removes, damage, and every operation there is.
+//! Helpers of the targets: a segment in the folder that the script makes and removes, damage, and all operations.
 //!
-//! Whatever panics, on any thread, ends the fuzzer: libfuzzer-sys aborts in the panic hook, before anybody could catch it.
+//! A panic on any thread ends the fuzzer: libfuzzer-sys aborts in the panic hook, before the panic can be caught.
 
 #![forbid(unsafe_code)]
 
 use arbitrary::Arbitrary;
 use cache_machine_core::{
-    Algorithm, Boarding, Cache, CacheError, Claim, Claimed, Demand, Departure, Eviction, Family, Geometry,
-    Invalidation, Limit, Listener, Loads, META_AT, MIN_SIZE, Manner, Measurement, MetricKind, Notice, OpenOptions,
-    Space, Watch, Write, destroy, inspect, kind, list,
+    Acquisition, Algorithm, Cache, CacheError, Demand, Eviction, Family, FlightKind, FlightOptions, FlightStart,
+    Geometry, Invalidation, Keyspace, Limit, Listener, META_AT, MIN_SIZE, Measurement, MetricKind, Notice, OpenOptions,
+    PermitRequest, ReadMode, Watch, Write, destroy, inspect, kind, list,
 };
 use cache_machine_shm::{HEADER_BYTES, ProcessTable};
 use std::fs::{File, OpenOptions as FileOptions};
@@ -17,12 +17,12 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Where the segments go: the script removes it, also after a crash.
+/// The folder of the segments. The script removes it, also after a crash.
 pub fn directory() -> PathBuf {
     std::env::var_os("FUZZ_DIRECTORY").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
-/// The smallest segment there is, with a clock that is moved by hand.
+/// Options for the smallest segment, with a manual clock.
 pub fn options(eviction: Eviction) -> OpenOptions {
     OpenOptions {
         name: format!("fuzz-{}-{}", std::process::id(), eviction.name()),
@@ -32,11 +32,12 @@ pub fn options(eviction: Eviction) -> OpenOptions {
         eviction,
         lock_memory: false,
         write_timeout: Duration::from_millis(5),
+        open_timeout: Duration::from_secs(2),
         manual_clock: true,
     }
 }
 
-/// A value of this kind for ever.
+/// A value without a deadline.
 pub fn bytes(value: &[u8]) -> Write<'_> {
     Write::new(kind::BUFFER, value)
 }
@@ -48,27 +49,27 @@ pub enum Area {
     Processes,
     Tables,
     Control,
-    Meta,
-    Space,
+    Metadata,
+    Units,
 }
 
 impl Area {
     fn range(self, geometry: &Geometry) -> Range<usize> {
         const CONTROL_BYTES: usize = 320;
-        let space = geometry.len - geometry.capacity();
+        let units = geometry.len - geometry.capacity();
         let processes = HEADER_BYTES + ProcessTable::BYTES;
         match self {
             Self::Header => 0..HEADER_BYTES,
             Self::Processes => HEADER_BYTES..processes,
             Self::Tables => processes..META_AT,
             Self::Control => META_AT..META_AT + CONTROL_BYTES,
-            Self::Meta => META_AT..space,
-            Self::Space => space - 64..geometry.len - 64,
+            Self::Metadata => META_AT..units,
+            Self::Units => units - 64..geometry.len - 64,
         }
     }
 }
 
-/// How a word is changed: as by a bug, by failing memory, by somebody who knows the layout.
+/// The change of a word: as by a bug, by failing memory, or by an attacker with knowledge of the layout.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Damage {
     Noise(u64),
@@ -81,7 +82,7 @@ pub enum Damage {
     Zero,
 }
 
-/// A word that is overwritten.
+/// A change of one word.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Patch {
     area: Area,
@@ -90,7 +91,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// Where the word is, and what it becomes; `read` reads another.
+    /// The offset of the word, and its new value. `read` reads a word of the segment.
     pub fn apply(&self, geometry: &Geometry, read: impl Fn(usize) -> u64) -> (usize, u64) {
         let range = self.area.range(geometry);
         let place = |at: u16| range.start + usize::from(at) % (range.len() / 8) * 8;
@@ -110,13 +111,13 @@ impl Patch {
     }
 }
 
-/// Fills a cache with what makes each structure be used: values of all lengths, tags, lifetimes, namespaces, records.
+/// Fills a cache so that each structure is in use: values of all lengths, tags, lifetimes, namespaces, records.
 pub fn furnish(cache: &Cache) {
-    let fine = "a sound cache takes it";
+    let fine = "a sound cache accepts it";
     for i in 0..300usize {
         cache.set(format!("{i}").as_bytes(), &bytes(&vec![i as u8; i * 7 % 900])).expect(fine);
     }
-    // In pieces: between the neighbours that stay.
+    // The value below is stored in pieces, between the entries that stay.
     for i in (0..300).step_by(2) {
         cache.delete(format!("{i}").as_bytes(), 0).expect(fine);
     }
@@ -128,12 +129,12 @@ pub fn furnish(cache: &Cache) {
 
 const PAGE: usize = 4096;
 
-/// The bytes of a sound segment in use, which nobody holds.
+/// The bytes of a sound segment with entries. No process has it open.
 pub struct Template {
     path: PathBuf,
     pub bytes: Vec<u8>,
     pub geometry: Geometry,
-    /// Where the pages begin that are not all zeros.
+    /// The offsets of the pages that are not all zeros.
     used: Vec<usize>,
 }
 
@@ -151,13 +152,13 @@ impl Template {
         Self { path, bytes, geometry, used }
     }
 
-    /// The file where the segment belongs, made if it is not there.
+    /// The file of the segment, created if it does not exist.
     pub fn file(&self) -> File {
         let mode = |options: &mut FileOptions| options.read(true).write(true).create(true).mode(0o600).open(&self.path);
         mode(&mut FileOptions::new()).expect("our own file")
     }
 
-    /// Puts the sound segment there. Most of its pages are all zeros, and become holes.
+    /// Writes the sound segment to the file. Most of its pages are all zeros, and become holes.
     pub fn write(&self) -> File {
         let file = self.file();
         file.set_len(0).and_then(|()| file.set_len(self.bytes.len() as u64)).expect("a length");
@@ -168,7 +169,7 @@ impl Template {
     }
 }
 
-/// Makes the start of a file the same as `image` again: writes the pages that differ, which are a few.
+/// Makes the start of a file equal to `image` again. Only the few pages that differ are written.
 pub fn restore(file: &File, image: &[u8]) {
     const AT_ONCE: usize = 16 * PAGE;
     let mut found = [0; AT_ONCE];
@@ -183,7 +184,7 @@ pub fn restore(file: &File, image: &[u8]) {
     }
 }
 
-/// How many operations `operate` knows.
+/// The number of operations of `operate`.
 pub const OPERATIONS: u8 = 32;
 
 struct Deaf;
@@ -192,12 +193,13 @@ impl Listener for Deaf {
     fn notify(&self, _: Notice) {}
 }
 
-/// A listener that hears nothing.
+/// A listener that ignores its notices.
 pub fn deaf() -> Box<dyn Listener> {
     Box::new(Deaf)
 }
 
-/// Does the operation of a number on a key of a number, and asserts that it ends soon, and as it may.
+/// Runs the operation with this number on the key with this number. Asserts that it ends soon, and with an expected
+/// result.
 pub fn operate(root: &Cache, operation: u8, number: u8) {
     let begun = Instant::now();
     let cache = if number < 200 { root.clone() } else { root.in_namespace("own").unwrap_or_else(|_| root.clone()) };
@@ -207,7 +209,7 @@ pub fn operate(root: &Cache, operation: u8, number: u8) {
     assert!(begun.elapsed() < Duration::from_secs(5), "operation {operation} of {number} took {:?}", begun.elapsed());
 }
 
-/// What damage may end as. Anything else says that the caller did wrong, which it did not.
+/// Whether damage may cause this error. Other errors would mean a mistake of the caller.
 pub fn is_expected(error: &CacheError) -> bool {
     matches!(
         error,
@@ -217,7 +219,7 @@ pub fn is_expected(error: &CacheError) -> bool {
             | CacheError::Detached
             | CacheError::NotANumber
             | CacheError::Overflow
-            // The agreement on a metric, which may have been scribbled over.
+            // The family of a metric may be damaged.
             | CacheError::Mismatch(_)
     )
 }
@@ -231,8 +233,8 @@ fn attempt(cache: &Cache, operation: u8, number: u8) -> Result<(), CacheError> {
     let value = &value[..usize::from(number) * 2];
     let rate = Limit { algorithm: Algorithm::Gcra, tokens: 10, window_ms: 1000 };
     match operation % OPERATIONS {
-        0 => cache.get(key, Manner::Use, &mut out).map(|_| ()),
-        1 => cache.get(key, Manner::PeekStale, &mut out).map(|_| ()),
+        0 => cache.get(key, ReadMode::Use, &mut out).map(|_| ()),
+        1 => cache.get(key, ReadMode::PeekStale, &mut out).map(|_| ()),
         2 | 3 => cache.set(key, &bytes(value)).map(|_| ()),
         4 => cache.set(key, &Write { ttl_ms: 5, stale_ms: 5, ..bytes(value) }).map(|_| ()),
         5 => cache.set(key, &Write { tags: &tags, keep_ttl: true, ..bytes(value) }).map(|_| ()),
@@ -256,7 +258,7 @@ fn attempt(cache: &Cache, operation: u8, number: u8) -> Result<(), CacheError> {
         }
         18 => cache.in_namespace(if number < 128 { "own" } else { "other" }).map(|_| ()),
         19 => cache.limit(key, &rate, Demand::Consume(1)).map(|_| ()),
-        20 => cache.look_at_limit(key, &Limit { algorithm: Algorithm::SlidingWindow, ..rate }, 1).map(|_| ()),
+        20 => cache.peek_limit(key, &Limit { algorithm: Algorithm::SlidingWindow, ..rate }, 1).map(|_| ()),
         21 => cache.limit(key, &Limit { algorithm: Algorithm::SlidingWindow, ..rate }, Demand::Consume(1)).map(|_| ()),
         22 => {
             let family = Family { kind: MetricKind::Histogram, bounds: &[1.0, 2.0], help: "h" };
@@ -264,7 +266,7 @@ fn attempt(cache: &Cache, operation: u8, number: u8) -> Result<(), CacheError> {
         }
         23 => cache.measure(b"m{}", Measurement::Observe(1.5)).map(|_| ()),
         24 => cache.metrics().map(|_| ()),
-        25 => take_turns(cache, key),
+        25 => take_a_lock(cache, key),
         26 => load(cache, key, value),
         27 => listen(cache, key, number),
         28 => cache.publish(key, kind::BUFFER, value).map(|_| ()),
@@ -272,40 +274,40 @@ fn attempt(cache: &Cache, operation: u8, number: u8) -> Result<(), CacheError> {
         30 => cache.version_of(key).map(|_| ()),
         31 => {
             let _ = cache.set(b"long", &bytes(&vec![number; usize::from(number) * 300]));
-            cache.get(b"long", Manner::Use, &mut out).map(|_| ())
+            cache.get(b"long", ReadMode::Use, &mut out).map(|_| ())
         }
         _ => Ok(()),
     }
 }
 
 /// Takes a lock, and releases it or leaves the queue.
-fn take_turns(cache: &Cache, key: &[u8]) -> Result<(), CacheError> {
-    let claim = Claim { permits: 1, ttl_ms: 50, wait: true };
-    match cache.acquire(Space::Locks, key, &claim)? {
-        Claimed::Granted(grant) => {
-            cache.extend(Space::Locks, key, grant.token, 10)?;
-            cache.places(Space::Locks, key)?;
-            cache.release(Space::Locks, key, grant.token, 1).map(|_| ())
+fn take_a_lock(cache: &Cache, key: &[u8]) -> Result<(), CacheError> {
+    let request = PermitRequest { permits: 1, ttl_ms: 50, wait: true };
+    match cache.acquire(Keyspace::Locks, key, &request)? {
+        Acquisition::Granted(grant) => {
+            cache.extend(Keyspace::Locks, key, grant.token, 10)?;
+            cache.permit_counts(Keyspace::Locks, key)?;
+            cache.release(Keyspace::Locks, key, grant.token, 1).map(|_| ())
         }
-        Claimed::Waiting(ticket) => {
-            cache.turn(Space::Locks, key, ticket)?;
-            cache.leave(Space::Locks, key, ticket, 1)
+        Acquisition::Waiting(ticket) => {
+            cache.ticket_state(Keyspace::Locks, key, ticket)?;
+            cache.leave(Keyspace::Locks, key, ticket, 1)
         }
-        Claimed::Refused => Ok(()),
+        Acquisition::Refused => Ok(()),
     }
 }
 
-/// Begins to load the value of a key, and ends that in one of the ways.
+/// Begins to load the value of a key, and ends the load in one of several ways.
 fn load(cache: &Cache, key: &[u8], value: &[u8]) -> Result<(), CacheError> {
-    let departure = Departure { lease_ms: 100, newer_than: 0, background: false };
-    match cache.begin_flight(Loads::Values, key, &departure)? {
-        Boarding::Begun(token) if value.len().is_multiple_of(4) => {
-            cache.finish_flight(Loads::Values, key, token, &bytes(value)).map(|_| ())
+    let options = FlightOptions { lease_ms: 100, newer_than: 0, background: false };
+    match cache.begin_flight(FlightKind::Values, key, &options)? {
+        FlightStart::Begun(token) if value.len().is_multiple_of(4) => {
+            cache.finish_flight(FlightKind::Values, key, token, &bytes(value)).map(|_| ())
         }
-        Boarding::Begun(token) => cache.fail_flight(Loads::Values, key, token, b"no", true).map(|_| ()),
-        Boarding::Joined(token) => {
-            cache.flight_outcome(Loads::Values, key, token)?;
-            cache.is_flying(Loads::Values, key, token).map(|_| ())
+        FlightStart::Begun(token) => cache.fail_flight(FlightKind::Values, key, token, b"no", true).map(|_| ()),
+        FlightStart::Joined(token) => {
+            cache.flight_outcome(FlightKind::Values, key, token)?;
+            cache.is_flight_on(FlightKind::Values, key, token).map(|_| ())
         }
         _ => Ok(()),
     }
@@ -314,23 +316,23 @@ fn load(cache: &Cache, key: &[u8], value: &[u8]) -> Result<(), CacheError> {
 /// Watches and subscribes for a moment.
 fn listen(cache: &Cache, key: &[u8], number: u8) -> Result<(), CacheError> {
     let listener = cache.add_listener(deaf());
-    cache.want_gone(listener, number.is_multiple_of(2));
+    cache.want_removals(listener, number.is_multiple_of(2));
     let watch = Watch { key: None, prefix: b"", tags: &[] };
-    let heard = cache.watch(&watch, 10, listener).and_then(|watched| {
+    let result = cache.watch(&watch, 10, listener).and_then(|watched| {
         let subscribed = cache.subscribe(key, number.is_multiple_of(2), 10, listener)?;
         let result = cache.set(key, &bytes(b"1")).and_then(|_| cache.publish(key, kind::BUFFER, b"2"));
-        for feed in [watched, subscribed] {
-            let _ = cache.take_fed(feed, 10);
-            cache.end_feed(feed);
+        for stream in [watched, subscribed] {
+            let _ = cache.read_stream(stream, 10);
+            cache.end_stream(stream);
         }
         result.map(|_| ())
     });
     cache.remove_listener(listener);
-    heard
+    result
 }
 
-/// What looks at segments from outside, on a segment of any state.
-pub fn look_from_outside(options: &OpenOptions) {
+/// Lists and inspects segments, in any state of this one.
+pub fn list_and_inspect(options: &OpenOptions) {
     let folder: Option<&Path> = options.directory.as_deref();
     let _ = (list(folder), inspect(&options.name, folder));
 }

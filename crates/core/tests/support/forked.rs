@@ -1,24 +1,27 @@
-//! A test program of single-threaded parents and forked children: each test forks what it needs, waits and looks.
+//! The harness of test programs that fork: each test forks its children, waits for them and checks.
 //!
-//! The parent opens no cache, since that starts a thread, and only a process of one thread may fork.
+//! The parent opens no cache: that starts a thread, and only a process with one thread may fork.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use cache_machine_core::OpenOptions;
+pub(crate) use super::SOON;
+use super::open;
+use cache_machine_core::{Cache, OpenOptions};
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::fork::{Child, Ended, fork, shared_words};
+use cache_machine_shm::steps::{Fault, arm, disarm};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// A test, by name.
+/// A test and its name.
 pub(crate) struct Test {
     pub(crate) name: &'static str,
     pub(crate) run: fn(),
 }
 
-/// Runs the tests whose names contain the program's first argument, and reports as libtest does. `summary` runs after all
-/// others, and only if all of them ran.
+/// Runs the tests with the program's first argument in their names, and reports as libtest does. `summary` runs after
+/// all others, and only if all of them ran.
 pub(crate) fn main(tests: &[Test], summary: Option<&Test>) {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let chosen: Vec<&Test> = tests.iter().filter(|test| test.name.contains(&filter)).collect();
@@ -55,7 +58,7 @@ pub(crate) fn main(tests: &[Test], summary: Option<&Test>) {
     std::process::exit(i32::from(!failed.is_empty()));
 }
 
-/// The segments of this program, private files of dead creators included.
+/// The segments of this program, with private files of dead creators.
 fn segments() -> Vec<String> {
     let own = format!("-{}-", std::process::id());
     let names = std::fs::read_dir("/dev/shm").expect("/dev/shm").flatten();
@@ -70,7 +73,7 @@ pub(crate) fn file_of(options: &OpenOptions) -> PathBuf {
     PathBuf::from(format!("/dev/shm/cache-machine.{layout}.{uid}.{}", options.name))
 }
 
-/// Waits for a child's end; one that takes longer is killed, and the test fails.
+/// Waits for a child's end. A child that takes longer than `limit` is killed, and the test fails.
 #[track_caller]
 pub(crate) fn ended_within(child: Child, limit: Duration, what: &str) -> Ended {
     let start = Instant::now();
@@ -86,9 +89,6 @@ pub(crate) fn ended_within(child: Child, limit: Duration, what: &str) -> Ended {
     }
 }
 
-/// Generous: reached only by what hangs.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
-
 /// Runs `body` in a child that must return.
 #[track_caller]
 pub(crate) fn in_child(what: &str, body: impl FnOnce()) {
@@ -96,13 +96,13 @@ pub(crate) fn in_child(what: &str, body: impl FnOnce()) {
     assert_eq!(ended, Ended::Exit(0), "{what}");
 }
 
-/// A child's body that ends with 0.
+/// Runs a child's body. Returns exit status 0.
 pub(crate) fn done(body: impl FnOnce()) -> i32 {
     body();
     0
 }
 
-/// Waits until a shared word satisfies `is_enough`, for `SOON` at most.
+/// Waits at most `SOON` until a shared word satisfies `is_enough`.
 #[track_caller]
 pub(crate) fn wait_for(word: &AtomicU64, is_enough: impl Fn(u64) -> bool) -> u64 {
     let start = Instant::now();
@@ -114,6 +114,46 @@ pub(crate) fn wait_for(word: &AtomicU64, is_enough: impl Fn(u64) -> bool) -> u64
         assert!(start.elapsed() < SOON, "waited too long; the word is {value}");
         std::thread::sleep(Duration::from_micros(50));
     }
+}
+
+/// A step that no operation reaches.
+pub(crate) const NEVER: u64 = u64::MAX - 1;
+
+/// A step of a set inside the lock of its shard.
+pub(crate) const INSIDE_A_SET: u64 = 8;
+/// The value of a set that is suspended or killed inside the lock.
+pub(crate) const HELD_VALUE: &[u8] = b"written across the stop";
+
+/// Sets a key, and has `fault` happen inside the lock of its shard.
+pub(crate) fn set_with_fault(cache: &Cache, key: &str, fault: Fault) {
+    arm(INSIDE_A_SET, fault);
+    super::put(cache, key, HELD_VALUE);
+    disarm();
+}
+
+/// A child that is suspended (SIGSTOP) in a set of `key`, inside the lock of its shard.
+pub(crate) fn suspended_holder(options: &OpenOptions, key: &'static str) -> Child {
+    let holder = fork(|| done(|| set_with_fault(&open(options), key, Fault::Stop)));
+    assert_eq!(holder.wait_or_stopped(), Ended::Stopped);
+    holder
+}
+
+/// A child that is killed in a set of `key`, inside the lock of its shard. It becomes a zombie until it is waited for.
+pub(crate) fn dying_holder(options: &OpenOptions, key: &'static str) -> Child {
+    fork(|| done(|| set_with_fault(&open(options), key, Fault::Kill)))
+}
+
+/// Lets a suspended child go on, and waits for its end.
+#[track_caller]
+pub(crate) fn resume_to_the_end(child: Child, what: &str) {
+    child.resume();
+    assert_eq!(ended_within(child, SOON, what), Ended::Exit(0), "{what}");
+}
+
+/// The steps in a ledger that a child traces, by print.
+pub(crate) fn trace_of(ledger: &[AtomicU64]) -> Vec<u64> {
+    let count = (ledger[0].load(Ordering::Relaxed) as usize).min(ledger.len() - 1);
+    ledger[1..=count].iter().map(|word| word.load(Ordering::Relaxed)).collect()
 }
 
 /// A short text that a child leaves for its parent.
@@ -136,7 +176,7 @@ impl Slate {
         self.words[0].store(bytes.len() as u64, Ordering::Release);
     }
 
-    /// What was written, if anything; wipes it.
+    /// The text, if there is one. Empties the slate.
     pub(crate) fn take(&self) -> Option<String> {
         let len = self.words[0].swap(0, Ordering::Acquire) as usize;
         let bytes: Vec<u8> =

@@ -1,19 +1,22 @@
-//! What the tests share: a segment of one's own that is gone afterwards, and short ways to write and read.
+//! Helpers of the tests: a segment that is removed afterwards, and short ways to write and read.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod damage;
 #[cfg(feature = "kill-steps")]
 pub(crate) mod forked;
-#[cfg(feature = "kill-steps")]
-pub(crate) mod linearize;
-pub(crate) mod s3_fifo;
-pub(crate) mod traces;
+pub(crate) mod listeners;
+pub(crate) mod permits;
+pub(crate) mod sources;
 
-use cache_machine_core::{Cache, Eviction, Increment, Manner, OpenOptions, Write, destroy, kind};
+use cache_machine_core::{Cache, Eviction, Increment, OpenOptions, ReadMode, Write, destroy, kind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Options for a segment name, destroyed when dropped.
+/// A limit that only a hang reaches.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Options for a segment of its own, which is destroyed when dropped.
 pub(crate) struct Scene {
     pub(crate) options: OpenOptions,
 }
@@ -22,20 +25,11 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Scene {
     pub(crate) fn new(test: &str) -> Self {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self {
-            options: OpenOptions {
-                name: format!("t-{test}-{}-{number}", std::process::id()),
-                directory: None,
-                size: 4 << 20,
-                max_entry: None,
-                eviction: Eviction::S3Fifo,
-                lock_memory: false,
-                // Nobody is stopped, unless a test says so; a machine with too much to do may stop anybody for a while.
-                write_timeout: Duration::from_secs(10),
-                manual_clock: true,
-            },
-        }
+        Self::sized(test, 4 << 20)
+    }
+
+    pub(crate) fn sized(test: &str, size: usize) -> Self {
+        Self { options: options(test, size) }
     }
 
     /// Another segment with the same options.
@@ -46,8 +40,38 @@ impl Scene {
     }
 
     pub(crate) fn open(&self) -> Cache {
-        Cache::open(&self.options).expect("open").0
+        open(&self.options)
     }
+}
+
+/// Options with the defaults of the tests, and a name that no other test of this process has.
+pub(crate) fn options(test: &str, size: usize) -> OpenOptions {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    OpenOptions {
+        name: format!("t-{test}-{}-{number}", std::process::id()),
+        directory: None,
+        size,
+        max_entry: None,
+        eviction: Eviction::S3Fifo,
+        lock_memory: false,
+        // Long: a busy machine may suspend any process for a while.
+        write_timeout: Duration::from_secs(10),
+        open_timeout: Duration::from_secs(2),
+        manual_clock: true,
+    }
+}
+
+pub(crate) fn with_timeout(options: &OpenOptions, write_timeout: Duration) -> OpenOptions {
+    OpenOptions { write_timeout, ..options.clone() }
+}
+
+pub(crate) fn open(options: &OpenOptions) -> Cache {
+    Cache::open(options).expect("open").0
+}
+
+/// A number from the environment, for longer runs.
+pub(crate) fn number_from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
 impl Drop for Scene {
@@ -70,14 +94,14 @@ pub(crate) fn put(cache: &Cache, key: &str, value: &[u8]) -> u64 {
 
 pub(crate) fn get(cache: &Cache, key: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    cache.get(key.as_bytes(), Manner::Use, &mut out).expect("get").map(|_| out)
+    cache.get(key.as_bytes(), ReadMode::Use, &mut out).expect("get").map(|_| out)
 }
 
 pub(crate) fn assert_valid(cache: &Cache) {
     assert_eq!(cache.validate().expect("validate"), Vec::<String>::new());
 }
 
-/// A small random sequence, the same for the same seed.
+/// A random sequence that is the same for the same seed.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

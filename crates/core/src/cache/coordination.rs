@@ -1,0 +1,269 @@
+//! Coordination: waits, locks and semaphores, flights, limiters.
+
+use crate::cache::handle::Cache;
+#[cfg(feature = "kill-steps")]
+use crate::change::record::Words;
+use crate::change::set::Write;
+use crate::error::CacheError;
+use crate::layout::key::Key;
+use crate::layout::keyspaces::Keyspace;
+use crate::reading::read::ReadMode;
+use crate::records::flights::{FinishResult, FlightKind, FlightOptions, FlightStart, Flights};
+use crate::records::limits::{Demand, Limiter, Verdict};
+use crate::records::meters::Limit;
+use crate::records::orphans::Orphan;
+use crate::records::permits::{Acquisition, PermitRecord, PermitRequest, TicketState};
+use crate::shard::values::Sink;
+use crate::waiting::by_stripe::Begun;
+use crate::waiting::record_watches::Awaited;
+
+impl Cache {
+    /// Waits for an entry of `key` newer than `after`, on behalf of a listener. Returns the number of the wait; the
+    /// notice names it.
+    ///
+    /// # Errors
+    /// An invalid key; `Detached`.
+    pub fn wait_for(&self, key: &[u8], after: u64, listener: u64) -> Result<u64, CacheError> {
+        let key = self.key(key)?;
+        self.check_attached()?;
+        let (id, begun) = self.waits.add(self, &key, after, listener);
+        if begun != Begun::Further {
+            self.segment.member().wake_own();
+        }
+        Ok(id)
+    }
+
+    /// Watches a record on behalf of a listener. Returns the number of the record watch; the notice names it.
+    ///
+    /// # Errors
+    /// An invalid key; `Detached`.
+    pub fn watch_record(
+        &self,
+        keyspace: Keyspace,
+        key: &[u8],
+        awaited: Awaited,
+        listener: u64,
+    ) -> Result<u64, CacheError> {
+        let key = Key::new(self.geometry(), keyspace.of(self.namespace()), key)?;
+        self.check_attached()?;
+        let (id, begun) = self.record_watches.add(self, &key, awaited, listener);
+        if begun != Begun::Further {
+            self.segment.member().wake_own();
+        }
+        Ok(id)
+    }
+
+    /// Gives back the permits, tickets and flights of a closed handle or an ended thread. If that is not possible now,
+    /// the background thread tries again.
+    pub fn give_back(&self, orphans: impl IntoIterator<Item = Orphan>) {
+        // What cannot be given back now is given back later.
+        self.orphans.give_back(self, orphans, self.write_patience().brief());
+    }
+
+    /// Takes a permit; otherwise enters the queue if the request waits.
+    ///
+    /// # Errors
+    /// `NoSpace` if there are too many holders and waiters; `Busy`, `Detached`, `Corrupt`, and an invalid key.
+    pub fn acquire(&self, keyspace: Keyspace, key: &[u8], request: &PermitRequest) -> Result<Acquisition, CacheError> {
+        self.permit_record(keyspace, key).acquire(request)
+    }
+
+    /// Releases a permit and grants it to the first waiter. False if it was not held any more. If a suspended process
+    /// (SIGSTOP) holds the shard, the background thread releases the permit as soon as possible, so the caller need not
+    /// try again. A release always has room, since the record does not grow.
+    ///
+    /// # Errors
+    /// `Detached`, `Corrupt`, and an invalid key.
+    pub fn release(&self, keyspace: Keyspace, key: &[u8], token: u64, permits: u32) -> Result<bool, CacheError> {
+        let record = self.permit_record(keyspace, key);
+        match record.release(token, permits) {
+            Err(CacheError::Busy(_)) => {
+                let held = record.holds(token)?;
+                let namespace = record.records.namespace;
+                let orphan = Orphan::Permit { namespace, key: key.to_vec(), token, permits };
+                self.orphans.give_back_later(self, vec![orphan]);
+                Ok(held)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives a permit a new time to live in milliseconds (0: for ever) and returns its deadline. `None` if it is not
+    /// held any more.
+    ///
+    /// # Errors
+    /// As for `acquire`.
+    pub fn extend(&self, keyspace: Keyspace, key: &[u8], token: u64, ttl_ms: u64) -> Result<Option<u64>, CacheError> {
+        self.permit_record(keyspace, key).extend(token, ttl_ms)
+    }
+
+    /// Whether a permit is still held; reads without a lock.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn holds(&self, keyspace: Keyspace, key: &[u8], token: u64) -> Result<bool, CacheError> {
+        self.permit_record(keyspace, key).holds(token)
+    }
+
+    /// The state of a ticket; reads without a lock.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn ticket_state(&self, keyspace: Keyspace, key: &[u8], ticket: u64) -> Result<TicketState, CacheError> {
+        self.permit_record(keyspace, key).ticket_state(ticket)
+    }
+
+    /// Leaves the queue. If the permit was granted meanwhile, the next waiter gets it. If the shard is busy, the
+    /// background thread does this later.
+    ///
+    /// # Errors
+    /// As for `release`.
+    pub fn leave(&self, keyspace: Keyspace, key: &[u8], ticket: u64, permits: u32) -> Result<(), CacheError> {
+        let record = self.permit_record(keyspace, key);
+        match record.cancel_ticket(ticket, permits) {
+            Err(CacheError::Busy(_)) => {
+                let namespace = record.records.namespace;
+                let orphan = Orphan::Ticket { namespace, key: key.to_vec(), ticket, permits };
+                self.orphans.give_back_later(self, vec![orphan]);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The numbers of holders and waiters. Dead ones may count until the next request.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn permit_counts(&self, keyspace: Keyspace, key: &[u8]) -> Result<(usize, usize), CacheError> {
+        self.permit_record(keyspace, key).counts()
+    }
+
+    /// Begins a flight of a key, unless there is a fresh value or a current flight.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Busy`, `Detached`, `Corrupt`, and an invalid key.
+    pub fn begin_flight(
+        &self,
+        loads: FlightKind,
+        key: &[u8],
+        options: &FlightOptions,
+    ) -> Result<FlightStart, CacheError> {
+        self.flights(loads, key).begin(options)
+    }
+
+    /// Stores the result of a flight and ends the flight, in one step. After an error the flight is still current: end
+    /// it with `fail_flight` or `abandon_flight`.
+    ///
+    /// # Errors
+    /// As for `set`.
+    pub fn finish_flight(
+        &self,
+        loads: FlightKind,
+        key: &[u8],
+        token: u64,
+        write: &Write<'_>,
+    ) -> Result<FinishResult, CacheError> {
+        self.flights(loads, key).finish(token, write)
+    }
+
+    /// Ends a flight without a value. Its waiters can read `outcome` with `flight_outcome` for up to 10 seconds. False
+    /// if this process does not own the flight.
+    ///
+    /// # Errors
+    /// `Busy`, `Detached`, `Corrupt`, and an invalid key.
+    pub fn fail_flight(
+        &self,
+        loads: FlightKind,
+        key: &[u8],
+        token: u64,
+        outcome: &[u8],
+        failed: bool,
+    ) -> Result<bool, CacheError> {
+        self.flights(loads, key).fail(token, outcome, failed)
+    }
+
+    /// Ends a flight without a value and without an outcome: a waiter begins the next one. False if this process does
+    /// not own the flight.
+    ///
+    /// # Errors
+    /// As for `fail_flight`.
+    pub fn abandon_flight(&self, loads: FlightKind, key: &[u8], token: u64) -> Result<bool, CacheError> {
+        self.flights(loads, key).end(token)
+    }
+
+    /// The outcome of the flight of this token, for its waiters; reads without a lock.
+    ///
+    /// # Errors
+    /// `Detached`, and an invalid key.
+    pub fn flight_outcome(&self, loads: FlightKind, key: &[u8], token: u64) -> Result<Option<Vec<u8>>, CacheError> {
+        self.flights(loads, key).outcome(token)
+    }
+
+    /// Whether a new caller may wait for the flight of this token. It reads without a lock, and assumes that the owner
+    /// lives.
+    ///
+    /// # Errors
+    /// As for `flight_outcome`.
+    pub fn is_flight_on(&self, loads: FlightKind, key: &[u8], token: u64) -> Result<bool, CacheError> {
+        self.flights(loads, key).is_on(token)
+    }
+
+    /// Reads the result of the task that ran once under this name into `sink`. False if there is none.
+    ///
+    /// # Errors
+    /// As for `flight_outcome`.
+    pub fn done_once<S: Sink>(&self, name: &[u8], sink: &mut S) -> Result<bool, CacheError> {
+        let found = self.read(FlightKind::Once.keyspaces(self.namespace()).value, name, ReadMode::Peek, sink)?;
+        Ok(found.is_some_and(|meta| meta.copied))
+    }
+
+    /// Takes tokens of a key, or gives some back, in one step for all processes.
+    ///
+    /// # Errors
+    /// `NoSpace` if no entry may be evicted; `Busy`, `Detached`, `Corrupt`, and an invalid key.
+    pub fn limit(&self, key: &[u8], limit: &Limit, demand: Demand) -> Result<Verdict, CacheError> {
+        self.limiter(key).meet(limit, demand, self.write_patience())
+    }
+
+    /// Whether `tokens` tokens are available. It takes none, and reads without a lock.
+    ///
+    /// # Errors
+    /// `Detached`, and an invalid key.
+    pub fn peek_limit(&self, key: &[u8], limit: &Limit, tokens: u64) -> Result<Verdict, CacheError> {
+        self.limiter(key).check(limit, tokens)
+    }
+
+    /// Gives a key all its tokens back. False if it had all of them.
+    ///
+    /// # Errors
+    /// As for `limit`.
+    pub fn reset_limit(&self, key: &[u8]) -> Result<bool, CacheError> {
+        self.records(Keyspace::Limits).remove(key)
+    }
+
+    fn permit_record<'a>(&'a self, keyspace: Keyspace, key: &'a [u8]) -> PermitRecord<'a> {
+        PermitRecord { records: self.records(keyspace), key }
+    }
+
+    fn flights<'a>(&'a self, loads: FlightKind, key: &'a [u8]) -> Flights<'a> {
+        Flights::of(self, loads.keyspaces(self.namespace()), key, self.write_patience())
+    }
+
+    fn limiter<'a>(&'a self, key: &'a [u8]) -> Limiter<'a> {
+        Limiter { attachment: self, namespace: Keyspace::Limits.of(self.namespace()), key }
+    }
+}
+
+#[cfg(feature = "kill-steps")]
+impl Cache {
+    /// For tests: the raw words of a record; empty if there is no record.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn words_of(&self, keyspace: Keyspace, key: &[u8]) -> Result<Vec<u64>, CacheError> {
+        let mut words = Words::default();
+        self.records(keyspace).read(key, &mut words)?;
+        Ok(words.0)
+    }
+}

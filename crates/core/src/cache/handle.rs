@@ -1,0 +1,124 @@
+//! The handle: a namespace of an open segment, with the patience of its writes.
+//!
+//! Promises: when a write returns, every later read in any process sees it. A read waits for no other process. A write
+//! waits for a living holder at most `write_timeout`, and never for a dead one.
+
+use crate::attachment::patience::Patience;
+use crate::error::CacheError;
+use crate::layout::geometry::Geometry;
+use crate::layout::key::Key;
+use crate::layout::keyspaces::Keyspace;
+use crate::layout::namespaces::ROOT;
+use crate::process::core::Core;
+use crate::process::open::{OpenSegment, open};
+use crate::process::options::{OpenOptions, Opened};
+use crate::records::keyspace::Records;
+use crate::tables::quotas::QuotaSetting;
+use cache_machine_shm::{Header, ProcessCounter};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A handle. The process gives up its slot when its last handle is dropped; the segment stays.
+#[derive(Clone)]
+pub struct Cache {
+    open: Arc<OpenSegment>,
+    write_patience: Patience,
+    namespace: u16,
+}
+
+impl std::ops::Deref for Cache {
+    type Target = Core;
+
+    #[inline]
+    fn deref(&self) -> &Core {
+        &self.open.core
+    }
+}
+
+impl Cache {
+    /// Creates the segment, or attaches to it.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `NoSpace`, `Permission`, `Version`, `Corrupt`, `Busy`.
+    pub fn open(options: &OpenOptions) -> Result<(Self, Opened), CacheError> {
+        let (open, opened) = open(options)?;
+        Ok((Self { open, write_patience: Patience::Write(options.write_timeout), namespace: ROOT }, opened))
+    }
+
+    /// A handle on a namespace of the same segment. The call creates the namespace if there is none. A namespace has
+    /// its own keys and tags.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an invalid name, `NoSpace` if there are 1,024 namespaces, `Busy`, `Detached`.
+    pub fn in_namespace(&self, name: &str) -> Result<Self, CacheError> {
+        let namespace = self.count_busy(self.namespace_number(name, self.write_patience))?;
+        Ok(Self { namespace, ..self.clone() })
+    }
+
+    /// Sets the quota of this namespace, for every process. The latest setting counts. At most 63 namespaces have a quota.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for the root, and for a reserve above the size; `NoSpace` if all reserves together exceed three
+    /// quarters of the entry space, or if 63 namespaces have a quota; `Busy`, `Detached`.
+    pub fn set_quota(&self, setting: &QuotaSetting) -> Result<(), CacheError> {
+        self.count_busy(self.open.core.set_quota(self.namespace, setting, self.write_patience))
+    }
+
+    /// As `in_namespace` and `set_quota`, for the handle that `open` returned for these options: without a wait if its
+    /// `open_timeout` is 0.
+    ///
+    /// # Errors
+    /// As `in_namespace` and `set_quota`.
+    pub fn opened_in_namespace(
+        &self,
+        name: &str,
+        quota: Option<&QuotaSetting>,
+        options: &OpenOptions,
+    ) -> Result<Self, CacheError> {
+        let patience = self.write_patience;
+        let patience = if options.open_timeout.is_zero() { Patience::Brief(Duration::ZERO) } else { patience };
+        let namespace = self.count_busy(self.namespace_number(name, patience))?;
+        if let Some(quota) = quota {
+            self.count_busy(self.open.core.set_quota(namespace, quota, patience))?;
+        }
+        Ok(Self { namespace, ..self.clone() })
+    }
+
+    /// Offset in `index_view` of the epoch that ends the life of this namespace's entries when it changes. The root has
+    /// its own epoch.
+    pub fn epoch_offset(&self) -> usize {
+        if self.namespace == ROOT { Header::EPOCH } else { Geometry::namespace_epoch(usize::from(self.namespace)) }
+    }
+
+    /// Offset of the root's epoch in `index_view`.
+    pub fn root_epoch_offset(&self) -> usize {
+        Header::EPOCH
+    }
+
+    /// Number of its namespace; 0 for the root.
+    pub fn namespace(&self) -> u16 {
+        self.namespace
+    }
+
+    pub(crate) fn write_patience(&self) -> Patience {
+        self.write_patience
+    }
+
+    /// A key of this namespace.
+    pub(crate) fn key<'k>(&self, bytes: &'k [u8]) -> Result<Key<'k>, CacheError> {
+        Key::new(self.geometry(), self.namespace, bytes)
+    }
+
+    /// Counts a write that ended as busy, and returns its result.
+    pub(crate) fn count_busy<R>(&self, result: Result<R, CacheError>) -> Result<R, CacheError> {
+        if let Err(CacheError::Busy(_)) = result {
+            self.segment.member().count(ProcessCounter::Busy, 1);
+        }
+        result
+    }
+
+    /// The records of a keyspace of this namespace.
+    pub(crate) fn records(&self, keyspace: Keyspace) -> Records<'_> {
+        Records { attachment: self, namespace: keyspace.of(self.namespace), patience: self.write_patience }
+    }
+}

@@ -1,0 +1,20 @@
+//! The public handle of the crate: it documents, checks and delegates.
+//!
+//! ```text
+//! handle         open, namespaces, and helpers of all methods
+//! values         read, write, delete, walk
+//! namespace      tags, `clear`, counts
+//! coordination   waits, locks, semaphores, flights, limiters
+//! metrics        the application's own metrics
+//! streams        watches, subscriptions, messages
+//! bench_doors    single steps of a write, for benches alone
+//! ```
+
+#[cfg(feature = "bench-doors")]
+mod bench_doors;
+mod coordination;
+pub(crate) mod handle;
+mod metrics;
+mod namespace;
+mod streams;
+mod values;

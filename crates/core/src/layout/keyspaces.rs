@@ -1,0 +1,78 @@
+//! Keyspaces: the purpose of an entry. Values belong to the user. All other entries are records.
+//!
+//! A record is an entry like any other: one store of its index word changes it, and a rebuild keeps it. It differs in
+//! three points. No `clear`, tag, prefix or walk over keys affects it. No stats of a namespace count it. It is
+//! *pinned*, which means never evicted, unless it is the state of a limiter. Pinned records may take at most a quarter
+//! of a shard.
+//!
+//! An entry's 16 bits of `namespace` are the number of its namespace and, above it, its keyspace. Caution: the lower
+//! part alone is the index into tables of namespaces.
+
+use crate::layout::geometry::MAX_NAMESPACES;
+
+/// The purpose of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum Keyspace {
+    /// A value of the user.
+    Values = 0,
+    /// Holders and waiters of a lock.
+    Locks = 1,
+    /// Holders and waiters of a semaphore.
+    Semaphores = 2,
+    /// Holder and waiters of a leadership.
+    Elections = 3,
+    /// The flight of a key: the load of its value.
+    Flights = 4,
+    /// The state of a limiter; not pinned.
+    Limits = 5,
+    /// The result of a call of `once`.
+    Once = 6,
+    /// The flight of a call of `once`.
+    OnceFlights = 7,
+    /// A metric of the application.
+    Metrics = 8,
+}
+
+/// The highest keyspace.
+const LAST: u16 = Keyspace::Metrics as u16;
+const SHIFT: u32 = MAX_NAMESPACES.trailing_zeros();
+
+/// The life of every record: no epoch ends it.
+pub(crate) const RECORD_LIFE: u64 = 0;
+
+impl Keyspace {
+    /// A namespace's number with this keyspace above it.
+    pub(crate) fn of(self, namespace: u16) -> u16 {
+        number(namespace) | (self as u16) << SHIFT
+    }
+}
+
+/// The number of the namespace, without the keyspace.
+#[inline]
+pub(crate) fn number(namespace: u16) -> u16 {
+    namespace & (MAX_NAMESPACES as u16 - 1)
+}
+
+/// The keyspace, without the number of the namespace.
+#[inline]
+pub(crate) fn space(namespace: u16) -> u16 {
+    namespace >> SHIFT
+}
+
+/// Whether the entry is a record, not a value of the user.
+#[inline]
+pub(crate) fn is_record(namespace: u16) -> bool {
+    usize::from(namespace) >= MAX_NAMESPACES
+}
+
+/// Whether the entry is never evicted.
+#[inline]
+pub(crate) fn is_pinned(namespace: u16) -> bool {
+    is_record(namespace) && space(namespace) != Keyspace::Limits as u16
+}
+
+/// Whether this build knows the keyspace.
+pub(crate) fn is_known(namespace: u16) -> bool {
+    space(namespace) <= LAST
+}

@@ -1,0 +1,91 @@
+//! Opens a segment for this process: creates it or attaches to it, and starts the background thread.
+
+use crate::error::CacheError;
+use crate::layout::control::{Field, Tally};
+use crate::layout::geometry::{FIRST_RESERVATION, Geometry};
+use crate::layout::namespaces::ROOT;
+use crate::names::{check_name, segment_file};
+use crate::process::core::Core;
+use crate::process::options::{OpenOptions, Opened};
+use crate::process::registry::Registry;
+use crate::process::service::Service;
+use crate::shard::view::ShardView;
+use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::{Header, Region, Segment, SegmentFile, ShmError, random_u64, remove_unused};
+use std::sync::Arc;
+
+/// The process's open segment with its background thread. Both end with the last handle.
+pub(crate) struct OpenSegment {
+    pub(crate) core: Arc<Core>,
+    service: Service,
+}
+
+impl Drop for OpenSegment {
+    fn drop(&mut self) {
+        self.service.stop(&self.core);
+    }
+}
+
+static REGISTRY: Registry<OpenSegment> = Registry::new();
+
+/// Opens a segment. If this process has it open already, returns that.
+pub(crate) fn open(options: &OpenOptions) -> Result<(Arc<OpenSegment>, Opened), CacheError> {
+    check_name(&options.name)?;
+    let plan = Geometry::plan(options.size, options.max_entry, options.eviction, random_u64())?;
+    let file = segment_file(&options.name, options.directory.as_deref())?;
+    let (open, opened) = REGISTRY.get_or_open(
+        file.path(),
+        options.open_timeout,
+        |open| open.core.is_attached(),
+        || {
+            remove_unused(&file);
+            let (segment, opened) = attach_or_create(&file, &plan, options)?;
+            let core = Arc::new(Core::new(segment)?);
+            // mutant: dead-prefixes-stay
+            core.forget_dead_prefixes();
+            Ok((OpenSegment { service: Service::start(&core), core }, opened))
+        },
+    )?;
+    if options.lock_memory {
+        open.core.segment.lock_memory()?;
+    }
+    Ok((open, opened))
+}
+
+fn attach_or_create(
+    file: &SegmentFile,
+    plan: &Geometry,
+    options: &OpenOptions,
+) -> Result<(Segment, Opened), CacheError> {
+    let identity = Geometry::identity();
+    let mut opened = Opened::Attached;
+    loop {
+        match file.attach(identity, options.open_timeout) {
+            Ok(segment) => return Ok((segment, opened)),
+            Err(ShmError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let init = |region: &Region| init(plan, options.manual_clock, region);
+        if file.create(identity, plan.len, &plan.first_reservations(), &init)? {
+            opened = Opened::Created;
+        }
+    }
+}
+
+/// Fills a new segment, which is all zeros.
+fn init(plan: &Geometry, manual_clock: bool, region: &Region) {
+    plan.store(region);
+    if manual_clock {
+        Header::of(region).manual_clock().store(1_000_000, Ordering::Relaxed);
+    }
+    for index in 0..plan.shards {
+        let shard = ShardView { region, geometry: plan, index };
+        let reserved = FIRST_RESERVATION.min(plan.units) as u32;
+        shard.put(Field::Reserved, reserved);
+        shard.put(Field::Cursor, 1);
+        shard.put_tally(ROOT, Tally::Life, 1);
+        shard.clear_bitmap();
+        shard.put(Field::Free, reserved - 1);
+        shard.forget_notes();
+    }
+}

@@ -1,0 +1,37 @@
+//! Options of an open, and its result.
+
+use crate::layout::geometry::Eviction;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `Cache::open`.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Name of the cache: 1 to 64 of `[A-Za-z0-9._-]`.
+    pub name: String,
+    /// Directory of the segment's file; `None`: POSIX shared memory.
+    pub directory: Option<PathBuf>,
+    /// Size of the whole segment in bytes, if the call creates it.
+    pub size: usize,
+    /// Maximum size of key and value together in bytes, if the call creates the segment; default a quarter of a shard.
+    pub max_entry: Option<usize>,
+    /// Eviction policy, if the call creates the segment.
+    pub eviction: Eviction,
+    /// Whether to pin the segment in memory.
+    pub lock_memory: bool,
+    /// Maximum wait for a shard that a living process holds.
+    pub write_timeout: Duration,
+    /// Maximum wait for another process or thread that opens or destroys the segment, at most 2 seconds; 0: none.
+    pub open_timeout: Duration,
+    /// Tests only: gives a new segment a clock that stands still until `advance_clock` moves it.
+    pub manual_clock: bool,
+}
+
+/// The result of an open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// The call created it.
+    Created,
+    /// It existed.
+    Attached,
+}

@@ -1,0 +1,106 @@
+//! Walks over the index: the keys of a namespace page by page, and deletion by prefix.
+//!
+//! A cursor is a place in an order of lines that a division of the index does not change. All lines into which a line
+//! was or will be divided follow each other, so an undivided line stands for several places at once. Pages are read
+//! without a lock. Deletion holds a lock for a few lines at a time.
+
+use crate::attachment::attached::Attachment;
+use crate::attachment::patience::Patience;
+use crate::error::CacheError;
+use crate::layout::control::Field;
+use crate::layout::keyspaces::Keyspace;
+use crate::reading::walk::{ScannedKey, Wanted};
+
+/// A page of a namespace's keys.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// The cursor of the next page; `None` after the last one.
+    pub next: Option<u64>,
+    /// The keys of the page.
+    pub keys: Vec<ScannedKey>,
+}
+
+/// The result of one step of a deletion by prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Deletion {
+    /// The cursor of the next step; `None` after the last one.
+    pub next: Option<u64>,
+    /// Number of entries that the step deleted.
+    pub deleted: u64,
+}
+
+/// Maximum lines that are read for one page: about a millisecond, if every line is full and the prefix is rare.
+const LINES_PER_PAGE: usize = 1024;
+
+/// Lines and deleted entries of one step of a deletion, together: about a millisecond. The last hold may exceed it.
+const WORK_PER_STEP: usize = 1024;
+
+/// Lines under one hold of a lock: some 10 µs, or 100 µs if all their entries are deleted.
+const LINES_PER_HOLD: usize = 16;
+
+impl Attachment {
+    /// The next keys of a namespace that start with `prefix`, from `cursor` on. At least one line is read, at most
+    /// `LINES_PER_PAGE`.
+    pub(crate) fn keys_of(&self, namespace: u16, cursor: u64, prefix: &[u8], most: usize) -> Result<Page, CacheError> {
+        let life = self.life(namespace)?;
+        let lines = self.geometry().lines() as u64;
+        let end = lines * self.geometry().shards as u64;
+        let wanted = Wanted { namespace, life, prefix };
+        let mut page = Page { next: None, keys: Vec::new() };
+        let (mut at, mut read) = (cursor, 0);
+        while at < end {
+            // At least one line is read: otherwise a request for no keys would never end.
+            if read > 0 && (page.keys.len() >= most || read >= LINES_PER_PAGE) {
+                page.next = Some(at);
+                break;
+            }
+            let shard = self.shard((at / lines) as usize);
+            at += self.keys_in_line(shard, (at % lines) as usize, &wanted, &mut page.keys) as u64;
+            read += 1;
+        }
+        self.check_not_lost()?;
+        Ok(page)
+    }
+
+    /// Deletes entries of a namespace with keys that start with `prefix`, from `cursor` (0 at first) on.
+    ///
+    /// A load under such a key is older than its deletion. All these flights of a shard end first: the flight of a key
+    /// is in another line than its value, so a flight that ended later could store its result behind the walk. So the
+    /// cursor passes the lines of a shard twice, first for flights.
+    pub(crate) fn delete_prefix_of(
+        &self,
+        namespace: u16,
+        cursor: u64,
+        prefix: &[u8],
+        patience: Patience,
+    ) -> Result<Deletion, CacheError> {
+        let lines = self.geometry().lines();
+        let end = lines as u64 * 2 * self.geometry().shards as u64;
+        let mut deletion = Deletion { next: None, deleted: 0 };
+        let (mut at, mut work) = (cursor, 0);
+        while at < end {
+            if work >= WORK_PER_STEP {
+                deletion.next = Some(at);
+                break;
+            }
+            let (pass, line) = (at / lines as u64, (at % lines as u64) as usize);
+            let index = (pass / 2) as usize;
+            // mutant: prefix-ends-loads-last
+            let of_flights = pass.is_multiple_of(2);
+            let hold = line..(line + LINES_PER_HOLD).min(lines);
+            let mut deleted = 0;
+            let after = self.try_change((index, namespace), patience, |locked| {
+                if of_flights && line == 0 && locked.shard.get(Field::PinnedUnits) == 0 {
+                    return Ok(lines);
+                }
+                let space = if of_flights { Keyspace::Flights.of(namespace) } else { namespace };
+                locked.delete_prefix(hold.clone(), space, prefix, &mut deleted)?;
+                Ok(locked.shard.skip_unused(hold.end))
+            })?;
+            deletion.deleted += if of_flights { 0 } else { deleted };
+            work += hold.len() + deleted as usize;
+            at = pass * lines as u64 + after as u64;
+        }
+        Ok(deletion)
+    }
+}

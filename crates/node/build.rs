@@ -1,5 +1,5 @@
-//! Links the addon so that it is never unloaded: one that was loaded only in a worker thread would otherwise vanish
-//! under its own background thread when the worker exits.
+//! Links the addon so that it is never unloaded. Otherwise an addon that only a worker thread has loaded would be unloaded
+//! when the worker exits, under the background thread of the addon.
 
 fn main() {
     napi_build::setup();

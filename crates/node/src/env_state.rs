@@ -1,26 +1,27 @@
-//! The open handles of one JavaScript environment, which is one thread: the main one or a worker.
+//! The open cache handles of a thread: the main one or a worker.
 //!
-//! The thing to get wrong: the end of a worker. Its handles are dropped by an environment clean-up hook, so that the
-//! process gives up its slot when its last environment with the segment goes.
+//! When a thread ends, a clean-up hook of each load of the addon drops the handles of that load. The process gives up its slot in a segment when
+//! its last thread with that segment ends.
 
-use crate::raw::View;
-use cache_machine_core::{Cache, Orphan};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use crate::errors::{Result, closed, fail, invalid};
+use crate::raw::view::View;
+use crate::registry::{Load, Registry};
+use cache_machine_core::{Cache, CacheError, Orphan};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
-/// One `open` of JavaScript. Its raw functions point at it, so it stays in memory when it is closed, emptied.
+/// One `open` of JavaScript. Its raw functions refer to it, so a closed handle stays in memory, without its cache.
 #[derive(Default)]
-pub(crate) struct Handle {
+pub(crate) struct CacheHandle {
     cache: RefCell<Option<Cache>>,
     listener: Cell<Option<u64>>,
     view: Cell<Option<Rc<View>>>,
-    /// What it holds of locks and the like, to be given back when it is closed or its thread ends.
+    /// The permits, tickets and flights of the handle. They are given back when it is closed or its thread ends.
     held: RefCell<HashSet<Orphan>>,
 }
 
-impl Handle {
+impl CacheHandle {
     pub(crate) fn new(cache: Cache) -> Self {
         Self { cache: RefCell::new(Some(cache)), ..Self::default() }
     }
@@ -31,31 +32,32 @@ impl Handle {
         self.cache.try_borrow().ok()?.as_ref().map(f)
     }
 
-    pub(crate) fn listener(&self) -> Option<u64> {
-        self.listener.get()
-    }
-
     pub(crate) fn set_listener(&self, id: u64) {
         self.listener.set(Some(id));
     }
 
-    /// JavaScript got to see the segment; `close` takes that back, unless another handle of this thread shows it as well.
+    pub(crate) fn listener(&self) -> Option<u64> {
+        self.listener.get()
+    }
+
+    /// Notes that JavaScript has a view of the segment. `close` detaches it, unless another handle of this thread has
+    /// it as well.
     pub(crate) fn set_view(&self, view: Rc<View>) {
         self.view.set(Some(view));
     }
 
-    /// Remembers something that is held.
+    /// Notes something that the handle holds.
     pub(crate) fn hold(&self, holding: Orphan) {
         self.held.borrow_mut().insert(holding);
     }
 
-    /// It was given back.
+    /// Deletes the note of `hold`.
     pub(crate) fn no_longer_hold(&self, holding: &Orphan) {
         self.held.borrow_mut().remove(holding);
     }
 
-    pub(crate) fn close(&self) {
-        // Before the cache goes, which may unmap what is seen through it.
+    fn close(&self) {
+        // Before the cache is dropped, which may unmap the memory of the view.
         if let Some(view) = self.view.take().and_then(Rc::into_inner) {
             view.detach();
         }
@@ -68,47 +70,59 @@ impl Handle {
         if let Some(listener) = self.listener.take() {
             cache.remove_listener(listener);
         }
+        // mutant: thread-end-keeps-locks
         cache.give_back(self.held.take());
     }
 }
 
-#[derive(Default)]
-struct State {
-    last_id: u32,
-    handles: HashMap<u32, Rc<Handle>>,
-}
-
 thread_local! {
-    static STATE: RefCell<State> = RefCell::default();
+    static HANDLES: RefCell<Registry<CacheHandle>> = RefCell::default();
 }
 
-pub(crate) fn add(handle: Handle) -> u32 {
-    STATE.with_borrow_mut(|state| {
-        state.last_id += 1;
-        state.handles.insert(state.last_id, Rc::new(handle));
-        state.last_id
-    })
+pub(crate) fn add(load: Load, handle: CacheHandle) -> u32 {
+    HANDLES.with_borrow_mut(|handles| handles.add(load, handle))
 }
 
-pub(crate) fn find(id: u32) -> Option<Rc<Handle>> {
-    STATE.with_borrow(|state| state.handles.get(&id).cloned())
+pub(crate) fn find(id: u32) -> Option<Rc<CacheHandle>> {
+    HANDLES.with_borrow(|handles| handles.find(id))
+}
+
+/// Runs `f` with the cache of an open handle.
+pub(crate) fn with<T>(id: u32, f: impl FnOnce(&Cache) -> std::result::Result<T, CacheError>) -> Result<T> {
+    with_handle(id, |cache, _| f(cache))
+}
+
+/// Runs `f` with the cache of an open handle and the handle itself.
+pub(crate) fn with_handle<T>(
+    id: u32,
+    f: impl FnOnce(&Cache, &CacheHandle) -> std::result::Result<T, CacheError>,
+) -> Result<T> {
+    let handle = find(id).ok_or_else(|| closed("cache"))?;
+    handle.with(|cache| f(cache, &handle)).ok_or_else(|| closed("cache"))?.map_err(fail)
+}
+
+/// Runs `f` with the cache of an open handle and its listener.
+pub(crate) fn with_listener<T>(
+    id: u32,
+    f: impl FnOnce(&Cache, u64) -> std::result::Result<T, CacheError>,
+) -> Result<T> {
+    let handle = find(id).ok_or_else(|| closed("cache"))?;
+    let listener = handle.listener().ok_or_else(|| invalid("the handle has no notifier"))?;
+    with(id, |cache| f(cache, listener))
 }
 
 pub(crate) fn close(id: u32) {
-    let handle = STATE.with_borrow_mut(|state| state.handles.remove(&id));
+    let handle = HANDLES.with_borrow_mut(|handles| handles.remove(id));
     if let Some(handle) = handle {
         handle.close();
     }
 }
 
-/// The environment ends: nobody can use its handles any more.
-pub(crate) fn close_all() {
-    let handles = STATE.try_with(|state| std::mem::take(&mut state.borrow_mut().handles)).unwrap_or_default();
-    for handle in handles.into_values() {
-        // No JavaScript will run again that could look through a view.
+/// The environment of a load ends: no JavaScript runs in it again.
+pub(crate) fn close_all(load: Load) {
+    let Ok(handles) = HANDLES.try_with(|handles| handles.borrow_mut().take_all(load)) else { return };
+    for handle in handles {
+        // Its view needs no detaching: no JavaScript will use it.
         handle.let_go();
     }
 }
-
-/// Notices never wait for the event loop.
-pub(crate) const NO_WAIT: ThreadsafeFunctionCallMode = ThreadsafeFunctionCallMode::NonBlocking;

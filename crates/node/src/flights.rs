@@ -1,56 +1,49 @@
-//! Loads of one handle: who begins, who waits, how it ended. See `crates/core/src/flights.rs`.
+//! The ordinary calls on flights: begin, fail, abandon, watch. `raw/flights.rs` has the one that stores a value.
 //!
-//! The thing to get wrong: what a handle loads is noted in it, so that the flight ends when the handle is closed or its
-//! thread ends; so each call that begins or ends a flight keeps that note in step.
+//! A flight is one load of one key, or one execution of something that is done once. What a handle loads is noted in it
+//! (`holdings.rs`), so that its flights end when it is closed or its thread ends.
 
-use crate::calls::{Code, Key, Result, handle, key_bytes, with};
-use crate::env_state::Handle;
-use cache_machine_core::{Awaited, Boarding, Cache, CacheError, Departure, Landing, Loads, Orphan, Space, Write, kind};
-use napi::Error;
+use crate::env_state::{CacheHandle, with, with_handle, with_listener};
+use crate::errors::Result;
+use crate::holdings;
+use crate::keys::{Key, key_bytes};
+use crate::layout::{FinishResult, FlightState};
+use cache_machine_core::{
+    Awaited, Cache, CacheError, FlightKind, FlightOptions, FlightStart, Keyspace, Orphan, Write, kind,
+};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
-/// See `NativeFlight` in `lib/native.ts`.
+/// The answer to a caller that asks for a value to be loaded.
 #[napi(object)]
 pub struct BindingFlight {
+    /// By `FlightState`.
     pub state: u32,
+    /// Fresh: the version. Joined, begun: the token.
     pub number: f64,
 }
 
-impl From<Boarding> for BindingFlight {
-    fn from(boarding: Boarding) -> Self {
-        let (state, number) = match boarding {
-            Boarding::Fresh(version) => (0, version),
-            Boarding::Absent => (1, 0),
-            Boarding::Joined(token) => (2, token),
-            Boarding::Begun(token) => (3, token),
-            Boarding::Resting => (4, 0),
+impl From<FlightStart> for BindingFlight {
+    fn from(start: FlightStart) -> Self {
+        let (state, number) = match start {
+            FlightStart::Fresh(version) => (FlightState::Fresh, version),
+            FlightStart::Absent => (FlightState::Absent, 0),
+            FlightStart::Joined(token) => (FlightState::Joined, token),
+            FlightStart::Begun(token) => (FlightState::Begun, token),
+            FlightStart::Resting => (FlightState::Resting, 0),
         };
-        Self { state, number: number as f64 }
+        Self { state: state.number(), number: number as f64 }
     }
 }
 
-fn loads(once: bool) -> Loads {
-    if once { Loads::Once } else { Loads::Values }
+fn kind_of(once: bool) -> FlightKind {
+    if once { FlightKind::Once } else { FlightKind::Values }
 }
 
-/// The note of a flight that a handle has begun.
-pub(crate) fn flight_of(cache: &Cache, loads: Loads, key: &[u8], token: u64) -> Orphan {
-    Orphan::Flight { namespace: loads.flights_of(cache.namespace()), key: key.to_vec(), token }
-}
-
-/// The number by which TypeScript knows a landing.
-pub(crate) fn landed(landing: Landing) -> u32 {
-    match landing {
-        Landing::Refused => 0,
-        Landing::Dropped => 1,
-        Landing::Kept(_) => 2,
-    }
-}
-
-/// A flight that cannot be ended just now, since a stopped process is in the way, is left to the background thread.
+/// Deletes the note of a flight that has ended. Where a suspended process prevents the end, the background thread ends
+/// the flight later.
 fn ended(
-    handle: &Handle,
+    handle: &CacheHandle,
     cache: &Cache,
     flight: Orphan,
     result: std::result::Result<bool, CacheError>,
@@ -63,7 +56,9 @@ fn ended(
     result
 }
 
-/// Begins to load, unless there is a value or somebody else loads it.
+/// Begins to load a key's value, or with `once` what is done once, unless there is one or another caller loads it.
+/// `lease`: milliseconds, 0: as long as the process lives. `newerThan`: only a later version counts as fresh; Infinity:
+/// none does.
 #[napi(catch_unwind)]
 pub fn flight_begin(
     id: u32,
@@ -74,80 +69,76 @@ pub fn flight_begin(
     background: bool,
 ) -> Result<BindingFlight> {
     let key = key_bytes(&key);
-    let handle = handle(id)?;
-    // Infinity becomes the largest number.
-    let departure = Departure { lease_ms: lease as u64, newer_than: newer_than as u64, background };
-    with(id, |cache| {
-        let boarding = cache.begin_flight(loads(once), key, &departure)?;
-        if let Boarding::Begun(token) = boarding {
-            handle.hold(flight_of(cache, loads(once), key, token));
+    // Infinity becomes the maximum of the type.
+    let options = FlightOptions { lease_ms: lease as u64, newer_than: newer_than as u64, background };
+    with_handle(id, |cache, handle| {
+        let start = cache.begin_flight(kind_of(once), key, &options)?;
+        if let FlightStart::Begun(token) = start {
+            handle.hold(holdings::flight(cache, kind_of(once), key, token));
         }
-        Ok(boarding.into())
+        Ok(start.into())
     })
 }
 
-/// Ends a flight with a word to those who waited for it; false if another has it.
+/// Ends a flight with an outcome for its waiters, at most `MAX_OUTCOME` bytes; `failed`: and lets background loads
+/// rest. False: the flight was over.
 #[napi(catch_unwind)]
 pub fn flight_fail(id: u32, once: bool, key: Key, token: f64, outcome: Uint8Array, failed: bool) -> Result<bool> {
     let key = key_bytes(&key);
-    let handle = handle(id)?;
-    with(id, |cache| {
-        let result = cache.fail_flight(loads(once), key, token as u64, &outcome, failed);
-        ended(&handle, cache, flight_of(cache, loads(once), key, token as u64), result)
+    with_handle(id, |cache, handle| {
+        let result = cache.fail_flight(kind_of(once), key, token as u64, &outcome, failed);
+        ended(handle, cache, holdings::flight(cache, kind_of(once), key, token as u64), result)
     })
 }
 
-/// Ends a flight without a word; false if another has it.
+/// Ends a flight as if it had not begun. False: the flight was over.
 #[napi(catch_unwind)]
 pub fn flight_abandon(id: u32, once: bool, key: Key, token: f64) -> Result<bool> {
     let key = key_bytes(&key);
-    let handle = handle(id)?;
-    with(id, |cache| {
-        let result = cache.abandon_flight(loads(once), key, token as u64);
-        ended(&handle, cache, flight_of(cache, loads(once), key, token as u64), result)
+    with_handle(id, |cache, handle| {
+        let result = cache.abandon_flight(kind_of(once), key, token as u64);
+        ended(handle, cache, holdings::flight(cache, kind_of(once), key, token as u64), result)
     })
 }
 
-/// The word with which a flight ended.
+/// The outcome with which a flight ended; it is kept for some seconds.
 #[napi(catch_unwind)]
 pub fn flight_outcome(id: u32, once: bool, key: Key, token: f64) -> Result<Option<Uint8Array>> {
-    let outcome = with(id, |cache| cache.flight_outcome(loads(once), key_bytes(&key), token as u64))?;
+    let outcome = with(id, |cache| cache.flight_outcome(kind_of(once), key_bytes(&key), token as u64))?;
     Ok(outcome.map(Uint8Array::new))
 }
 
-/// Whether those who ask now are to wait for this flight.
+/// Whether a caller that asks now has to wait for this flight; false once its owner is dead.
 #[napi(catch_unwind)]
 pub fn flight_is_on(id: u32, once: bool, key: Key, token: f64) -> Result<bool> {
-    with(id, |cache| cache.is_flying(loads(once), key_bytes(&key), token as u64))
+    with(id, |cache| cache.is_flight_on(kind_of(once), key_bytes(&key), token as u64))
 }
 
-/// Begins a vigil for the end of a flight, or of its owner; the notifier is told the id returned.
+/// Begins a record watch for the end of a flight, of its lease or of its owner. Returns its id, which the notifier
+/// gets.
 #[napi(catch_unwind)]
-pub fn flight_await(id: u32, once: bool, key: Key, token: f64) -> Result<f64> {
-    let Some(listener) = handle(id)?.listener() else {
-        return Err(Error::new(Code::INVALID_ARGUMENT, "a vigil needs a notifier".to_owned()));
-    };
-    let space = if once { Space::OnceFlights } else { Space::Flights };
+pub fn flight_watch(id: u32, once: bool, key: Key, token: f64) -> Result<f64> {
+    let keyspace = if once { Keyspace::OnceFlights } else { Keyspace::Flights };
     let awaited = Awaited::Flight { token: token as u64 };
-    with(id, |cache| cache.keep_vigil(space, key_bytes(&key), awaited, listener)).map(|vigil| vigil as f64)
+    with_listener(id, |cache, listener| cache.watch_record(keyspace, key_bytes(&key), awaited, listener))
+        .map(|watch| watch as f64)
 }
 
-/// Remembers what was done once, and ends its flight.
+/// Stores the result of what is done once, and ends its flight; returns a `FinishResult`.
 #[napi(catch_unwind)]
 pub fn once_finish(id: u32, name: Key, token: f64, value: Uint8Array, ttl: f64) -> Result<u32> {
     let name = key_bytes(&name);
-    let handle = handle(id)?;
-    with(id, |cache| {
+    with_handle(id, |cache, handle| {
         let write = Write { ttl_ms: ttl as u64, ..Write::new(kind::UINT8_ARRAY, &value) };
-        let landing = cache.finish_flight(Loads::Once, name, token as u64, &write)?;
-        handle.no_longer_hold(&flight_of(cache, Loads::Once, name, token as u64));
-        Ok(landed(landing))
+        let result = cache.finish_flight(FlightKind::Once, name, token as u64, &write)?;
+        handle.no_longer_hold(&holdings::flight(cache, FlightKind::Once, name, token as u64));
+        Ok(FinishResult::from(result).number())
     })
 }
 
-/// What was done once.
+/// The result of what was done once; null if there is none.
 #[napi(catch_unwind)]
-pub fn once_look(id: u32, name: Key) -> Result<Option<Uint8Array>> {
+pub fn once_result(id: u32, name: Key) -> Result<Option<Uint8Array>> {
     let mut value = Vec::new();
     let found = with(id, |cache| cache.done_once(key_bytes(&name), &mut value))?;
     Ok(found.then(|| Uint8Array::new(value)))

@@ -1,19 +1,31 @@
-//! The Node-API binding: convert, call, convert. No logic.
+//! The Node-API binding: converts arguments, calls the core, converts results. It has no logic of its own.
 //!
-//! Hot calls are raw Node-API functions (`raw.rs`, the only unsafe file); all else goes through `#[napi]`. The contract
-//! with TypeScript is `lib/native.ts`.
+//! Hot calls are raw Node-API functions (`raw/`, the only unsafe code); all others use `#[napi]`, and their types and
+//! docs cross into `native/index.d.ts`. `layout.rs` is the source of every number that both sides share.
+//!
+//! ```text
+//! layout      numbers of both sides                    errors, keys, options     what crosses
+//! registry    open handles by id, loads of the addon   env_state, region_handles open caches and regions
+//! holdings    what a handle has to give back           raw                       the hot calls
+//! calls, flights, permits, metrics, regions            the ordinary calls
+//! ```
 
 #![deny(unsafe_code)]
-#![allow(missing_docs, reason = "the contract is lib/native.ts; the macro adds undocumented items")]
+#![allow(missing_docs, reason = "the macro adds undocumented items")]
 #![allow(unreachable_pub, reason = "the macro exports functions; nothing links to this crate")]
 
 mod calls;
 mod env_state;
+mod errors;
 mod flights;
-mod limits;
+mod holdings;
+mod keys;
+mod layout;
 mod metrics;
 mod options;
+mod permits;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;
+mod region_handles;
 mod regions;
-mod turns;
+mod registry;

@@ -1,39 +1,25 @@
-//! Metrics of the application's: the raw call that measures, and the calls that declare, read and delete.
+//! The ordinary calls on the application's metrics: declare, read, delete. `raw/metrics.rs` has the one that measures.
 
-use crate::calls::{Code, Result, with};
-use crate::raw::{Call, Failed, INVALID_ARGUMENT, MISS, Outcome, Value};
-use cache_machine_core::{CacheError, Family, Measured, Measurement, Metric, MetricKind};
-use napi::Error;
+use crate::env_state::with;
+use crate::errors::{Result, invalid};
+use cache_machine_core::{Family, Metric, MetricKind};
 use napi::bindgen_prelude::Float64Array;
 use napi_derive::napi;
 
-/// See `RawCalls.measure`.
-pub(crate) fn measure(call: &Call<'_>, [key, how, value]: [Value; 3]) -> Outcome {
-    let value = call.number(value)?;
-    let measurement = match call.flags(how)? {
-        0 => Measurement::Count(value),
-        1 => Measurement::Set(value),
-        2 => Measurement::Add(value),
-        3 => Measurement::Observe(value),
-        4 => Measurement::Reset,
-        _ => return Err(Failed(INVALID_ARGUMENT)),
-    };
-    call.with_key(key, |cache, key, _| match cache.measure(key, measurement)? {
-        Measured::Done => call.boolean(true),
-        Measured::OtherKind => call.boolean(false),
-        Measured::Missing => Err(MISS),
-        Measured::Overflow => Err(CacheError::Overflow.into()),
-    })
-}
-
-/// See `NativeMetric`.
+/// A family of metrics, or one series of it.
 #[napi(object)]
 pub struct BindingMetric {
+    /// Of a family its name; of a series the name and, in braces, the labels as Prometheus writes them.
     pub key: String,
+    /// By `MetricKind`.
     pub kind: u32,
+    /// Of a family.
     pub help: String,
+    /// Upper bounds of a histogram's buckets, without the last one.
     pub bounds: Float64Array,
+    /// Of a series: the value of a counter or gauge, the sum of a histogram.
     pub value: f64,
+    /// Of a histogram's series: observations by bucket, one more than `bounds`, each counted once.
     pub counts: Float64Array,
 }
 
@@ -52,11 +38,11 @@ impl From<Metric> for BindingMetric {
     }
 }
 
-/// Agrees on a family, and makes one of its series.
+/// Declares a family of metrics, and makes the series `key` of it unless it exists. An empty `help` agrees with any.
 #[napi(catch_unwind)]
 pub fn metric_declare(id: u32, name: String, kind: u32, bounds: Float64Array, help: String, key: String) -> Result<()> {
     let Some(kind) = MetricKind::of(kind.into()) else {
-        return Err(Error::new(Code::INVALID_ARGUMENT, format!("there is no kind {kind} of metrics")));
+        return Err(invalid(format!("there is no kind {kind} of metrics")));
     };
     with(id, |cache| cache.declare_metric(&name, &Family { kind, bounds: &bounds, help: &help }, &key))
 }
@@ -67,13 +53,13 @@ pub fn metric_get(id: u32, key: String) -> Result<Option<BindingMetric>> {
     with(id, |cache| Ok(cache.metric(&key)?.map(Into::into)))
 }
 
-/// All families and series of the namespace.
+/// All families and series of the namespace, each as it was at one moment.
 #[napi(catch_unwind)]
 pub fn metrics_all(id: u32) -> Result<Vec<BindingMetric>> {
     with(id, |cache| Ok(cache.metrics()?.into_iter().map(Into::into).collect()))
 }
 
-/// Deletes a series, or a family with all of them; false if there was none.
+/// Deletes a series, or by its name a family with all of them; false if there is none.
 #[napi(catch_unwind)]
 pub fn metric_delete(id: u32, key: String) -> Result<bool> {
     with(id, |cache| cache.delete_metric(&key))

@@ -1,29 +1,62 @@
-//! Plain objects that cross the boundary, and their core counterparts.
+//! Objects that cross the boundary, made of their counterparts in the core.
 
-use cache_machine_core::{Cache, CacheError, Eviction, OpenOptions, Opened, SegmentInfo, TAG_CLOCK, Tallies};
+use cache_machine_core::{
+    Cache, CacheError, Eviction, OpenOptions, Opened, QuotaSetting, SegmentInfo, TAG_CLOCK, Tallies,
+};
 use napi_derive::napi;
 use std::time::Duration;
 
-/// See `NativeOpenOptions` in `lib/native.ts`.
+/// The segment and the namespace that `open` opens.
 #[napi(object)]
 pub struct BindingOpenOptions {
     pub name: String,
     pub directory: Option<String>,
+    /// Bytes.
     pub size: f64,
+    /// Bytes.
     pub max_entry_size: Option<f64>,
     pub eviction: String,
     pub lock_memory: bool,
+    /// Milliseconds.
     pub write_timeout: f64,
+    /// Maximum wait for a process that opens or destroys the segment, in milliseconds. Default: 2,000.
+    pub open_timeout: Option<f64>,
+    /// Tests only: the segment is created with a clock that stands still until `advanceClock`, in every process.
     pub manual_clock: bool,
+    /// The handle's namespace, made if it does not exist. Default: the root.
     pub namespace: Option<String>,
+    /// Of the handle's namespace. Default: what is set.
+    pub quota: Option<BindingQuota>,
+}
+
+/// A setting of a namespace's quota. Default of each: what is set.
+#[napi(object)]
+pub struct BindingQuota {
+    /// Bytes that other namespaces cannot take.
+    pub reserve: Option<f64>,
+    /// Maximum bytes; Infinity: no maximum.
+    pub size: Option<f64>,
+    pub eviction: Option<String>,
+}
+
+impl TryFrom<&BindingQuota> for QuotaSetting {
+    type Error = CacheError;
+
+    fn try_from(quota: &BindingQuota) -> Result<Self, CacheError> {
+        let eviction = quota.eviction.as_deref().map(eviction_of).transpose()?;
+        Ok(Self { reserve: quota.reserve.map(|b| b as u64), size: quota.size.map(|b| b as u64), eviction })
+    }
+}
+
+fn eviction_of(name: &str) -> Result<Eviction, CacheError> {
+    Eviction::parse(name).ok_or_else(|| CacheError::InvalidArgument(format!("eviction is {name:?}")))
 }
 
 impl TryFrom<BindingOpenOptions> for OpenOptions {
     type Error = CacheError;
 
     fn try_from(options: BindingOpenOptions) -> Result<Self, CacheError> {
-        let eviction = Eviction::parse(&options.eviction)
-            .ok_or_else(|| CacheError::InvalidArgument(format!("eviction is {:?}", options.eviction)))?;
+        let eviction = eviction_of(&options.eviction)?;
         Ok(Self {
             name: options.name,
             directory: options.directory.map(Into::into),
@@ -31,15 +64,21 @@ impl TryFrom<BindingOpenOptions> for OpenOptions {
             max_entry: options.max_entry_size.map(|size| size as usize),
             eviction,
             lock_memory: options.lock_memory,
-            write_timeout: Duration::from_secs_f64((options.write_timeout / 1000.0).clamp(0.0, 1e6)),
+            write_timeout: milliseconds(options.write_timeout),
+            open_timeout: milliseconds(options.open_timeout.unwrap_or(2000.0)),
             manual_clock: options.manual_clock,
         })
     }
 }
 
-/// See `NativeOpened`.
+fn milliseconds(ms: f64) -> Duration {
+    Duration::from_secs_f64((ms / 1000.0).clamp(0.0, 1e6))
+}
+
+/// What was opened: the properties of the segment, which may differ from what was asked for.
 #[napi(object)]
 pub struct BindingOpened {
+    /// Identifies the handle in all other calls.
     pub id: u32,
     pub created: bool,
     pub path: String,
@@ -47,8 +86,11 @@ pub struct BindingOpened {
     pub max_entry_size: f64,
     pub eviction: String,
     pub shards: u32,
+    /// Offset in `view` of the root's epoch.
     pub root_epoch_offset: f64,
+    /// Offset in `view` of the epoch of the handle's namespace; of the root, its own.
     pub epoch_offset: f64,
+    /// Offset in `view` of the tag clock.
     pub tag_clock_offset: f64,
 }
 
@@ -70,7 +112,7 @@ impl BindingOpened {
     }
 }
 
-/// See `NativeTallies`.
+/// Counts of a namespace.
 #[napi(object)]
 pub struct BindingTallies {
     pub hits: f64,
@@ -80,6 +122,15 @@ pub struct BindingTallies {
     pub evictions: f64,
     pub expirations: f64,
     pub entries: f64,
+    /// Bytes of these entries.
+    pub bytes: f64,
+    /// Bytes that other namespaces cannot take.
+    pub guaranteed_bytes: f64,
+    pub maximum_bytes: f64,
+    /// Entries evicted because their namespace had reached its maximum.
+    pub evicted_for_size: f64,
+    /// Entries evicted to make room for another namespace.
+    pub evicted_for_others: f64,
 }
 
 impl From<Tallies> for BindingTallies {
@@ -92,25 +143,44 @@ impl From<Tallies> for BindingTallies {
             evictions: tallies.evictions as f64,
             expirations: tallies.expirations as f64,
             entries: tallies.entries as f64,
+            bytes: tallies.bytes as f64,
+            guaranteed_bytes: tallies.guaranteed_bytes as f64,
+            maximum_bytes: tallies.maximum_bytes as f64,
+            evicted_for_size: tallies.evicted_for_size as f64,
+            evicted_for_others: tallies.evicted_for_others as f64,
         }
     }
 }
 
-/// See `NativeStats`.
+/// Counts over all processes.
 #[napi(object)]
 pub struct BindingStats {
+    /// Of the whole segment.
     pub total: BindingTallies,
+    /// Of the handle's namespace.
     pub own: BindingTallies,
+    /// Bytes that entries occupy.
     pub used_bytes: f64,
+    /// Bytes for entries.
     pub capacity_bytes: f64,
+    /// Bytes of the segment taken from the system so far.
     pub reserved_bytes: f64,
+    /// Shards rebuilt after a death.
     pub repairs: f64,
+    /// Index words dropped because their entry was damaged.
     pub damaged: f64,
+    /// Writes that ended in `ERR_BUSY`.
     pub busy: f64,
+    /// Reads repeated because their entry changed meanwhile.
     pub retries: f64,
     pub lock_waits: f64,
+    /// Waits below 1 µs, below 2 µs, below 4 µs …; the last number counts all longer ones.
     pub lock_wait_times: Vec<f64>,
-    pub tags_overflowed: f64,
+    /// Milliseconds.
+    pub lock_wait_total: f64,
+    /// Tagged entries that ended because the record of an invalidation was gone.
+    pub tags_unjudged: f64,
+    /// States of limiters that were evicted for room.
     pub limits_evicted: f64,
     pub processes: f64,
     pub namespaces: Vec<String>,
@@ -131,7 +201,8 @@ impl BindingStats {
             retries: stats.retries as f64,
             lock_waits: stats.lock_waits as f64,
             lock_wait_times: stats.lock_wait_times.iter().map(|count| *count as f64).collect(),
-            tags_overflowed: stats.tags_overflowed as f64,
+            lock_wait_total: stats.lock_waited_ns as f64 / 1e6,
+            tags_unjudged: stats.tags_unjudged as f64,
             limits_evicted: stats.limits_evicted as f64,
             processes: stats.processes as f64,
             namespaces: cache.namespace_names(),
@@ -139,11 +210,12 @@ impl BindingStats {
     }
 }
 
-/// See `NativeProcess`.
+/// A process that is attached.
 #[napi(object)]
 pub struct BindingProcess {
     pub slot: u32,
     pub pid: u32,
+    /// Milliseconds since it attached.
     pub age: f64,
 }
 
@@ -153,7 +225,7 @@ impl From<(u16, u32, u64)> for BindingProcess {
     }
 }
 
-/// See `NativeSegmentInfo`.
+/// A segment, seen from outside.
 #[napi(object)]
 pub struct BindingSegmentInfo {
     pub name: String,
@@ -161,7 +233,10 @@ pub struct BindingSegmentInfo {
     pub size: f64,
     pub reserved_bytes: f64,
     pub layout_version: u32,
+    /// False: the segment has another layout or is damaged. Then only `name`, `path`, `size`, `layoutVersion` and
+    /// `processes` are meaningful.
     pub readable: bool,
+    /// Milliseconds since creation.
     pub age: f64,
     pub eviction: String,
     pub max_entry_size: f64,

@@ -1,26 +1,40 @@
-/** cache-machine: a cache in shared memory for all processes and threads of one host. Re-exports only. */
+/** cache-machine: a cache in shared memory for all processes and threads of one host. This file only re-exports. */
 export type { Codec } from './lib/codec/codec.ts'
-export type { CacheMessage } from './lib/diagnostics.ts'
+export type { CacheMessage } from './lib/segment/diagnostics.ts'
+export type { Engine } from './lib/engine/engine.ts'
 export { CacheError } from './lib/errors.ts'
 export type { CacheErrorCode } from './lib/errors.ts'
-export type { Leadership } from './lib/elections.ts'
-export type { CacheEvents, DamageEvent, DetachedEvent, GoneEvent, RepairedEvent } from './lib/events.ts'
-export type { LabelValue, Labels } from './lib/exposition.ts'
-export type { LimitAlgorithm, LimitResult, Limiter, LimiterOptions } from './lib/limiter.ts'
+export type { Leadership } from './lib/coordination/elections.ts'
+export type {
+  CacheEvents,
+  DamageEvent,
+  DetachedEvent,
+  GoneEvent,
+  MismatchEvent,
+  RemovalEvent,
+  RepairedEvent,
+  UnstoredEvent,
+} from './lib/segment/events.ts'
+export type { LabelValue, Labels } from './lib/metrics/exposition.ts'
+export type { LimitAlgorithm, LimitResult, Limiter, LimiterOptions } from './lib/coordination/limiter.ts'
 export type {
   Counter,
   Gauge,
+  GaugeOptions,
   Histogram,
   HistogramOptions,
   HistogramValue,
   MetricOptions,
   Metrics,
   PrometheusOptions,
-} from './lib/metrics.ts'
-export type { Change, ChannelMessage, FeedOptions, WatchFilter } from './lib/feeds.ts'
-export type { Load, LoadContext, LoadOptions, OnceOptions, WrapOptions } from './lib/load-options.ts'
+} from './lib/metrics/instruments.ts'
+export type { Change, WatchFilter } from './lib/messaging/changes.ts'
+export type { ChannelMessage } from './lib/messaging/messages.ts'
+export type { FeedOptions, StreamOptions } from './lib/messaging/streams.ts'
+export type { Load, LoadContext, LoadOptions, OnceOptions, WrapOptions } from './lib/arguments/load-options.ts'
 export type {
   DeleteOptions,
+  DeletePrefixOptions,
   Eviction,
   ExpiryOptions,
   GetEntryOptions,
@@ -38,15 +52,23 @@ export type {
   StoreOptions,
   UpdateOptions,
   WaitOptions,
-} from './lib/options.ts'
-export type { Lock, LockOptions, TryLockOptions, TurnOptions } from './lib/locks.ts'
-export { Region, openRegion, regions } from './lib/region.ts'
-export type { RegionInfo, RegionLock, RegionLockOptions, RegionOptions, Regions } from './lib/region.ts'
-export { segments } from './lib/segments.ts'
-export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segments.ts'
-export type { Semaphore, SemaphoreCounts } from './lib/semaphores.ts'
-export { SharedCache, open } from './lib/shared-cache.ts'
-export type { LockWaitBucket, Stats } from './lib/stats.ts'
-export type { CacheStore, Item } from './lib/store.ts'
-export type { Bytes, Duration, Milliseconds } from './lib/units.ts'
-export type { Entry, Key } from './lib/values.ts'
+} from './lib/arguments/options.ts'
+export type { AcquireOptions, Lock, LockOptions, TryLockOptions, TurnOptions } from './lib/coordination/locks.ts'
+export { Region, openRegion, regions } from './lib/segment/region.ts'
+export type { RegionInfo, RegionLock, RegionLockOptions, RegionOptions, Regions } from './lib/segment/region.ts'
+export { segments } from './lib/segment/segments.ts'
+export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segment/segments.ts'
+export type { Semaphore, SemaphoreCounts } from './lib/coordination/semaphores.ts'
+export { SharedCache, open } from './lib/cache/shared-cache.ts'
+export type { LockWaitBucket, OwnCounts, Stats } from './lib/segment/stats.ts'
+export type {
+  CacheStore,
+  Item,
+  LimiterFactory,
+  MessageBus,
+  NamespacedStore,
+  TaggedStore,
+  Walk,
+} from './lib/cache/store.ts'
+export type { Bytes, Duration, Milliseconds } from './lib/arguments/units.ts'
+export type { Entry, Key } from './lib/arguments/keys.ts'

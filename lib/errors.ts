@@ -1,39 +1,29 @@
 /**
- * The one error class, its codes, and how the native side's numbers become codes.
+ * The one error class, its codes, and the mapping from native status numbers to codes.
  *
- * A code is for the program, the hint is for the person who reads the log. Messages may change between releases, codes
- * do not. The thing to get wrong: the statuses from 100 on are no errors; they ask the handle to do something and
- * never reach a user.
+ * Programs test the code; the hint tells a person what to do. Messages may change between releases, codes do not.
+ * Statuses from 100 on are not errors: `Connection` answers them, and they never reach a caller.
  */
 
-/** Statuses that are answered inside the package. */
-export const Status = {
-  /** A plain miss. */
-  None: 0,
-  /** The handle's segment was destroyed or lost: open it again and repeat the call. */
-  Detached: 100,
-  /** U+FFFD in the key: either the caller's own, or what became of a lone surrogate. Only JavaScript can tell. */
-  SuspectKey: 101,
-  /** The same of a text that is to be stored. */
-  SuspectText: 102,
-  /** The lock of a region: this thread holds it already. */
-  HeldHere: 103,
-} as const
+import { isUtf8 } from 'node:buffer'
+import { types } from 'node:util'
+import { STATUS_CODES, Status } from './native/layout.ts'
 
 /**
- * What `CacheError.code` can be.
+ * The values of `CacheError.code`.
  *
  * - `ERR_NATIVE_UNAVAILABLE`: the addon could not be loaded.
  * - `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_KEY_TOO_LONG`, `ERR_VALUE_TOO_LARGE`, `ERR_UNDEFINED_VALUE`,
- *   `ERR_UNSERIALIZABLE`: the call is wrong, whatever the cache holds.
+ *   `ERR_UNSERIALIZABLE`: an argument cannot be accepted, whatever the cache holds.
  * - `ERR_NOT_A_NUMBER`, `ERR_OVERFLOW`: the entry cannot be incremented.
  * - `ERR_CLOSED`: the handle was closed.
- * - `ERR_NO_SPACE`, `ERR_PERMISSION`: the system refuses memory or the file.
- * - `ERR_SEGMENT_MISMATCH`, `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT`, `ERR_SEGMENT_IN_USE`: the segment found is not as needed.
- * - `ERR_CODEC_MISMATCH`: the entry was written in a form that this process does not read.
- * - `ERR_TIMEOUT`: nothing came in time.
- * - `ERR_BUSY`: a stopped process holds what is needed.
- * - `ERR_LOCK_LOST`: the lock is no longer ours.
+ * - `ERR_NO_SPACE`, `ERR_PERMISSION`: the segment is full, or the system refuses memory or the file.
+ * - `ERR_SEGMENT_MISMATCH`, `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT`, `ERR_SEGMENT_IN_USE`: the existing segment
+ *   cannot be used as requested.
+ * - `ERR_CODEC_MISMATCH`: the entry was written in a format that this process cannot read.
+ * - `ERR_TIMEOUT`: the timeout passed first.
+ * - `ERR_BUSY`: another process holds a lock that the call needs, usually because it is suspended.
+ * - `ERR_LOCK_LOST`: the lock is no longer held.
  */
 export type CacheErrorCode =
   | 'ERR_NATIVE_UNAVAILABLE'
@@ -57,70 +47,53 @@ export type CacheErrorCode =
   | 'ERR_BUSY'
   | 'ERR_LOCK_LOST'
 
-/** Index: the status of a raw call (`MetaInt.Status`). The order is part of the contract with `crates/core`. */
-export const codeOfStatus: readonly (CacheErrorCode | undefined)[] = [
-  undefined,
-  'ERR_INVALID_ARGUMENT',
-  'ERR_INVALID_TTL',
-  'ERR_KEY_TOO_LONG',
-  'ERR_VALUE_TOO_LARGE',
-  'ERR_NOT_A_NUMBER',
-  'ERR_OVERFLOW',
-  'ERR_CLOSED',
-  'ERR_NO_SPACE',
-  'ERR_PERMISSION',
-  'ERR_SEGMENT_MISMATCH',
-  'ERR_SEGMENT_VERSION',
-  'ERR_SEGMENT_CORRUPT',
-  'ERR_SEGMENT_IN_USE',
-  'ERR_BUSY',
-  'ERR_CODEC_MISMATCH',
-  'ERR_TIMEOUT',
-  'ERR_NATIVE_UNAVAILABLE',
-  'ERR_UNDEFINED_VALUE',
-  'ERR_UNSERIALIZABLE',
-  'ERR_LOCK_LOST',
-]
+/** The error code of a native status, by `MetaInt.Status`; undefined: no error. */
+export function codeOfStatus(status: number): CacheErrorCode | undefined {
+  return STATUS_CODES[status]
+}
 
 /** `Status.Detached` as the `code` of an error that an ordinary native call throws. */
 export const DETACHED = 'ERR_DETACHED'
-/** What napi says of a panic that it has caught. */
+/** The `code` that napi gives a panic that it has caught. */
 const PANIC = 'GenericFailure'
 
 const HINTS: Readonly<Record<CacheErrorCode, string>> = {
   ERR_NATIVE_UNAVAILABLE:
     'Install without --omit=optional, for the platform and C library that the program runs on; ' +
     'in a container image, run the install inside the image.',
-  ERR_INVALID_ARGUMENT: 'The call is wrong, whatever the cache holds; see the message for what was expected.',
-  ERR_INVALID_TTL: "Pass milliseconds above 0 or a duration such as '30s'. For no expiry leave ttl out.",
+  ERR_INVALID_ARGUMENT: 'Change the argument to what the message asks for.',
+  ERR_INVALID_TTL: "Pass milliseconds above 0 or a duration such as '30s', or Infinity for no expiry.",
   ERR_KEY_TOO_LONG: 'Hash long keys, for example with crypto.createHash.',
   ERR_VALUE_TOO_LARGE: 'Open the segment with a larger maxEntrySize, or split the value.',
-  ERR_UNDEFINED_VALUE: 'undefined means "not there". Store null, or delete the key.',
+  ERR_UNDEFINED_VALUE: 'undefined stands for a missing value. Store null instead, or delete the key.',
   ERR_UNSERIALIZABLE:
-    'Store data: text, numbers, bytes, dates, Maps, Sets, errors, plain objects and arrays of them. Functions, symbols, ' +
-    'promises and instances of classes are none.',
-  ERR_NOT_A_NUMBER: 'incr works on numbers only. Set or delete the key first.',
-  ERR_OVERFLOW: 'Pass min and max to clamp the counter instead.',
-  ERR_CLOSED: 'Open the cache again, or close it later.',
+    'Store data: text, numbers, bytes, dates, Maps, Sets, errors, plain objects and arrays of them. Functions, ' +
+    'symbols, promises and instances of classes cannot be stored.',
+  ERR_NOT_A_NUMBER: 'incr works on numbers only. Set the key to a number, or delete it, first.',
+  ERR_OVERFLOW: 'Pass min and max to clamp the result.',
+  ERR_CLOSED: 'Open the cache again, or close it after its last use.',
   ERR_NO_SPACE:
-    'Make room in the file system that holds the segment (in a container: --shm-size or a larger memory volume), ' +
-    'open a smaller one, or pass another directory; or raise the limit of the process that the message tells of (ulimit).',
-  ERR_PERMISSION: 'All processes that share a segment run as the same user, and its memory limits apply (ulimit -l).',
+    'Free memory in the file system that holds the segment (in a container: --shm-size or a larger memory volume), ' +
+    'open a smaller segment, or pass another directory. If the message names a limit of the process, raise it ' +
+    '(ulimit).',
+  ERR_PERMISSION: 'Run all processes that share a segment as the same user, and check its memory limits (ulimit -l).',
   ERR_SEGMENT_MISMATCH:
     "Use the same options in all processes, destroy the segment, or open with onMismatch: 'attach'.",
-  ERR_SEGMENT_VERSION: 'Another version of this package made the segment. Stop its processes, then destroy it.',
+  ERR_SEGMENT_VERSION:
+    'Another version of this package made the segment. Stop the processes that use it, then destroy it.',
   ERR_SEGMENT_CORRUPT:
-    'Destroy the segment with segments.destroy(name, { force: true }); it is made anew at the next open.',
+    'Destroy the segment with segments.destroy(name, { force: true }); the next open creates it again.',
   ERR_SEGMENT_IN_USE:
-    'Stop the attached processes first, or pass force: true; they then notice and open a new segment.',
-  ERR_BUSY: 'A process that holds part of the cache is stopped (SIGSTOP, a debugger). Let it go on, or end it.',
-  ERR_CODEC_MISMATCH: 'The entry was written by another codec or a newer version of this package.',
-  ERR_TIMEOUT: 'Nothing came within the timeout.',
-  ERR_LOCK_LOST: 'The lock expired or was taken over; stop the work that it guarded.',
+    'Stop the attached processes first, or pass force: true; attached processes then open a new segment.',
+  ERR_BUSY: 'Resume or end the process that holds the lock: it is suspended (SIGSTOP, a debugger).',
+  ERR_CODEC_MISMATCH: 'Use the same codec and version of this package in all processes, or delete the entry.',
+  ERR_TIMEOUT: 'Pass a longer timeout, or handle the missing result.',
+  ERR_LOCK_LOST:
+    'Stop the work that the lock guarded, and acquire it again. For long work, pass a longer ttl or extend it.',
 }
 
 /**
- * What this package throws and rejects with.
+ * The error that this package throws and rejects with.
  *
  * @example
  * try {
@@ -131,9 +104,9 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
  * }
  */
 export class CacheError extends Error {
-  /** What went wrong, for the program; never changes. */
+  /** The cause, for programs. Codes do not change between releases. */
   readonly code: CacheErrorCode
-  /** What to do about it, for a person. */
+  /** The remedy, for people. */
   readonly hint: string
 
   constructor(code: CacheErrorCode, message: string, options?: { hint?: string | undefined; cause?: unknown }) {
@@ -143,14 +116,43 @@ export class CacheError extends Error {
   }
 
   static {
-    // On the prototype, as the built-in errors have it: not an own property that every log prints.
+    // On the prototype, as for the built-in errors: logs print own properties.
     Object.defineProperty(CacheError.prototype, 'name', { value: 'CacheError', configurable: true, writable: true })
   }
 }
 
-/** What the message of a failed raw call can tell. */
+const FULL_HINT =
+  "Delete entries, give them a ttl, open a larger segment, or open it with another eviction than 'none'. If the key is in " +
+  'a namespace with a quota, raise its size, or change its eviction. If the file ' +
+  'system that holds the segment is full, free memory there.'
+
+/** Hints for the reasons of `ERR_NO_SPACE` that the native side states in its message. */
+const NO_SPACE_HINTS: readonly (readonly [part: string, hint: string])[] = [
+  ["eviction is 'none'", FULL_HINT],
+  ['too many hold it', 'Let fewer processes wait for it at once, or pass a timeout to those that wait.'],
+  ['have a quota already', 'Give fewer namespaces a reserve, a size or an eviction of their own.'],
+  ['namespaces', 'Use fewer namespaces: put what differs per user or request into the key.'],
+  ['channels', 'Subscribe to fewer channels: put what differs per user or request into the message.'],
+  ['other reserves', 'Pass a smaller reserve, lower those of other namespaces, or open a larger segment.'],
+  ['quarter of a shard', 'Open a larger segment, or delete metrics that are no longer used.'],
+]
+
+/** The error for a segment in which a value that must be stored has no room. */
+export function segmentFull(name: string, key: unknown): CacheError {
+  const message = `the segment "${name}" has no room for ${showKey(key)}, and no entry can be evicted`
+  return new CacheError('ERR_NO_SPACE', message, { hint: FULL_HINT })
+}
+
+/** The error with the subject of the call at the end of its message; any other error is returned unchanged. */
+export function about(subject: string, error: unknown): unknown {
+  if (!(error instanceof CacheError)) return error
+  const { code, message, hint } = error
+  return new CacheError(code, `${message} (${subject})`, { hint, ...('cause' in error && { cause: error.cause }) })
+}
+
+/** Details for the message of a failed raw call. */
 export interface Circumstances {
-  /** The segment's. */
+  /** The name of the segment. */
   readonly name: string
   /** Milliseconds. */
   readonly writeTimeout: number
@@ -158,34 +160,59 @@ export interface Circumstances {
   readonly maxEntrySize: number
 }
 
-/** The error behind the status of a raw call. */
-export function fromStatus(status: number, { name, writeTimeout, maxEntrySize }: Circumstances): CacheError {
+/** The error for the status of a raw call on this key. */
+export function fromStatus(
+  status: number,
+  { name, writeTimeout, maxEntrySize }: Circumstances,
+  key: unknown,
+): CacheError {
   if (status === Status.Detached) return lostAgain()
-  if (status === Status.SuspectKey)
-    return new CacheError('ERR_INVALID_ARGUMENT', 'a key may not contain lone surrogates')
-  const code = codeOfStatus[status]
+  if (status === Status.SuspectKey) return loneSurrogates(key)
+  const code = codeOfStatus(status)
   switch (code) {
     case undefined:
-      return new CacheError('ERR_SEGMENT_CORRUPT', `the native side answered with the unknown status ${status}`)
+      return new CacheError('ERR_SEGMENT_CORRUPT', `the native side returned the unknown status ${status}`)
     case 'ERR_INVALID_ARGUMENT':
-      return new CacheError(code, 'a key must be a string or a Uint8Array of at least 1 byte')
+      return notAKey(key)
     case 'ERR_KEY_TOO_LONG':
-      return new CacheError(code, 'a key may have 8,192 bytes as UTF-8')
+      return keyTooLong(key)
     case 'ERR_VALUE_TOO_LARGE':
-      return new CacheError(code, `the entry is larger than maxEntrySize, ${maxEntrySize} bytes`)
+      return entryTooLarge(key, maxEntrySize)
     case 'ERR_NOT_A_NUMBER':
-      return new CacheError(code, 'the entry is not a number')
-    case 'ERR_OVERFLOW':
-      return new CacheError(code, 'the result is not finite or not a safe integer; the entry stays as it was')
-    case 'ERR_BUSY':
-      return new CacheError(code, `a shard of the segment "${name}" was held for more than ${writeTimeout} ms`)
+      return new CacheError(code, `the entry of ${showKey(key)} is not a number`)
+    case 'ERR_OVERFLOW': {
+      const message = `the result for ${showKey(key)} is not finite or not a safe integer; the entry was not changed`
+      return new CacheError(code, message)
+    }
+    case 'ERR_BUSY': {
+      const where = `the shard of ${showKey(key)} in the segment "${name}"`
+      return new CacheError(code, `${where} was held for ${writeTimeout} ms by a suspended process, or for 2 s`)
+    }
     case 'ERR_NO_SPACE':
-      return new CacheError(code, `the segment "${name}" has no room, and nothing that could be evicted`)
+      return segmentFull(name, key)
     case 'ERR_SEGMENT_CORRUPT':
-      return new CacheError(code, `the segment "${name}" is damaged`)
+      return new CacheError(code, `the segment "${name}" is damaged; the key was ${showKey(key)}`)
     default:
-      return new CacheError(code, `a call on the segment "${name}" failed with ${code}`)
+      return new CacheError(code, `a call for ${showKey(key)} on the segment "${name}" failed with ${code}`)
   }
+}
+
+export function notAKey(key: unknown): CacheError {
+  return invalid('a key must be a string or a Uint8Array of at least 1 byte', key)
+}
+
+export function keyTooLong(key: unknown): CacheError {
+  return new CacheError('ERR_KEY_TOO_LONG', `a key must have at most 8,192 bytes as UTF-8; got ${showKey(key)}`)
+}
+
+export function loneSurrogates(key: unknown): CacheError {
+  const hint = 'Call toWellFormed() on the text, or pass bytes.'
+  return invalid('a key must not contain lone surrogates', key, 'ERR_INVALID_ARGUMENT', hint)
+}
+
+export function entryTooLarge(key: unknown, maxEntrySize: number): CacheError {
+  const message = `the entry of ${showKey(key)} is larger than maxEntrySize, ${maxEntrySize} bytes`
+  return new CacheError('ERR_VALUE_TOO_LARGE', message)
 }
 
 /** Whether the native side threw because the handle is detached. */
@@ -193,42 +220,81 @@ export function isDetached(error: unknown): boolean {
   return codeOf(error) === DETACHED
 }
 
-/** An error of an ordinary native call as a `CacheError`; anything else comes back as it is. */
+/** An error of an ordinary native call as a `CacheError`; any other error is returned unchanged. */
 export function fromNative(error: unknown): unknown {
   const code = codeOf(error)
   if (code === DETACHED) return lostAgain()
-  if (code === PANIC) return new CacheError('ERR_SEGMENT_CORRUPT', `native code gave up: ${(error as Error).message}`)
+  if (code === PANIC)
+    return new CacheError('ERR_SEGMENT_CORRUPT', `the native code panicked: ${(error as Error).message}`)
   if (error instanceof CacheError || !isCode(code)) return error
   const { message, cause } = error as Error
-  return new CacheError(code, message, cause === undefined ? undefined : { cause })
-}
-
-/** The addon could not be loaded; `cause` is what the loader threw. */
-export function nativeUnavailable(cause: unknown): CacheError {
-  const system = `${process.platform} ${process.arch}, Node ${process.versions.node}`
-  return new CacheError('ERR_NATIVE_UNAVAILABLE', `the native part could not be loaded on ${system}`, { cause })
+  const hint = code === 'ERR_NO_SPACE' ? NO_SPACE_HINTS.find(([part]) => message.includes(part))?.[1] : undefined
+  return new CacheError(code, message, { hint, ...(cause !== undefined && { cause }) })
 }
 
 function lostAgain(): CacheError {
-  return new CacheError('ERR_SEGMENT_CORRUPT', 'the segment was destroyed again as soon as it was opened anew')
+  return new CacheError('ERR_SEGMENT_CORRUPT', 'the segment was destroyed again each time it was reopened')
 }
 
 function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+  return types.isNativeError(error) && 'code' in error ? error.code : undefined
 }
 
 function isCode(code: unknown): code is CacheErrorCode {
   return typeof code === 'string' && Object.hasOwn(HINTS, code)
 }
 
-/** The error for an argument that is not what it should be. */
-export function invalid(expected: string, found: unknown, code: CacheErrorCode = 'ERR_INVALID_ARGUMENT'): CacheError {
-  return new CacheError(code, `${expected}; got ${show(found)}`)
+/** The error for an invalid argument. */
+export function invalid(
+  expected: string,
+  found: unknown,
+  code: CacheErrorCode = 'ERR_INVALID_ARGUMENT',
+  hint?: string,
+): CacheError {
+  const fix = hint ?? (code === 'ERR_INVALID_ARGUMENT' ? hintFor(expected) : undefined)
+  return new CacheError(code, `${expected}; got ${show(found)}`, { hint: fix })
 }
 
-/** A value as it may stand in a message. */
+/** What to do, from the sentence that says what was expected. */
+function hintFor(expected: string): string {
+  const [, subject, rule] = /^(.+?) (?:must be|takes) (.+)$/.exec(expected) ?? []
+  if (subject === undefined) return `Change the argument: ${expected}.`
+  return expected.startsWith(`${subject} takes`) ? `Pass ${rule} to ${subject}.` : `Pass ${rule} as ${subject}.`
+}
+
+/** A value as shown in messages. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
+  if (typeof value === 'string') return shownText(value)
+  if (types.isDate(value)) return 'a Date'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return typeof value === 'function' ? 'a function' : String(value)
+}
+
+/** A key as shown in messages: its text, or the first of its bytes. */
+export function showKey(key: unknown): string {
+  if (!types.isUint8Array(key)) return show(key)
+  const bytes = Buffer.from(key.buffer, key.byteOffset, Math.min(key.length, MAX_SHOWN_BYTES))
+  if (isUtf8(key)) return shownText(bytes.toString(), key.length > MAX_SHOWN_BYTES)
+  const start = bytes.toString('hex', 0, MAX_SHOWN_HEX)
+  return `the bytes ${start}${key.length > MAX_SHOWN_HEX ? '…' : ''}`
+}
+
+/** Maximum number of characters, and of bytes as hexadecimal digits, that a message shows. */
+const MAX_SHOWN = 80
+const MAX_SHOWN_HEX = 32
+/** Enough bytes for `MAX_SHOWN` characters as UTF-8. */
+const MAX_SHOWN_BYTES = 4 * MAX_SHOWN + 4
+
+/** Text in quotes, shortened, with escapes for what could hide, break or reorder a line of a log. */
+function shownText(text: string, isCut = false): string {
+  const start = text
+    .slice(0, MAX_SHOWN)
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}'\\]/gu, (character) =>
+      character === "'" || character === '\\' ? `\\${character}` : escapeOf(character),
+    )
+  return `'${start}${isCut || text.length > MAX_SHOWN ? '…' : ''}'`
+}
+
+function escapeOf(character: string): string {
+  return `\\u{${character.codePointAt(0)?.toString(16)}}`
 }

@@ -1,22 +1,26 @@
 /**
- * How values become what is stored, and back.
+ * Values to payloads, which are what the native side stores, and back.
  *
- * Numbers, booleans, null and bigints are stored as they are, whatever the codec, so that counters work for everyone.
- * Strings and bytes are too, unless the cache has a codec of its own. For objects the codec decides: `auto` writes flat ones of
- * a known shape as such, others as JSON where it loses nothing, else the structured form; `json` writes what `JSON.stringify` makes of them. The entry says how
- * its value was stored, so a reader never guesses.
+ * Numbers, booleans, null and bigints are stored as such by every codec, so counters work for every process. Strings
+ * and bytes are stored as such unless the cache has a custom `Codec`. For objects the codec decides. `auto` writes a
+ * flat object of a known shape in the flat format, other objects as JSON if JSON preserves them, and all else in the
+ * structured format. `json` writes the text of `JSON.stringify`. The entry records the kind of its payload.
  *
- * The thing to get wrong: `encoded.kind` is overwritten by the next `encode`, and so are the bytes of a structured value.
+ * Caution: the next `encode` overwrites `ValueEncoder.kind`, and the bytes of a structured value.
  */
 import { types } from 'node:util'
 import { CacheError, invalid } from '../errors.ts'
-import { Kind } from '../native.ts'
+import { Kind } from '../native/layout.ts'
+import { isDeepText, isDeepValue } from './depth.ts'
 import { flatText, fromFlat } from './flat.ts'
+import { MAX_DEPTH, corrupt } from './format.ts'
+import { describe, isLost, kindOfObject } from './kinds.ts'
 import { plainText } from './plain.ts'
+import { refusal } from './refusal.ts'
 import { decodeStructured, encodeStructured } from './structured.ts'
 
 /**
- * An encoding of one's own: for compression, encryption, a schema. It gets every value but numbers, booleans, null and
+ * A custom encoding, for compression, encryption or a schema. It gets every value except numbers, booleans, null and
  * bigints.
  *
  * @example
@@ -25,13 +29,13 @@ import { decodeStructured, encodeStructured } from './structured.ts'
  */
 export interface Codec {
   /**
-   * 1 to 100; stored with every entry, so that a reader without this codec gets `ERR_CODEC_MISMATCH` instead of nonsense.
-   * Give a new format a new one.
+   * 1 to 100. It is stored with every entry: for a reader without this codec the entry is a miss, or with `strict` the
+   * error `ERR_CODEC_MISMATCH`. Give a new format a new id.
    */
   readonly id: number
-  /** The bytes of a value. What it throws is thrown by `set`. */
+  /** The bytes of a value. `set` passes its errors on. */
   encode(value: unknown): Uint8Array
-  /** The value of bytes that nobody else will touch. What it throws makes the read a miss, as damage does. */
+  /** The value of bytes, which the codec may keep. An error makes the read a miss, as damage does. */
   decode(bytes: Uint8Array): unknown
 }
 
@@ -39,10 +43,7 @@ export type ResolvedCodec = 'auto' | 'json' | Codec
 
 const MAX_CODEC_ID = 100
 
-/** The `Kind` of what `encode` returned last. */
-export const encoded: { kind: number } = { kind: 0 }
-
-/** Throws `ERR_INVALID_ARGUMENT` for what is no codec. */
+/** Throws `ERR_INVALID_ARGUMENT` unless `codec` is a codec or undefined. */
 export function resolveCodec(codec: unknown): ResolvedCodec {
   if (codec === undefined || codec === 'auto') return 'auto'
   if (codec === 'json') return 'json'
@@ -57,50 +58,100 @@ export function resolveCodec(codec: unknown): ResolvedCodec {
   return codec as Codec
 }
 
-/**
- * What crosses to the native side for `value`; `encoded.kind` says as what. Bytes of a structured value are valid until the
- * next call.
- */
-export function encode(value: unknown, codec: ResolvedCodec): unknown {
-  switch (typeof value) {
-    case 'string':
-      return typeof codec === 'object' ? encodeWith(codec, value) : as(Kind.String, value)
-    case 'number':
-      return as(Kind.Number, value)
-    case 'boolean':
-      return as(Kind.Simple, value ? 2 : 1)
-    case 'bigint':
-      return BigInt.asIntN(64, value) === value ? as(Kind.BigInt64, value) : as(Kind.BigIntHex, value.toString(16))
-    case 'undefined':
-      throw new CacheError('ERR_UNDEFINED_VALUE', 'undefined cannot be stored')
-    default:
-      if (value === null) return as(Kind.Simple, 0)
-      return typeof codec === 'object' ? encodeWith(codec, value) : encodeObject(value as object, codec)
+/** Encodes the values of one cache. A payload and its kind are two results without an allocation for a pair of them. */
+export class ValueEncoder {
+  readonly codec: ResolvedCodec
+  /** The `Kind` of the last payload. Valid until the next `encode`. */
+  kind = 0
+
+  constructor(codec: ResolvedCodec) {
+    this.codec = codec
+  }
+
+  /**
+   * The payload of `value`; sets `kind`. Bytes of a structured value are valid until the next call in this thread.
+   * Small, so that V8 inlines it.
+   */
+  encode(value: unknown): unknown {
+    if (typeof value === 'string' && typeof this.codec !== 'object') {
+      this.kind = Kind.String
+      return value
+    }
+    return encodeOther(this, value)
   }
 }
 
-/** Also for functions and symbols, which both refuse. */
-function encodeObject(value: object, codec: 'auto' | 'json'): unknown {
-  if (types.isUint8Array(value)) return as(Buffer.isBuffer(value) ? Kind.Buffer : Kind.Uint8Array, settled(value))
-  if (codec === 'json') return as(Kind.Json, stringify(value))
-  const flat = flatText(value)
-  if (flat !== undefined) return as(Kind.Flat, flat)
-  const text = plainText(value)
-  return text === undefined ? as(Kind.Structured, encodeStructured(value)) : as(Kind.Json, text)
+/** `encode` for all values but strings without a custom codec. */
+function encodeOther(encoder: ValueEncoder, value: unknown): unknown {
+  const { codec } = encoder
+  switch (typeof value) {
+    case 'number':
+      return as(encoder, Kind.Number, value)
+    case 'boolean':
+      return as(encoder, Kind.Simple, value ? 2 : 1)
+    case 'bigint':
+      return BigInt.asIntN(64, value) === value
+        ? as(encoder, Kind.BigInt64, value)
+        : as(encoder, Kind.BigIntHex, value.toString(16))
+    case 'undefined':
+      throw new CacheError('ERR_UNDEFINED_VALUE', 'undefined cannot be stored')
+    default:
+      if (value === null) return as(encoder, Kind.Simple, 0)
+      return typeof codec === 'object'
+        ? encodeWith(encoder, codec, value)
+        : encodeObject(encoder, codec, value as object)
+  }
 }
 
-function encodeWith(codec: Codec, value: unknown): Uint8Array {
+/** Also gets functions and symbols; both formats refuse them. */
+function encodeObject(encoder: ValueEncoder, codec: 'auto' | 'json', value: object): unknown {
+  if (types.isUint8Array(value)) {
+    return as(encoder, kindOfBytes(value), settled(value))
+  }
+  if (codec === 'json') return as(encoder, Kind.Json, stringify(value))
+  const flat = flatText(value)
+  if (flat !== undefined) return as(encoder, Kind.Flat, flat)
+  const text = plainText(value)
+  return text === undefined ? as(encoder, Kind.Structured, encodeStructured(value)) : as(encoder, Kind.Json, text)
+}
+
+/** The kind of bytes. Throws `ERR_UNSERIALIZABLE` for bytes that would come back as others. */
+function kindOfBytes(bytes: Uint8Array): number {
+  const prototype: unknown = Object.getPrototypeOf(bytes)
+  const isBuffer = prototype === Buffer.prototype
+  // Bytes of another realm have another prototype.
+  if (!isBuffer && prototype !== Uint8Array.prototype && kindOfObject(bytes) !== 'bytes') {
+    throw refusal(describe(bytes), [])
+  }
+  if (isLost(bytes)) throw refusal('a detached Uint8Array', [])
+  // Named properties are not searched here: V8 lists them only behind all elements, which takes longer than the write.
+  return isBuffer ? Kind.Buffer : Kind.Uint8Array
+}
+
+function encodeWith(encoder: ValueEncoder, codec: Codec, value: unknown): Uint8Array {
   const bytes = codec.encode(value)
   if (!types.isUint8Array(bytes)) throw invalid("a codec's encode must return a Uint8Array", bytes)
-  return as(Kind.Codec + codec.id, settled(bytes))
+  return as(encoder, Kind.Codec + codec.id, settled(bytes))
 }
 
-function as<T>(kind: number, payload: T): T {
-  encoded.kind = kind
+function as<T>(encoder: ValueEncoder, kind: number, payload: T): T {
+  encoder.kind = kind
   return payload
 }
 
-/** Bytes that another thread could change under the native side's hands are copied first. */
+/**
+ * A string as JSON text, a payload of `Kind.Json`. It preserves what UTF-8 may not: lone surrogates, and U+FFFD beside
+ * them.
+ */
+export function escapedText(text: string): string {
+  try {
+    return JSON.stringify(text)
+  } catch (cause) {
+    throw tooLong(cause)
+  }
+}
+
+/** Bytes that another thread could change during the native call are copied first. */
 function settled(bytes: Uint8Array): Uint8Array {
   return types.isSharedArrayBuffer(bytes.buffer) ? Uint8Array.from(bytes) : bytes
 }
@@ -110,28 +161,46 @@ function stringify(value: unknown): string {
   try {
     text = JSON.stringify(value)
   } catch (cause) {
-    throw new CacheError('ERR_UNSERIALIZABLE', `$ cannot be written as JSON: ${(cause as Error).message}`, { cause })
+    throw withoutJson(cause)
   }
   if (text === undefined) throw new CacheError('ERR_UNSERIALIZABLE', `$ is a ${typeof value}, which has no JSON`)
+  if (isDeepText(text)) throw refusal(`nested in more than ${MAX_DEPTH} levels`, [])
   return text
 }
 
-/** Whether a kind crosses as bytes. */
+/** The error for what `JSON.stringify` threw. */
+function withoutJson(cause: unknown): CacheError {
+  const message = types.isNativeError(cause) ? cause.message : describe(cause)
+  if (cause instanceof RangeError && message === 'Invalid string length') return tooLong(cause)
+  return new CacheError('ERR_UNSERIALIZABLE', `$ cannot be written as JSON: ${message}`, { cause })
+}
+
+function tooLong(cause: unknown): CacheError {
+  return new CacheError('ERR_VALUE_TOO_LARGE', 'the value is too large for one string of JSON', { cause })
+}
+
+/** Whether payloads of a kind are bytes. */
 export function isBytes(kind: number): boolean {
   return kind === Kind.Buffer || kind === Kind.Uint8Array || (kind >= Kind.Structured && kind !== Kind.Flat)
 }
 
-/** The value of a text kind. Throws whatever the damage of its text made of it. */
+/** The value of a text payload. A damaged text throws any error. */
 export function fromText(text: string, kind: number): unknown {
-  if (kind === Kind.Json) return JSON.parse(text)
+  if (kind === Kind.Json) return fromJson(text)
   if (kind === Kind.Flat) return fromFlat(text)
   return text.startsWith('-') ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`)
 }
 
+function fromJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  if (isDeepValue(value, text)) throw corrupt(`nested in more than ${MAX_DEPTH} levels`)
+  return value
+}
+
 /**
- * The value of a kind of bytes. Throws `ERR_CODEC_MISMATCH` for another codec's, and whatever damage made of it.
+ * The value of a byte payload. Throws `ERR_CODEC_MISMATCH` for bytes of another codec; damaged bytes throw any error.
  *
- * @param owned Whether the bytes are the caller's to give away; else they are copied where the value keeps them.
+ * @param owned Whether the value may keep the bytes; otherwise it gets a copy where it needs them.
  */
 export function fromBytes(bytes: Uint8Array, kind: number, codec: ResolvedCodec, owned: boolean): unknown {
   switch (kind) {
@@ -151,5 +220,5 @@ export function fromBytes(bytes: Uint8Array, kind: number, codec: ResolvedCodec,
 
 function nameOf(kind: number): string {
   const id = kind - Kind.Codec
-  return id >= 1 && id <= MAX_CODEC_ID ? `the codec ${id}, which this cache does not have` : `an unknown kind, ${kind}`
+  return id >= 1 && id <= MAX_CODEC_ID ? `the codec ${id}, which this cache does not use` : `an unknown kind, ${kind}`
 }

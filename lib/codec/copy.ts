@@ -1,19 +1,22 @@
 /**
- * Fresh copies of values, and frozen ones: of trees of plain objects and arrays, and nothing that would come out as something
- * else.
+ * Copies and frozen forms of values: of trees of plain objects and arrays, if the result equals the original.
  *
- * An object is looked at once, for where in it there are further objects; each copy is then a spread or a slice for each of
- * them, several times as quick as decoding. The thing to get wrong: what a spread loses. It calls no setter, but assigning
- * `__proto__` would; it gives every object the usual prototype; and of one object that is there twice it makes two. Whatever
- * has one of these is not copied in this way at all.
+ * The objects inside a value are located once. Each copy is then one spread or slice per object, several times faster
+ * than decoding.
+ *
+ * Caution: a spread loses some things. It sets the usual prototype, and makes two objects of a shared one; and although
+ * a spread calls no setter, assigning `__proto__` does. Values with any of these are not copied in this way.
  */
 import { types } from 'node:util'
 import { isDense } from './kinds.ts'
 
-/** Makes a copy of the value for which it was made, or of an equal one. */
+/** Copies the value that it was made for, or an equal one. */
 export type Copier = (value: unknown) => unknown
 
-/** For a tree of plain objects, arrays, Dates and immutable values. Undefined: decode again. */
+/**
+ * A copier for a tree of plain objects, arrays, Dates and immutable values. Undefined for other values: decode them
+ * again.
+ */
 export function copier(value: object): Copier | undefined {
   return copierOf(value, new Set())
 }
@@ -71,8 +74,8 @@ function arrayCopier(array: readonly unknown[], seen: Set<object>): Copier | und
 }
 
 /**
- * Freezes a value as deep as it goes, if that makes it immutable: plain objects and arrays do, a Map or a Date would only look
- * like it. True if it is frozen now; else nothing has changed.
+ * Freezes a value deeply, if that makes it immutable. True for plain objects and arrays. False, without a change, for
+ * values with a Map, a Date or the like, which freezing does not protect.
  */
 export function freeze(value: object): boolean {
   const parts = new Set<object>()

@@ -1,10 +1,11 @@
 /**
- * From the bytes of `format.ts` to a value, whoever wrote them.
+ * The decoder of the structured format: from the bytes of `format.ts`, even hostile ones, to a value.
  *
- * Pure data: no prototype is touched, no setter and no code runs. Time and memory are bounded by the number of bytes, because
- * whatever takes memory has been paid for by a token, and no container may promise more values than there are bytes left,
- * together with what those around it still wait for. The thing to get wrong: an object is counted before what it holds is read,
- * or the numbers of all references after it are off by one.
+ * Decoding creates data only: it changes no prototype, and runs no setter and no code. Time and memory are bounded by
+ * the number of bytes: each allocation has a token, and all open containers together may not expect more values than
+ * there are bytes left.
+ *
+ * Caution: an object is numbered before its contents are read. Otherwise all later references are off by one.
  */
 import { CacheError } from '../errors.ts'
 import {
@@ -24,8 +25,8 @@ import { assign, incomingShape, instantiate, instantiateBare, scattered } from '
 import type { Shape } from './shapes.ts'
 
 /**
- * The order in which the fields of an error are set. When its stack is replaced V8 makes a text of the one that it has, of name and
- * message, and that throws where the message is the error itself.
+ * The order in which the fields of an error are set. When the stack is replaced, V8 first makes the text of the present
+ * one from name and message, which throws if the message is the error itself.
  */
 const STACK_FIRST = [...ERROR_FIELDS.keys()].toSorted((a, b) => rank(a) - rank(b))
 
@@ -39,7 +40,7 @@ export class Decoder {
   #at = HEADER_LENGTH
   /** Where the tokens end and the pages begin. */
   readonly #end: number
-  /** How many values the containers that are open still wait for. Each is a byte at least. */
+  /** The number of values that the open containers still expect. Each takes at least a byte. */
   #owed = 0
   #page = ''
   #pageAt = 0
@@ -52,7 +53,10 @@ export class Decoder {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     if (bytes.length < HEADER_LENGTH) throw corrupt('too short')
     if (bytes[0] !== VERSION) {
-      throw new CacheError('ERR_CODEC_MISMATCH', `the value has the format ${bytes[0]}, this version reads ${VERSION}`)
+      throw new CacheError(
+        'ERR_CODEC_MISMATCH',
+        `the value has the format ${bytes[0]}, and this version reads ${VERSION}`,
+      )
     }
     this.#end = HEADER_LENGTH + this.#bytes.readUInt32LE(1)
     if (this.#end > bytes.length) throw corrupt('cut off')
@@ -174,7 +178,7 @@ export class Decoder {
     if (shape.template === undefined) {
       for (const name of names) assign(object, name, this.#read(depth))
     } else {
-      // The names are its own already, so these are values for them, whatever the prototype knows of such names.
+      // The names are own properties already, so no name reaches the prototype.
       for (let i = 0; i < names.length; i++) object[names[i] as string] = this.#read(depth)
     }
     return object
@@ -241,7 +245,9 @@ export class Decoder {
     if (type === undefined || bits >= 1 << ERROR_FIELDS.length) throw corrupt('an unknown error')
     const error = this.#keep(emptyError(type))
     this.#owe(ERROR_FIELDS.length + 1)
-    const values = ERROR_FIELDS.map(() => this.#read(depth))
+    // Without a callback: each level of nesting takes as little of the stack as possible.
+    const values: unknown[] = []
+    while (values.length < ERROR_FIELDS.length) values.push(this.#read(depth))
     for (const i of STACK_FIRST) {
       const name = ERROR_FIELDS[i] as string
       if ((bits & (1 << i)) !== 0) define(error, name, values[i], false)
@@ -256,13 +262,13 @@ export class Decoder {
     return error
   }
 
-  /** Counts an object, so that references find it. */
+  /** Numbers an object for references. */
   #keep<T extends object>(object: T): T {
     this.#objects.push(object)
     return object
   }
 
-  /** A container waits for so many values. */
+  /** A container expects this many values. */
   #owe(count: number): void {
     this.#owed += count
     if (this.#owed > this.#end - this.#at) throw corrupt('more values than bytes')
@@ -275,7 +281,7 @@ export class Decoder {
     return this.#bytes[this.#at++] as number
   }
 
-  /** Steps over so many bytes, and tells where they begin. */
+  /** Skips this many bytes; returns their position. */
   #skip(length: number): number {
     const start = this.#at
     if (length > this.#end - start) throw corrupt('cut off')
@@ -321,7 +327,7 @@ export class Decoder {
   }
 }
 
-/** What the language itself refuses is damage like any other. */
+/** Turns an error of the language into the error for damaged bytes. */
 function guarded<T>(what: string, make: () => T): T {
   try {
     return make()
@@ -341,13 +347,13 @@ function copyAs(type: BytesType, bytes: Buffer): object {
   if (View === undefined) {
     throw new CacheError(
       'ERR_CODEC_MISMATCH',
-      `the value has a ${type}, which Node ${process.versions.node} does not know`,
+      `the value has a ${type}, which Node ${process.versions.node} does not support`,
     )
   }
   return guarded(`no ${type}`, () => new View(buffer))
 }
 
-/** Without the stack of where it is made here, which costs more than all else and is replaced anyway. */
+/** An error without the stack of this place, which is expensive and is replaced anyway. */
 function emptyError(type: (typeof ERRORS)[number]): Error {
   const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')
   const isOurs = limit?.writable === true
@@ -359,20 +365,20 @@ function emptyError(type: (typeof ERRORS)[number]): Error {
   }
 }
 
-/** An array of this length with nothing in it. Where few of many elements will be there, a length must not be memory. */
+/** An empty array of this length. If few of its elements will be set, its length must not cost memory. */
 function emptyArray(length: number, count: number): unknown[] {
   const array = length > 16 + 2 * count ? scattered<unknown[]>([]) : []
   array.length = length
   return array
 }
 
-/** A name that looks like an index must have been one, or it would make the array longer than it is. */
+/** Whether a name fits the array. A string that is an index would change its length. */
 function isElementName(name: unknown, length: number): name is string | number {
   if (typeof name === 'number') return Number.isInteger(name) && name >= 0 && name < length
   return typeof name === 'string' && name !== 'length' && !isIndex(name)
 }
 
-/** `00` and `4294967295` are names like any other. */
+/** Whether a string is an index. `00` and `4294967295` are not. */
 function isIndex(name: string): boolean {
   const index = Number(name) >>> 0
   return String(index) === name && index !== 2 ** 32 - 1

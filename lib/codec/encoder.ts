@@ -1,11 +1,13 @@
 /// <reference lib="es2024.arraybuffer" />
 /// <reference lib="es2024.string" />
 /**
- * From a value to the bytes of `format.ts`, in one pass: what cannot be stored is refused on the way, with its path.
+ * The encoder of the structured format: from a value to the bytes of `format.ts`, in one pass. A part that cannot be
+ * stored is refused with its path.
  *
- * Every property is read once. The thing to get wrong: reading runs the caller's code, in getters and Proxies, and that may
- * change what is being encoded, or encode something itself. So the length of a thing is taken once and what comes must
- * fit it; and an encoder is never shared, see `structured.ts`.
+ * Every property is read once.
+ *
+ * Caution: reads run code of the caller, in getters and Proxies, which may change the value or encode another one. So
+ * each length is read once, and the contents must fit it; and an encoder is never shared, see `structured.ts`.
  */
 import { types } from 'node:util'
 import { CacheError } from '../errors.ts'
@@ -22,40 +24,40 @@ import {
   VERSION,
   regExpCost,
 } from './format.ts'
-import { bytesType, describe, errorType, isDense, kindOfObject } from './kinds.ts'
-import { keyStep, refusal, valueStep } from './refusal.ts'
+import { bytesType, describe, errorType, extraName, isDense, isLost, kindOfObject } from './kinds.ts'
+import { keyStep, propertyNamed, refusal, valueStep } from './refusal.ts'
 import type { Step } from './refusal.ts'
 import { forgetOutgoing, outgoingShape } from './shapes.ts'
 
-/** Room for the longest token without its contents. */
-const LONGEST_TOKEN = 16
+/** Maximum size of a token without its contents. */
+const MAX_TOKEN = 16
 
-/** So many objects are searched one after the other before a Map is made of them. */
-const FEW = 16
+/** Maximum number of objects that are searched linearly; more are kept in a Map. */
+const MAX_FEW = 16
 
-const SMALLEST_BUFFER = 16_384
+const MIN_BUFFER = 16_384
 
-const LARGEST_BUFFER = 2 ** 31
+const MAX_BUFFER = 2 ** 31
 
-/** A buffer larger than this is not kept for the next value. */
-const LARGEST_KEPT = 1 << 20
+/** Maximum size of a buffer that is kept for the next value. */
+const MAX_KEPT = 1 << 20
 
-/** Tells values apart in the shapes, which outlive them. */
+/** Identifies values in the shapes, which outlive them. */
 let values = 0
 
-/** Encodes one value at a time; the bytes that it returns are its own, and valid until the next. */
+/** Encodes one value at a time. The returned bytes belong to it and are valid until the next value. */
 export class Encoder {
-  #buffer = Buffer.allocUnsafeSlow(SMALLEST_BUFFER)
+  #buffer = Buffer.allocUnsafeSlow(MIN_BUFFER)
   #at = 0
   #page = ''
   #pages: string[] = []
-  /** The objects that began so far: the first of them in a list, which is quicker to search while it is short; see `#number`. */
+  /** The numbered objects: few of them in a list, which is faster to search, many in a Map; see `#number`. */
   #few: object[] = []
   #many: Map<object, number> | undefined
   #value = 0
   #shapes = 0
   #regExpCost = 0
-  /** The way to where we are, as long as the depth there; what is beyond is from before. */
+  /** The present path. Valid up to the present depth. */
   #steps: Step[] = []
 
   /** The bytes of `value`. */
@@ -73,9 +75,9 @@ export class Encoder {
     }
   }
 
-  /** Lets go of what belongs to the caller, and of a buffer that is too large to keep. */
+  /** Releases references to the value, and a buffer that is too large to keep. */
   #reset(): void {
-    if (this.#buffer.length > LARGEST_KEPT) this.#buffer = Buffer.allocUnsafeSlow(SMALLEST_BUFFER)
+    if (this.#buffer.length > MAX_KEPT) this.#buffer = Buffer.allocUnsafeSlow(MIN_BUFFER)
     if (this.#pages.length > 0) this.#pages = []
     this.#page = ''
     this.#few = []
@@ -86,7 +88,7 @@ export class Encoder {
   }
 
   #write(value: unknown, depth: number): void {
-    this.#reserve(LONGEST_TOKEN)
+    this.#reserve(MAX_TOKEN)
     switch (typeof value) {
       case 'string':
         this.#writeString(value)
@@ -155,7 +157,7 @@ export class Encoder {
       this.#varint(number)
       return
     }
-    if (depth === MAX_DEPTH) throw refusal(`something nested in more than ${MAX_DEPTH} levels`, [])
+    if (depth === MAX_DEPTH) throw refusal(`nested in more than ${MAX_DEPTH} levels`, [])
     const kind = kindOfObject(object)
     switch (kind) {
       case 'object':
@@ -189,7 +191,7 @@ export class Encoder {
     }
   }
 
-  /** The number of an object that began before, or -1, and then it has begun. */
+  /** The number of a known object; -1 for a new one, which gets a number. */
   #number(object: object): number {
     if (this.#many !== undefined) {
       const known = this.#many.get(object)
@@ -198,7 +200,7 @@ export class Encoder {
       return -1
     }
     const position = this.#few.indexOf(object)
-    if (position === -1 && this.#few.push(object) > FEW) {
+    if (position === -1 && this.#few.push(object) > MAX_FEW) {
       this.#many = new Map(this.#few.map((object, number) => [object, number]))
     }
     return position
@@ -293,25 +295,24 @@ export class Encoder {
     this.#text(flags)
   }
 
-  /** An error's own fields as they are, so that `'cause' in error` and what a log prints stay the same. */
+  /** Writes the own fields of an error as they are, so that `'cause' in error` and the output of logs stay the same. */
   #writeError(error: Error, depth: number): void {
-    const fields = ERROR_FIELDS.map((name) => ownField(error, name))
+    const fields = ERROR_FIELDS.map((name) => hiddenField(error, name))
     this.#byte(Tag.Error)
     this.#byte(errorType(error) ?? 0)
-    this.#byte(fields.reduce((bits, field, i) => (field?.enumerable === false ? bits | (1 << i) : bits), 0))
+    this.#byte(fields.reduce((bits, field, i) => (field === undefined ? bits : bits | (1 << i)), 0))
     fields.forEach((field, i) => {
-      const name = ERROR_FIELDS[i] as keyof Error
-      this.#steps[depth] = name
-      this.#write(field?.enumerable === false ? error[name] : undefined, depth + 1)
+      this.#steps[depth] = ERROR_FIELDS[i] as string
+      this.#write(field?.value, depth + 1)
     })
-    this.#reserve(LONGEST_TOKEN)
+    this.#reserve(MAX_TOKEN)
     this.#writeProperties(error, depth)
   }
 
-  /** Of a view its own bytes, wherever they lie; what else is in its buffer is not part of the value. */
+  /** Writes the bytes of a view only, not the rest of its buffer. */
   #writeBytes(value: ArrayBuffer | NodeJS.ArrayBufferView, depth: number): void {
-    if (!ArrayBuffer.isView(value)) this.#checkNames(value, depth)
-    else this.#checkSymbols(value, depth)
+    if (types.isTypedArray(value)) this.#checkExtra(value, depth)
+    else this.#checkNames(value, depth)
     const type = bytesType(value)
     if (type === -1) throw this.#refuse(describe(value), depth)
     const bytes = this.#settled(value, depth)
@@ -326,8 +327,8 @@ export class Encoder {
   #settled(value: ArrayBuffer | NodeJS.ArrayBufferView, depth: number): Uint8Array {
     try {
       if (ArrayBuffer.isView(value)) {
-        // A typed array out of bounds says that it is empty; its methods know better. A DataView throws by itself.
-        if (types.isTypedArray(value) && value.byteLength === 0) Uint8Array.prototype.keys.call(value)
+        // A DataView throws by itself.
+        if (types.isTypedArray(value) && isLost(value)) throw new TypeError('detached')
         return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
       }
       if (value.resizable === true) throw this.#refuse('a resizable ArrayBuffer', depth)
@@ -338,15 +339,12 @@ export class Encoder {
     }
   }
 
-  /** Symbols are names that cannot be stored; and what else looks like an object may be known by one. */
+  /** Refuses symbols as names, and objects that a symbol identifies as something else than plain. */
   #checkSymbols(object: object, depth: number): void {
     const symbols = Object.getOwnPropertySymbols(object)
     if (symbols.length === 0) return
     const symbol = symbols.find((name) => Object.prototype.propertyIsEnumerable.call(object, name))
-    if (symbol !== undefined) {
-      this.#steps[depth] = symbol
-      throw this.#refuse('a property named by a symbol', depth + 1)
-    }
+    if (symbol !== undefined) throw this.#refuseName(symbol, depth)
     if (types.isArgumentsObject(object) || Object.hasOwn(object, Symbol.toStringTag)) {
       throw this.#refuse(describe(object), depth)
     }
@@ -355,9 +353,17 @@ export class Encoder {
   #checkNames(object: object, depth: number): void {
     this.#checkSymbols(object, depth)
     const [name] = Object.keys(object)
-    if (name === undefined) return
+    if (name !== undefined) throw this.#refuseName(name, depth)
+  }
+
+  #checkExtra(array: NodeJS.TypedArray, depth: number): void {
+    const name = extraName(array)
+    if (name !== undefined) throw this.#refuseName(name, depth)
+  }
+
+  #refuseName(name: string | symbol, depth: number): Error {
     this.#steps[depth] = name
-    throw this.#refuse('a named property of something that is no plain object', depth + 1)
+    return this.#refuse(propertyNamed(name), depth + 1)
   }
 
   #refuse(what: string, depth: number): Error {
@@ -371,9 +377,9 @@ export class Encoder {
   }
 
   #grow(length: number): void {
-    const needed = this.#at + length + SMALLEST_BUFFER
-    if (needed > LARGEST_BUFFER) throw new CacheError('ERR_VALUE_TOO_LARGE', 'the value takes more than 2 GiB')
-    const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(this.#buffer.length * 2, needed), LARGEST_BUFFER))
+    const needed = this.#at + length + MIN_BUFFER
+    if (needed > MAX_BUFFER) throw new CacheError('ERR_VALUE_TOO_LARGE', 'the value takes more than 2 GiB')
+    const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(this.#buffer.length * 2, needed), MAX_BUFFER))
     larger.set(this.#buffer.subarray(0, this.#at))
     this.#buffer = larger
   }
@@ -425,13 +431,18 @@ export class Encoder {
 }
 
 /**
- * A stack is made when it is first asked for, from the error's name and message; where these are objects that have no text, such
- * as the error itself, that throws, and the error has no stack to store.
+ * An own field of an error that is not enumerable; undefined: it has none.
+ *
+ * V8 makes the stack at its first read, from name and message. If these are objects without text, such as the error
+ * itself, the read throws, and the error has no stack to store. In Node 20 this read is that of the descriptor, in
+ * later versions that of the value.
  */
-function ownField(error: Error, name: string): PropertyDescriptor | undefined {
+function hiddenField(error: Error, name: (typeof ERROR_FIELDS)[number]): { readonly value: unknown } | undefined {
   try {
-    return Object.getOwnPropertyDescriptor(error, name)
-  } catch {
+    const field = Object.getOwnPropertyDescriptor(error, name)
+    return field?.enumerable === false ? { value: error[name as keyof Error] } : undefined
+  } catch (cause) {
+    if (name !== 'stack') throw cause
     return undefined
   }
 }

@@ -1,24 +1,24 @@
 /**
- * Flat objects of a shape that was there before, as text: in less than half the time that JSON takes, both ways.
+ * The flat format: flat objects of a known shape as text, in less than half the time of JSON, both ways.
  *
- * Flat is a plain object whose values are texts, numbers, booleans and null. `flatText` only says yes to those; all others are
- * JSON or structured, as ever.
+ * A flat object is a plain object with only strings, numbers, booleans and null as values. `flatText` refuses other
+ * objects, which are stored as JSON or in the structured format. A shape is known from its second appearance on.
  *
  * ```text
  * version · length of the tokens, 2 characters · tokens · names · texts
  * tokens: the length of the names; then a tag for each value, with its number or its length
  * ```
  *
- * All but names and texts are characters below 128, so that an object of ASCII is a text of ASCII, which crosses in one copy and
- * is cut into pieces here. Names are those of `shapes.ts`, `{"id":0,"name":0}`. Numbers of the format are varints of 6 bits to a
- * character, the lowest first; 64 says that there are more.
+ * All characters except names and texts are below 128. So an ASCII object is an ASCII text, which crosses in one copy
+ * and is split here. The names are written as in `shapes.ts`, `{"id":0,"name":0}`. Numbers of the format are varints
+ * with 6 bits per character, lowest bits first; bit 64 marks that more follow.
  *
- * The thing to get wrong: the text is whatever somebody wrote. A character beyond its end is NaN, which no comparison holds for.
+ * Caution: the text may be damaged. A character beyond its end is NaN, for which every comparison is false.
  */
 import { PAGE_LENGTH, corrupt } from './format.ts'
 import { assign, incomingShape, instantiate, knownShape } from './shapes.ts'
 
-/** The first character. Another one is another format. */
+/** The first character. Another number is another format. */
 const VERSION = 1
 
 /** Where the tokens begin: after the version and their length. */
@@ -38,29 +38,29 @@ const Tag = {
   ShortString: 32,
 } as const
 
-const LONGEST_SHORT = 127 - Tag.ShortString
+const MAX_SHORT = 127 - Tag.ShortString
 
-/** An object with more names is a table rather than a record; and so many tokens have their room. */
-const MOST_NAMES = 256
+/** Maximum number of names: more suggest a table rather than a record. Bounds the room for tokens. */
+const MAX_NAMES = 256
 
-/** The longest token is a double. */
-const tokens = Buffer.allocUnsafeSlow(HEADER_LENGTH + 6 + 11 * MOST_NAMES)
+/** Room for the maximum number of tokens; a token has at most 11 characters, those of a double. */
+const tokens = Buffer.allocUnsafeSlow(HEADER_LENGTH + 6 + 11 * MAX_NAMES)
 
 const double = new Float64Array(1)
 const halves = new Uint32Array(double.buffer)
 
-/** After so many refusals in a row only one object in `TRY_EACH` is looked at, so that others pay next to nothing. */
-const PATIENCE = 16
-const TRY_EACH = 8
+/** After this many refusals in a row, only one object in `TRY_EVERY` is tried, so that refusals cost almost nothing. */
+const MAX_REFUSALS = 16
+const TRY_EVERY = 8
 
 let refused = 0
 
 /**
- * The text of a flat object whose names, in their order, were there before; else undefined. Reads each property once.
+ * The text of a flat object with a known shape; otherwise undefined. Reads each property once.
  */
 export function flatText(object: object): string | undefined {
   if (Object.getPrototypeOf(object) !== Object.prototype) return undefined
-  if (refused >= PATIENCE && ++refused % TRY_EACH !== 0) return undefined
+  if (refused >= MAX_REFUSALS && ++refused % TRY_EVERY !== 0) return undefined
   const text = write(object)
   refused = text === undefined ? refused + 1 : 0
   return text
@@ -69,11 +69,11 @@ export function flatText(object: object): string | undefined {
 function write(object: object): string | undefined {
   const names = Object.keys(object)
   const { length } = names
-  if (length === 0 || length > MOST_NAMES) return undefined
+  if (length === 0 || length > MAX_NAMES) return undefined
   const shape = knownShape(names)
   if (shape === undefined) return undefined
   const values: unknown[] = Object.values(object)
-  // A getter may have taken another property away; a symbol has no place here.
+  // A getter may have deleted another property, and symbols cannot be stored.
   if (values.length !== length || Object.getOwnPropertySymbols(object).length > 0) return undefined
   let { text } = shape
   let at = putVarint(text.length, HEADER_LENGTH)
@@ -81,8 +81,9 @@ function write(object: object): string | undefined {
     const value = values[i]
     switch (typeof value) {
       case 'string':
+        // First, because two strings may be too long for one.
+        if (text.length + value.length > PAGE_LENGTH) return undefined
         text += value
-        if (text.length > PAGE_LENGTH) return undefined
         at = putLength(value.length, at)
         break
       case 'number':
@@ -96,7 +97,7 @@ function write(object: object): string | undefined {
         tokens[at++] = Tag.Null
     }
   }
-  // A lone surrogate has no UTF-8; JSON has an escape for it.
+  // Lone surrogates have no UTF-8; JSON has an escape for them.
   if (!text.isWellFormed()) return undefined
   const count = at - HEADER_LENGTH
   tokens[0] = VERSION
@@ -106,7 +107,7 @@ function write(object: object): string | undefined {
 }
 
 function putLength(length: number, at: number): number {
-  if (length <= LONGEST_SHORT) {
+  if (length <= MAX_SHORT) {
     tokens[at] = Tag.ShortString + length
     return at + 1
   }
@@ -146,16 +147,16 @@ function putVarint(number: number, at: number): number {
 }
 
 /**
- * The object of a text that `flatText` made, in this process or another. Any other text makes some object, or throws
- * `ERR_SEGMENT_CORRUPT`; it runs nobody's code.
+ * The object of a text of `flatText`, from any process. Any other text gives some object or throws
+ * `ERR_SEGMENT_CORRUPT`; it never runs code.
  */
 export function fromFlat(text: string): object {
   return new Reader(text).read()
 }
 
 /**
- * The same, frozen. V8 gives each copy of a template that is frozen a map of its own, so that whoever reads properties of many such
- * objects waits for each; those whose names were added one by one share one.
+ * A frozen copy. V8 gives each frozen copy of a template its own hidden class, which makes reads of many such objects
+ * slow; objects with names added one by one share a hidden class.
  */
 export function frozenFlat(flat: object): object {
   const object: Record<string, unknown> = {}
@@ -188,7 +189,7 @@ class Reader {
     if (shape.template === undefined) {
       for (const name of names) assign(object, name, this.#value())
     } else {
-      // The names are its own already; see the structured decoder.
+      // The names are own properties already; see the structured decoder.
       for (let i = 0; i < length; i++) object[names[i] as string] = this.#value()
     }
     if (this.#at !== this.#end || this.#textAt !== this.#text.length) throw corrupt('more than one object')

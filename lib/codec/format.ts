@@ -1,19 +1,19 @@
 /**
- * The bytes of a structured value: what the encoder writes and the decoder believes only after looking.
+ * The structured format: the bytes that the encoder writes, and that the decoder verifies.
  *
  * ```text
  * version u8 · length of the tokens u32 · tokens · pages of text
  * page:  encoding u8 · length in bytes u32 · bytes
  * ```
  *
- * A token is a tag with what belongs to it; containers are followed by the tokens of what they hold. All text stands in
- * the pages, in the order in which the tokens ask for it, so that one native call decodes many strings. Objects are counted
- * as they begin, and `Reference` names one by that number: so cycles and shared objects come back. Integers of the
- * format are varints of at most 32 bits, or little-endian `u32` where it says so.
+ * A token is a tag with its operands; the token of a container is followed by the tokens of its contents. All text is
+ * in the pages, in the order in which the tokens use it, so one native call decodes many strings. Objects are numbered
+ * as they begin, and a `Reference` has such a number, which preserves cycles and shared objects. Integers of the format
+ * are varints of at most 32 bits, or little-endian `u32` where stated.
  *
- * The thing to get wrong: the size of a token is a promise. What an object takes in memory is at most about 70 times what its
- * tokens take here, or a few megabytes of hostile bytes fill the heap; see `docs/values.md`. That is why the heavy ones, a
- * Map, a Set, bytes, an Error, have fields wider than they need.
+ * Caution: the size of a token bounds memory. An object takes at most about 70 times as much memory as its tokens take
+ * bytes; otherwise a few megabytes of hostile bytes could fill the heap; see `docs/values.md`. So the heavy kinds, Map,
+ * Set, bytes and Error, have wider fields than they need.
  */
 import { CacheError } from '../errors.ts'
 
@@ -23,7 +23,7 @@ export const VERSION = 1
 /** Where the tokens begin: after the version and their length. */
 export const HEADER_LENGTH = 5
 
-/** Deeper than this nothing is stored: both directions recurse, and a stack overflow would depend on the caller's depth. */
+/** Maximum nesting. Both directions recurse, and a stack overflow would depend on the depth of the caller. */
 export const MAX_DEPTH = 1000
 
 /** The first byte of a token. From `ShortString` on, the tag has a number in its low bits. */
@@ -42,13 +42,13 @@ export const Tag = {
   BigInt64: 7,
   /** Length of its text: optional minus, hexadecimal digits. */
   BigIntText: 8,
-  /** Number of an object that began before. */
+  /** Number of an earlier object. */
   Reference: 9,
   /** Length; then the elements. */
   Array: 10,
   /** An array with holes or names: length, number of properties; then name and value of each. Indices are integers. */
   KeyedArray: 11,
-  /** 0 and a new shape (length of its text), or 1 + the number of one that was there before; then the values. */
+  /** 0 and a new shape (length of its text), or 1 + the number of an earlier shape; then the values. */
   Object: 12,
   /** Followed by the token of an object, which gets no prototype. */
   NullPrototype: 13,
@@ -70,19 +70,19 @@ export const Tag = {
   SmallInt: 0x80,
 } as const
 
-/** How the bytes of a page of text are to be read. */
+/** The encodings of a page of text. */
 export const TextEncoding = { Latin1: 0, Utf8: 1, Utf16: 2 } as const
 
-/** What Node.js calls them; the place is the number above. */
+/** Their names in Node.js, indexed by the numbers above. */
 export const NODE_ENCODINGS: readonly BufferEncoding[] = ['latin1', 'utf8', 'utf16le']
 
 /**
- * A page ends before it gets longer than this, in UTF-16 units; a longer string has its own. A string that was decoded keeps its
- * page in memory, so this is what the caller holds who keeps one short string of a large value.
+ * Maximum length of a page in UTF-16 units; a longer string has its own page. A decoded string keeps its page in
+ * memory, so this bounds the memory that one short string of a large value keeps.
  */
 export const PAGE_LENGTH = 16_384
 
-/** The errors of the language. Their place in this list is part of the format. */
+/** The errors of the language. Their position in this list is part of the format. */
 export const ERRORS = [
   'Error',
   'EvalError',
@@ -94,10 +94,13 @@ export const ERRORS = [
   'AggregateError',
 ] as const
 
-/** What an error may have as its own, not enumerable. Bit `1 << i` tells that it has; without it the value is undefined. */
+/**
+ * Own, non-enumerable properties of an error. Bit `1 << i` marks that it has the property; otherwise the value is
+ * undefined.
+ */
 export const ERROR_FIELDS = ['message', 'stack', 'cause', 'errors'] as const
 
-/** Kinds of bytes. Their place in this list is part of the format; not every version of Node.js has all. */
+/** Kinds of bytes. Their position in this list is part of the format; not every version of Node.js has all of them. */
 export const BYTES = [
   'Buffer',
   'ArrayBuffer',
@@ -117,14 +120,14 @@ export const BYTES = [
 ] as const
 
 /**
- * What the regular expressions of one value may cost together; see `regExpCost`. The worst for this much is half a second,
+ * Maximum cost of the regular expressions of one value; see `regExpCost`. The worst case of this cost is half a second,
  * on the machine of ADR 0004.
  */
 export const MAX_REGEXP_COST = 1000
 
 /**
- * Property escapes, and what a nested class may have to fold, are worked out when an expression is made, not when it is
- * used: `\p{RGI_Emoji}` takes 14 ms with the flags `iv`, and 100,000 of them more memory than there is.
+ * Property escapes and nested classes are expanded when an expression is created, not when it is used: `\p{RGI_Emoji}`
+ * takes 14 ms with the flags `iv`, and 100,000 of them exhaust the memory.
  */
 export function regExpCost(source: string, flags: string): number {
   if (!flags.includes('u') && !flags.includes('v')) return 0
@@ -132,9 +135,9 @@ export function regExpCost(source: string, flags: string): number {
   return flags.includes('u') ? properties : 32 * properties + source.split('[').length - 1
 }
 
-/** What is thrown for bytes that no encoder wrote. */
+/** The error for bytes that no encoder wrote. */
 export function corrupt(what: string, cause?: unknown): CacheError {
-  const hint = 'Something else wrote into the segment. Delete the key, or set it anew.'
+  const hint = 'Delete the key, or set it again: a foreign write damaged its value.'
   const options = cause === undefined ? { hint } : { hint, cause }
   return new CacheError('ERR_SEGMENT_CORRUPT', `the stored value is damaged: ${what}`, options)
 }

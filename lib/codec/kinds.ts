@@ -1,18 +1,20 @@
 /**
- * Which kind of value an object is, told by what it is made of and by its prototype; and how it is called if it is none.
+ * The kind of an object as a value, by its internal slots and its prototype; and the description of objects that are
+ * not values.
  *
- * An instance of a class is no value, because its class cannot be stored: what comes back would not be what went in. A
- * built-in of another realm (`node:vm`, a test runner's sandbox) is a value like ours. The thing to get wrong: neither the
- * prototype nor the inner slots suffice. `Object.create(Map.prototype)` is no Map, and an instance of `class extends Map` is one
- * that lost its class.
+ * An instance of a class is not a value, because its class cannot be stored. A built-in of another realm (`node:vm`,
+ * the sandbox of a test runner) is a value.
+ *
+ * Caution: both prototype and internal slots must fit. `Object.create(Map.prototype)` is not a Map, and an instance of
+ * `class extends Map` would lose its class.
  */
-import { types } from 'node:util'
+import { inspect, types } from 'node:util'
 import { BYTES, ERRORS } from './format.ts'
 
-/** What an object can be as a value. */
+/** The kinds of objects that are values. */
 export type ObjectKind = 'object' | 'null-prototype' | 'array' | 'map' | 'set' | 'date' | 'regexp' | 'error' | 'bytes'
 
-/** The kind of `value`, or undefined if it is no value. */
+/** The kind of `value`, or undefined if it is not a value. */
 export function kindOfObject(value: object): ObjectKind | undefined {
   const prototype: unknown = Object.getPrototypeOf(value)
   switch (prototype) {
@@ -22,14 +24,14 @@ export function kindOfObject(value: object): ObjectKind | undefined {
       return 'null-prototype'
     case Array.prototype:
       return Array.isArray(value) ? 'array' : undefined
-    case Date.prototype: // whatever `Date` is now: a test with fake timers replaces it
+    case Date.prototype: // the present `Date`, because tests with fake timers replace it
       return types.isDate(value) ? 'date' : undefined
     case Map.prototype:
       return types.isMap(value) ? 'map' : undefined
     case Set.prototype:
       return types.isSet(value) ? 'set' : undefined
     case Buffer.prototype:
-      return ArrayBuffer.isView(value) ? 'bytes' : undefined
+      return types.isUint8Array(value) ? 'bytes' : undefined
     default:
       return kindByPrototype(value, prototype as object)
   }
@@ -49,8 +51,9 @@ function kindByPrototype(value: object, prototype: object): ObjectKind | undefin
 }
 
 /**
- * Whether a prototype is a built-in one, of any realm: it has its method itself and is that far from the end of the chain.
- * A class that extends the built-in one is further away, also if it has a method of that name.
+ * Whether a prototype is that of a built-in, of any realm: it has the method as its own property, and has this distance
+ * from the end of the chain. A class that extends the built-in has a larger distance, even if it has a method of that
+ * name.
  */
 function isBuiltIn(prototype: object, method: string, distance: number): boolean {
   if (!Object.hasOwn(prototype, method)) return false
@@ -62,19 +65,20 @@ function isBuiltIn(prototype: object, method: string, distance: number): boolean
   return above === null
 }
 
-/** Position in `ERRORS` of an error's own type, or undefined if it is of a class. */
+/** Position in `ERRORS` of the type of an error, or undefined for an instance of another class. */
 export function errorType(error: object): number | undefined {
   const prototype = Object.getPrototypeOf(error) as { name?: unknown; constructor?: { name?: unknown } }
   const position = ERRORS.findIndex((name) => prototype.constructor?.name === name && prototype.name === name)
   return position !== -1 && isBuiltIn(prototype, 'message', position === 0 ? 2 : 3) ? position : undefined
 }
 
-const { get: typedArrayName } = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
-  Symbol.toStringTag,
-) as { get: () => string | undefined }
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object
+const { get: typedArrayName } = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag) as {
+  get: () => string | undefined
+}
+const { get: typedArrayLength } = Object.getOwnPropertyDescriptor(typedArray, 'length') as { get: () => number }
 
-/** Position in `BYTES` of something of the kind `bytes`, or -1 for a typed array of a later version of the language. */
+/** Position in `BYTES` of an object of the kind `bytes`, or -1 for a typed array of a later version of the language. */
 export function bytesType(value: object): number {
   if (Buffer.isBuffer(value)) return 0
   if (!ArrayBuffer.isView(value)) return 1
@@ -82,16 +86,51 @@ export function bytesType(value: object): number {
   return name === undefined ? 2 : (BYTES as readonly string[]).indexOf(name)
 }
 
-/** Whether every element is there and nothing else is: no holes, no names. */
+/** Up to this length, the elements are listed in less time than `inspect` takes. */
+const MAX_LISTED = 128
+
+/** Elements are left out, and only their number is shown, so the time does not depend on it. */
+const WITHOUT_ELEMENTS = { maxArrayLength: 0, maxStringLength: 0, depth: 0, customInspect: false } as const
+
+/**
+ * An enumerable property of a typed array beside its elements; undefined: it has none.
+ *
+ * JavaScript lists such names only behind all elements, and a Buffer may have millions. Only `inspect` gets the names
+ * alone; in its text, a comma comes before each of them.
+ */
+export function extraName(array: NodeJS.TypedArray): string | symbol | undefined {
+  const length: number = Reflect.apply(typedArrayLength, array, [])
+  const isClean =
+    length <= MAX_LISTED
+      ? Object.values(array).length === length && Object.getOwnPropertySymbols(array).length === 0
+      : !inspect(array, WITHOUT_ELEMENTS).includes(',')
+  if (isClean) return undefined
+  const symbols = Object.getOwnPropertySymbols(array)
+  return Object.keys(array)[length] ?? symbols.find((name) => Object.prototype.propertyIsEnumerable.call(array, name))
+}
+
+/** Whether a typed array has lost its bytes: its buffer is detached, or became too small. */
+export function isLost(array: NodeJS.TypedArray): boolean {
+  // The length of such an array is 0, but its methods throw.
+  if (array.byteLength !== 0) return false
+  try {
+    Uint8Array.prototype.keys.call(array)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** Whether an array has all elements and nothing else: no holes, no names. */
 export function isDense(array: readonly unknown[]): boolean {
   const { length } = array
   if (length === 0) return Object.keys(array).length === 0
   const keys = Object.keys(array)
-  // Indices come first, in order. So if the last of `length` keys is the last index, no other key can be missing.
+  // Indices come first, in order. So if the last of `length` keys is the last index, no index is missing.
   return keys.length === length && keys[length - 1] === String(length - 1)
 }
 
-/** What somebody reads who wants to know what cannot be stored. */
+/** A description of a value that cannot be stored, for messages. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'function':
@@ -111,6 +150,6 @@ function describeObject(value: object): string {
   if (types.isModuleNamespaceObject(value)) return 'a module'
   const { name } = (value as { constructor?: { name?: unknown } }).constructor ?? {}
   if (typeof name !== 'string' || name === '') return 'not a plain object'
-  // Errors of Node.js itself have classes that go by the name of the standard ones.
-  return types.isNativeError(value) ? `an error of a class of its own, ${name}` : `an instance of ${name}`
+  // Classes of errors of Node.js have the names of the standard classes.
+  return types.isNativeError(value) ? `an error of the class ${name}` : `an instance of ${name}`
 }

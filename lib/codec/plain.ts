@@ -1,24 +1,25 @@
 /**
- * The quick way for objects: JSON text, if JSON loses nothing.
+ * Objects as JSON text, if JSON preserves them.
  *
- * Most values are plain data, and nothing in JavaScript reads it as quickly as V8's own JSON. The walk here only says yes or
- * no; what makes it say no is stored, or refused with its path, by `structured.ts`. The thing to get wrong: JSON loses more than
- * it has no notation for. It writes an object that is there twice two times, a cycle never ends, and a `toJSON` from
- * anywhere replaces what it is called on.
+ * Most values are plain data, which the JSON of V8 reads faster than any other code in JavaScript. The walk here only
+ * decides; `structured.ts` stores, or refuses with a path, what JSON would not preserve.
+ *
+ * Caution: JSON also loses things that it has a notation for. It writes a shared object twice, never ends at a cycle,
+ * and calls any `toJSON` that it finds.
  */
 import { CacheError } from '../errors.ts'
 import { MAX_DEPTH } from './format.ts'
 import { isDense, kindOfObject } from './kinds.ts'
 
-/** So many objects are searched one after the other before a Set is made of them. */
-const FEW = 16
+/** Maximum number of objects that are searched linearly; more are kept in a Set. */
+const MAX_FEW = 16
 
 /**
- * The JSON text of `value`, or undefined if that would lose something.
+ * The JSON text of `value`, or undefined if JSON does not preserve it.
  *
- * Properties are read twice, first by the walk. So a getter that answers differently the second time has nobody to blame.
+ * Properties are read twice, by the walk and by JSON. A getter must return the same value both times.
  *
- * @throws {CacheError} `ERR_VALUE_TOO_LARGE` if there is no string of that length. What a getter throws passes through.
+ * @throws {CacheError} `ERR_VALUE_TOO_LARGE` if a string cannot be that long. Errors of getters pass through.
  */
 export function plainText(value: unknown): string | undefined {
   if (!isPlain(value, 0, new Seen())) return undefined
@@ -36,7 +37,7 @@ function isPlain(value: unknown, depth: number, seen: Seen): boolean {
     case 'boolean':
       return true
     case 'number':
-      // -0 is the one zero whose inverse is negative; infinities and NaN make NaN.
+      // -0 is the zero with a negative inverse; infinities and NaN make NaN.
       return value - value === 0 && (value !== 0 || 1 / value > 0)
     case 'object':
       return value === null || isPlainObject(value, depth, seen)
@@ -49,9 +50,9 @@ function isPlainObject(value: object, depth: number, seen: Seen): boolean {
   if (depth === MAX_DEPTH || !seen.isNew(value)) return false
   switch (kindOfObject(value)) {
     case 'object':
-      // `in` for the names: what it adds from a prototype that somebody extended can only make the answer no.
+      // `in` also visits names of an extended `Object.prototype`. They can only make the result false.
       for (const name in value) if (!isPlain((value as Record<string, unknown>)[name], depth + 1, seen)) return false
-      return isTold(value)
+      return isComplete(value)
     case 'array':
       return isPlainArray(value as unknown[], depth, seen)
     default:
@@ -62,17 +63,17 @@ function isPlainObject(value: object, depth: number, seen: Seen): boolean {
 function isPlainArray(array: readonly unknown[], depth: number, seen: Seen): boolean {
   const { length } = array
   for (let i = 0; i < length; i++) if (!isPlain(array[i], depth + 1, seen)) return false
-  return isDense(array) && isTold(array)
+  return isDense(array) && isComplete(array)
 }
 
-/** Whether JSON.stringify tells all that there is, and not something else. */
-function isTold(object: object): boolean {
+/** Whether JSON.stringify writes the properties of an object, and nothing is lost. */
+function isComplete(object: object): boolean {
   return (
     typeof (object as { toJSON?: unknown }).toJSON !== 'function' && Object.getOwnPropertySymbols(object).length === 0
   )
 }
 
-/** The objects that were there. */
+/** The objects of the walk so far. */
 class Seen {
   readonly #few: object[] = []
   #many: Set<object> | undefined
@@ -80,7 +81,7 @@ class Seen {
   isNew(object: object): boolean {
     if (this.#many !== undefined) return this.#many.size !== this.#many.add(object).size
     if (this.#few.includes(object)) return false
-    if (this.#few.push(object) > FEW) this.#many = new Set(this.#few)
+    if (this.#few.push(object) > MAX_FEW) this.#many = new Set(this.#few)
     return true
   }
 }

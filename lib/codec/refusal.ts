@@ -1,30 +1,35 @@
 /**
- * The error for what cannot be stored: where it stands in the value, and what it is.
+ * The error for a part of a value that cannot be stored: its path, and its description.
  *
- * Where is a path from the value, `$`, as a program would write it: `$.a[2].b`, `$.map.values()[0]`. The encoder keeps the steps
- * of the way that it is on; the text is made only when something is refused.
+ * The path starts at the value, `$`, in the notation of a program: `$.a[2].b`, `$.map.values()[0]`. The encoder keeps
+ * the steps of its present path; the text is made only for an error.
  */
 import { CacheError } from '../errors.ts'
 
 /**
- * One step: a name, an index, or what `keyStep` and `valueStep` made of the position in a Map or Set. Those are negative,
- * so that a step costs nothing while all goes well.
+ * One step: a name, an index, or the number of `keyStep` or `valueStep` for a position in a Map or Set. Those numbers
+ * are negative, so a step needs no allocation.
  */
 export type Step = string | symbol | number
 
-/** The step to the key of an entry. */
+/** The step to a key of a Map. */
 export function keyStep(position: number): Step {
   return -1 - 2 * position
 }
 
-/** The step to the value of an entry, or to an element of a Set. */
+/** The step to a value of a Map, or to an element of a Set. */
 export function valueStep(position: number): Step {
   return -2 - 2 * position
 }
 
-/** What `set` throws for `what` at the end of these steps. */
+/** The error of `set` for `what` at the end of these steps. */
 export function refusal(what: string, steps: readonly Step[]): CacheError {
   return new CacheError('ERR_UNSERIALIZABLE', `$${steps.map(write).join('')} is ${what}, which cannot be stored`)
+}
+
+/** The description of a property that is refused because of its name. */
+export function propertyNamed(name: string | symbol): string {
+  return typeof name === 'symbol' ? 'a property named by a symbol' : 'a named property of an object that is not plain'
 }
 
 function write(step: Step): string {

@@ -1,25 +1,26 @@
 /**
- * Shapes: the names of an object's properties, in order. Written once for each value, however many objects have them.
+ * Shapes: the names of the properties of an object, in order. A value contains each of its shapes once.
  *
- * A shape is written as the JSON text of an object with these names, `{"id":0,"name":0}`. So JSON.parse, which adds names as
- * data whatever they are, makes the template that the decoder copies: no name can reach a prototype or a setter, and
- * the copy is quicker than adding names one by one. Both directions remember shapes from value to value, in this thread
- * only. The thing to get wrong: a template with a name like `1023` must not be copied, since V8 gives the copy room for
- * 1,024 elements.
+ * A shape is written as the JSON text of an object with these names, `{"id":0,"name":0}`. `JSON.parse` of it makes the
+ * template that the decoder copies. JSON.parse adds every name as data, so no name can reach a prototype or a setter,
+ * and copying is faster than adding names one by one. Both directions remember shapes across values, in this thread
+ * only.
+ *
+ * Caution: a template with a name like `1023` must not be copied, because V8 gives the copy room for 1,024 elements.
  */
 import { corrupt } from './format.ts'
 
-/** What is remembered is forgotten all at once when it exceeds this many characters of text. */
+/** Maximum of remembered characters. All shapes are dropped at once when there are more. */
 const MEMORY = 500_000
 
-/** Shapes of the same number of names that are told apart; with more, they are written more than once. */
+/** Maximum number of remembered shapes with the same number of names. */
 const SAME_LENGTH = 16
 
-/** A shape on its way out. */
+/** A shape for encoding. */
 export interface OutgoingShape {
   readonly names: readonly string[]
   readonly text: string
-  /** The value in which it was written last, and its number there. */
+  /** The last value that contains it, and its number there. */
   value: number
   id: number
 }
@@ -27,12 +28,15 @@ export interface OutgoingShape {
 const outgoing = new Map<number, OutgoingShape[]>()
 let outgoingSize = 0
 
-/** The shape with these names; remembered, or new. */
+/** The shape with these names, remembered or new. */
 export function outgoingShape(names: readonly string[]): OutgoingShape {
   return find(names) ?? remember(names)
 }
 
-/** The shape with these names if they were there before. The first time leaves a mark only: most names that come once never come again. */
+/**
+ * The shape with these names from their second appearance on. The first only leaves a mark: most names appear just
+ * once.
+ */
 export function knownShape(names: readonly string[]): OutgoingShape | undefined {
   const shape = find(names)
   if (shape !== undefined || !wasSeen(names)) return shape
@@ -52,17 +56,17 @@ function find(names: readonly string[]): OutgoingShape | undefined {
   return undefined
 }
 
-/** Hashes of names that were there last, by hash. One that is taken for another's only costs a place in the table. */
+/** Hashes of recent names, by hash. A collision only costs an entry of the table. */
 const seen = new Int32Array(256)
 
-/** So many characters from the end of a name tell it apart. */
-const TELLING = 16
+/** Number of characters of a name that are hashed, from its end. */
+const MAX_HASHED = 16
 
 function wasSeen(names: readonly string[]): boolean {
   let hash = names.length
   for (const name of names) {
     hash = Math.imul(hash ^ name.length, 0x01000193)
-    for (let i = Math.max(0, name.length - TELLING); i < name.length; i++) {
+    for (let i = Math.max(0, name.length - MAX_HASHED); i < name.length; i++) {
       hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
     }
   }
@@ -81,14 +85,14 @@ function remember(names: readonly string[]): OutgoingShape {
   return shape
 }
 
-/** To be called between two values: one value finds its own shapes, however large they are. */
+/** Call it between two values only, because a value must find its own shapes. */
 export function forgetOutgoing(): void {
   if (outgoingSize <= MEMORY) return
   outgoing.clear()
   outgoingSize = 0
 }
 
-/** A shape on its way in. */
+/** A shape for decoding. */
 export interface Shape {
   readonly names: readonly string[]
   /** An object with these names; undefined if it must not be copied. */
@@ -98,7 +102,7 @@ export interface Shape {
 const incoming = new Map<string, Shape>()
 let incomingSize = 0
 
-/** The shape of this text. Throws if it is none. */
+/** The shape of this text. Throws for other text. */
 export function incomingShape(text: string): Shape {
   return incoming.get(text) ?? parseShape(text)
 }
@@ -106,9 +110,9 @@ export function incomingShape(text: string): Shape {
 function parseShape(text: string): Shape {
   const template = parseTemplate(text)
   const names = Object.keys(template)
-  // Index names come first, whatever order they were added in.
+  // Index names come first, in any order of addition.
   const shape = { names, template: /^\d+$/.test(names[0] ?? '') ? undefined : template }
-  // `text` is part of a page, which the key of the map would keep in memory.
+  // `text` is part of a page. As a key of the map it would keep the page in memory.
   const copy = JSON.stringify(template)
   if (copy === text && text.length < MEMORY / 100) {
     if (incomingSize > MEMORY) {
@@ -130,7 +134,7 @@ function parseTemplate(text: string): object {
   }
 }
 
-/** A new object with the names of `shape`; without a template, only `assign` gives them to it. */
+/** A new object with the names of `shape`; without a template, without names, which `assign` adds. */
 export function instantiate({ template }: Shape): Record<string, unknown> {
   return template === undefined ? scattered({}) : { ...template }
 }
@@ -138,15 +142,14 @@ export function instantiate({ template }: Shape): Record<string, unknown> {
 /** The same without a prototype. */
 export function instantiateBare({ template }: Shape): Record<string, unknown> {
   if (template !== undefined) return { __proto__: null, ...template }
-  // Not `Object.create(null)`, which also gets a table for names.
+  // `Object.create(null)` would also get a table for names.
   const bare = scattered<Record<string, unknown>>({})
   Object.setPrototypeOf(bare, null)
   return bare
 }
 
 /**
- * Makes V8 keep the elements of an empty object in a table, which has room for what there is; else the name `1023` alone
- * takes 12 KiB.
+ * Makes V8 keep the elements of an empty object in a hash table; otherwise the name `1023` alone takes 12 KiB.
  */
 export function scattered<T extends object>(object: T): T {
   Reflect.set(object, LARGE_INDEX, undefined)
@@ -154,10 +157,10 @@ export function scattered<T extends object>(object: T): T {
   return object
 }
 
-/** Near the end of what is an index of an array. */
+/** Near the maximum index of an array. */
 const LARGE_INDEX = 2 ** 32 - 3
 
-/** Gives an object the value of one of its names: as data, whatever the name. */
+/** Sets a property as data, for any name. */
 export function assign(object: Record<string, unknown>, name: string, value: unknown): void {
   if (!(name in object) || Object.hasOwn(object, name)) object[name] = value
   else Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true })

@@ -1,22 +1,27 @@
 /**
- * Values that JSON would lose something of, as bytes and back.
+ * The structured format: values that JSON would not preserve, as bytes and back.
  *
- * What goes in comes out equal, with its cycles and with each object as often as it was there; or `encodeStructured` throws and
- * names the culprit. Decoding takes any bytes whatever: it gives data or throws, in a time and a memory that follow from their
- * length, and runs nobody's code. What each kind of value becomes is in `docs/values.md`, the bytes are in `format.ts`. The
- * thing to get wrong: the bytes lie in a buffer that is used again.
+ * A decoded value equals the encoded one, with its cycles and shared objects; otherwise `encodeStructured` throws with
+ * the path of the part that cannot be stored. Decoding accepts any bytes: it returns data or throws, in a time and
+ * memory bounded by their length, and runs no code. `docs/values.md` describes each kind of value, `format.ts` the
+ * bytes.
+ *
+ * Caution: the encoded bytes are in a buffer that is reused.
  */
 import { Decoder } from './decoder.ts'
 import { Encoder } from './encoder.ts'
 
-/** One that is not in use. A getter may encode something while its own value is encoded, and then takes another. */
+/**
+ * An encoder that is not in use. A getter may encode a value while its own value is being encoded; that needs another
+ * one.
+ */
 let spare: Encoder | undefined
 
 /**
  * The bytes of `value`. Valid until the next call in this thread: store or copy them at once.
  *
- * @throws {CacheError} `ERR_UNSERIALIZABLE` with the path to what cannot be stored; `ERR_VALUE_TOO_LARGE` if there is no buffer
- * or string of that length. What a getter or a Proxy throws passes through.
+ * @throws {CacheError} `ERR_UNSERIALIZABLE` with the path to the part that cannot be stored; `ERR_VALUE_TOO_LARGE` if
+ * no buffer or string can be that long. Errors of getters and Proxies pass through.
  * @example
  * encodeStructured({ at: new Date(), tags: new Set(['a']) })
  */
@@ -31,10 +36,10 @@ export function encodeStructured(value: object): Uint8Array {
 }
 
 /**
- * The value of bytes that `encodeStructured` made, in this process or another. Shares no memory with them.
+ * The value of bytes of `encodeStructured`, from any process. Shares no memory with them.
  *
- * @throws {CacheError} `ERR_SEGMENT_CORRUPT` for any other bytes, as far as they make no value; `ERR_CODEC_MISMATCH` for those of a
- * later version of this package, or of Node.js, with a kind that is missing here.
+ * @throws {CacheError} `ERR_SEGMENT_CORRUPT` for other bytes that are not a value; `ERR_CODEC_MISMATCH` for bytes of a
+ * later version of this package or of Node.js, with a kind that this version does not support.
  * @example
  * const value = decodeStructured(bytes)
  */

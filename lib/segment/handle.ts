@@ -1,0 +1,138 @@
+/**
+ * One native handle of a segment: its number, its raw calls, and the memory that they answer in.
+ *
+ * Caution: every raw call of any handle of the thread overwrites `ints`, `floats` and `scratch`.
+ */
+import { CacheError, fromNative, isDetached } from '../errors.ts'
+import { native } from '../engine/engine.ts'
+import type { NativeOpenOptions, NativeOpened } from '../native/addon.ts'
+import type { RawCalls } from '../native/raw-calls.ts'
+import type { ResolvedOptions } from '../arguments/options.ts'
+import { warnOfLimit } from './limits.ts'
+import { explained } from './permission.ts'
+
+/** The raw calls and the views of their memory. A plain object: a call costs one property load. */
+export interface SegmentHandle extends Omit<RawCalls, 'meta' | 'scratch'> {
+  readonly id: number
+  readonly path: string
+  /** Bytes of the segment. */
+  readonly size: number
+  readonly maxEntrySize: number
+  readonly rootEpochOffset: number
+  readonly epochOffset: number
+  readonly tagClockOffset: number
+  /** By `MetaInt`. */
+  readonly ints: Int32Array
+  /** By `MetaFloat`. */
+  readonly floats: Float64Array
+  readonly scratch: Uint8Array
+}
+
+/** How often one call opens its segment again, in case other processes keep destroying it. */
+export const MAX_REOPENS = 8
+
+/** The size of a segment is a multiple of a page. */
+const PAGE = 4096
+
+/** The warnings that this thread has emitted already. */
+const warned = new Set<string>()
+
+/** For tests: the handle of each open cache. A cache that opened its segment again has a new one. */
+export const nativeHandles: WeakMap<object, SegmentHandle> = new WeakMap()
+
+/** For tests: changes the raw calls of each handle that is opened from now on, to count or to disable some. */
+export const rawCallsHook: { change: (calls: RawCalls) => RawCalls } = { change: (calls) => calls }
+
+/** Opens the segment, or creates it. Throws `CacheError`s. With `mayWait` false it waits for no other process. */
+export function openHandle(options: ResolvedOptions, mayWait = true): SegmentHandle {
+  const opened = openNative(mayWait ? options.native : { ...options.native, openTimeout: 0 })
+  try {
+    checkMatch(opened, options)
+    warnOfLimit('segment', options.native.name, opened.path, opened.size)
+    return toHandle(opened, rawCallsHook.change(native.rawCalls(opened.id)))
+  } catch (error) {
+    native.close(opened.id)
+    throw fromNative(error)
+  }
+}
+
+/** Tries again when the segment is destroyed while it is being opened. */
+function openNative(options: NativeOpenOptions): NativeOpened {
+  for (let tries = 0; ; tries++) {
+    try {
+      return native.open(options)
+    } catch (error) {
+      if (!isDetached(error) || tries === MAX_REOPENS) throw explained(error, options)
+    }
+  }
+}
+
+/** Calls `run` with a handle of another namespace, without raw calls. Throws `CacheError`s. */
+export function withNamespace<T>(options: NativeOpenOptions, namespace: string, run: (id: number) => T): T {
+  const { quota: _, ...rest } = options
+  const { id } = openNative({ ...rest, namespace })
+  try {
+    return run(id)
+  } catch (error) {
+    throw fromNative(error)
+  } finally {
+    native.close(id)
+  }
+}
+
+/** Closes a handle. Never throws: a handle that cannot be closed is lost already. */
+export function closeHandle(handle: SegmentHandle): void {
+  try {
+    native.close(handle.id)
+  } catch {
+    // The segment was lost, or the environment is ending.
+  }
+}
+
+/** An ordinary native call without a cache. Throws `CacheError`s. */
+export function call<T>(run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+function toHandle(opened: NativeOpened, raw: RawCalls): SegmentHandle {
+  const { id, path, size, maxEntrySize, rootEpochOffset, epochOffset, tagClockOffset } = opened
+  const { meta, scratch, ...calls } = raw
+  return {
+    id,
+    path,
+    size,
+    maxEntrySize,
+    rootEpochOffset,
+    epochOffset,
+    tagClockOffset,
+    ints: new Int32Array(meta),
+    floats: new Float64Array(meta),
+    scratch: new Uint8Array(scratch),
+    ...calls,
+  }
+}
+
+/** Compares the requested options with those of an existing segment. */
+function checkMatch(opened: NativeOpened, { native: { name }, wanted, onMismatch }: ResolvedOptions): void {
+  if (opened.created) return
+  const differences: string[] = []
+  const compare = (what: string, asked: number | string | undefined, found: number | string): void => {
+    if (asked !== undefined && asked !== found) differences.push(`${what} ${found} instead of ${asked}`)
+  }
+  compare('size', wanted.size === undefined ? undefined : Math.ceil(wanted.size / PAGE) * PAGE, opened.size)
+  compare('maxEntrySize', wanted.maxEntrySize, opened.maxEntrySize)
+  compare('eviction', wanted.eviction, opened.eviction)
+  if (differences.length === 0) return
+
+  const message = `the segment "${name}" exists with ${differences.join(', ')}`
+  if (onMismatch === 'throw') throw new CacheError('ERR_SEGMENT_MISMATCH', message)
+  const once = `${opened.path} ${message}`
+  if (warned.has(once)) return
+  warned.add(once)
+  const { hint } = new CacheError('ERR_SEGMENT_MISMATCH', message)
+  process.emitWarning(message, { type: 'CacheMachineWarning', code: 'CACHE_MACHINE_MISMATCH', detail: hint })
+}

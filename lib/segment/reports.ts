@@ -1,0 +1,119 @@
+/**
+ * What a cache reports: events to its listeners, and messages to diagnostics channels.
+ *
+ * A message is built only for a channel that has subscribers. Callers on hot paths test `channels.….hasSubscribers`
+ * themselves and call here only if it is true.
+ */
+import type { Key } from '../arguments/keys.ts'
+import { givenKey } from '../arguments/keys.ts'
+import type { CacheError } from '../errors.ts'
+import type { RawKey } from '../native/raw-calls.ts'
+import { channels } from './diagnostics.ts'
+import type { CacheMessage } from './diagnostics.ts'
+import { EventListeners } from './events.ts'
+
+/** The reports of one cache. */
+export class Reports {
+  readonly listeners: EventListeners = new EventListeners()
+  readonly #name: string
+  readonly #namespace: string
+
+  constructor(name: string, namespace: string) {
+    this.#name = name
+    this.#namespace = namespace
+  }
+
+  /** A message with the name and the namespace of the cache. */
+  message(details?: Partial<CacheMessage>): CacheMessage {
+    return { name: this.#name, namespace: this.#namespace, ...details }
+  }
+
+  opened(): void {
+    if (channels.open.hasSubscribers) channels.open.publish(this.message())
+  }
+
+  closed(): void {
+    if (channels.close.hasSubscribers) channels.close.publish(this.message())
+  }
+
+  miss(key: Key): undefined {
+    if (channels.miss.hasSubscribers) channels.miss.publish(this.message({ key }))
+  }
+
+  /** A `set` of `key`; `done`: it was stored. */
+  set(key: RawKey, done: boolean): void {
+    channels.set.publish(this.message({ key, done }))
+  }
+
+  /** A loader of this process ended; `error`: what it threw. */
+  load(key: RawKey, done: boolean, error: unknown): void {
+    if (!channels.load.hasSubscribers) return
+    channels.load.publish(this.message({ key: givenKey(key), done, ...(error !== undefined && { error }) }))
+  }
+
+  /** A load of this process brought a value that cannot be stored. */
+  unstored(key: RawKey, error: CacheError): void {
+    const given = givenKey(key)
+    this.listeners.emit('unstored', { key: given, error })
+    if (channels.unstored.hasSubscribers) channels.unstored.publish(this.message({ key: given, error }))
+  }
+
+  deleted(details: Partial<CacheMessage>): void {
+    if (channels.delete.hasSubscribers) channels.delete.publish(this.message(details))
+  }
+
+  cleared(): void {
+    if (channels.clear.hasSubscribers) channels.clear.publish(this.message())
+  }
+
+  invalidated(tags: readonly string[]): void {
+    if (channels.invalidate.hasSubscribers) channels.invalidate.publish(this.message({ tags }))
+  }
+
+  /** A read became a miss. */
+  degraded(error: CacheError): void {
+    this.listeners.emit('damage', { shard: undefined, dropped: 0, error })
+    if (channels.damage.hasSubscribers) channels.damage.publish(this.message({ error }))
+  }
+
+  /** A read became a miss because the entry is that of another codec. */
+  mismatched(key: RawKey | undefined, error: CacheError): undefined {
+    const given = key === undefined ? undefined : givenKey(key)
+    this.listeners.emit('mismatch', { key: given, error })
+    if (!channels.mismatch.hasSubscribers) return
+    channels.mismatch.publish(this.message({ ...(given !== undefined && { key: given }), error }))
+  }
+
+  /** A repair dropped entries. */
+  damaged(shard: number, dropped: number): void {
+    this.listeners.emit('damage', { shard, dropped, error: undefined })
+    if (channels.damage.hasSubscribers) channels.damage.publish(this.message({ count: dropped }))
+  }
+
+  repaired(shard: number, dropped: number): void {
+    this.listeners.emit('repaired', { shard, dropped })
+    if (channels.repaired.hasSubscribers) channels.repaired.publish(this.message({ count: dropped }))
+  }
+
+  /** The segment of `path` was destroyed or lost. */
+  detached(path: string): void {
+    this.listeners.emit('detached', { name: this.#name, path })
+    if (channels.detached.hasSubscribers) channels.detached.publish(this.message())
+  }
+
+  /**
+   * Removals by this process. `lost`: how many more have no key here; `reasons`: 1 for an expired entry, else evicted.
+   */
+  removed([lost = 0, ...reasons]: readonly number[], keys: readonly Key[]): void {
+    keys.forEach((key, i) => {
+      const event = reasons[i] === 1 ? 'expire' : 'evict'
+      const given = givenKey(key)
+      this.listeners.emit(event, { key: given, lost: 0 })
+      if (channels[event].hasSubscribers) channels[event].publish(this.message({ key: given }))
+    })
+    if (lost === 0) return
+    // Thousands of removals under one lock are always evictions.
+    this.listeners.emit('evict', { key: undefined, lost })
+    if (channels.evict.hasSubscribers) channels.evict.publish(this.message({ count: lost }))
+  }
+}

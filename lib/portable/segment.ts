@@ -1,0 +1,208 @@
+/**
+ * A segment of the portable engine: the store, and what follows its changes. It stays when its last handle is closed,
+ * until it is destroyed or its thread ends.
+ */
+import { Notice } from '../native/layout.ts'
+import { Alarm } from './clock.ts'
+import type { Clock } from './clock.ts'
+import { Purpose, isRecord } from './entry.ts'
+import type { Cause, Entry, Observer, Space } from './entry.ts'
+import { detached, invalid, noSpace } from './failure.ts'
+import { Flights, tokenOf } from './flights.ts'
+import type { FlightSource } from './flights.ts'
+import type { Geometry } from './geometry.ts'
+import { givenForm } from './keys.ts'
+import type { StoredKey } from './keys.ts'
+import { NearWords } from './near.ts'
+import { post } from './notices.ts'
+import type { Listener } from './notices.ts'
+import { Store } from './store.ts'
+import { Streams } from './streams.ts'
+import { Tags } from './tags.ts'
+import { RecordWatches, Waits } from './waits.ts'
+import type { RawKey } from '../native/raw-calls.ts'
+
+const MAX_NAMESPACES = 1024
+const MAX_NAME = 63
+
+export class Segment implements Observer, FlightSource {
+  readonly name: string
+  readonly path: string
+  readonly geometry: Geometry
+  readonly clock: Clock
+  readonly createdAt: number
+  readonly store: Store
+  readonly near: NearWords
+  readonly streams: Streams
+  readonly waits: Waits
+  readonly recordWatches: RecordWatches
+  /** The names of the namespaces from number 1 on. */
+  readonly namespaces: string[] = []
+  readonly listeners = new Set<Listener>()
+  /** The moment from which this thread has handles. */
+  attachedAt = 0
+  handles = 0
+  busy = 0
+  isDestroyed = false
+  readonly #tags: Tags[] = []
+  readonly #alarm: Alarm
+  #removed: { readonly namespace: number; readonly key: RawKey; readonly reason: number }[] = []
+
+  constructor(name: string, path: string, geometry: Geometry, clock: Clock) {
+    this.name = name
+    this.path = path
+    this.geometry = geometry
+    this.clock = clock
+    this.createdAt = clock.now()
+    this.#alarm = new Alarm(clock, () => this.passTime())
+    this.near = new NearWords(geometry)
+    this.store = new Store(geometry, clock, this)
+    this.streams = new Streams(geometry)
+    this.waits = new Waits(this.store)
+    this.recordWatches = new RecordWatches(this, (at) => this.#alarm.set(at))
+  }
+
+  /** The number of a namespace; a new name gets the next one. */
+  namespaceNumber(name: string): number {
+    const length = Buffer.byteLength(name)
+    if (length === 0 || length > MAX_NAME) {
+      throw invalid(`a namespace's name has 1 to ${MAX_NAME} bytes, not ${length}`)
+    }
+    const known = this.namespaces.indexOf(name)
+    if (known !== -1) return known + 1
+    if (this.namespaces.length + 1 >= MAX_NAMESPACES) {
+      throw noSpace(`the segment has ${MAX_NAMESPACES} namespaces, which is the most`)
+    }
+    return this.namespaces.push(name)
+  }
+
+  tags(namespace: number): Tags {
+    return (this.#tags[namespace] ??= new Tags())
+  }
+
+  get tagClock(): number {
+    return this.near.tagClock
+  }
+
+  /** Ends what the flight of a key would store. */
+  outdateFlight({ namespace }: Space, key: StoredKey): void {
+    new Flights(this, namespace, false, key).outdate()
+  }
+
+  clear(namespace: number): void {
+    for (let number = 0; number <= this.namespaces.length; number++) {
+      if (namespace === 0 || number === namespace) this.near.cleared(number)
+    }
+    this.store.clear(namespace)
+    this.streams.cleared(namespace)
+  }
+
+  invalidateTags(namespace: number, tags: readonly string[], outdate: boolean): void {
+    this.near.invalidated()
+    const known = this.tags(namespace)
+    known.note(tags, this.tagClock, outdate)
+    for (const entry of known.entriesOf(tags)) {
+      if (outdate) this.store.outdate(entry)
+      else this.store.remove(entry, 'cleared')
+    }
+    if (tags.length > 0) this.streams.invalidated(namespace, tags)
+  }
+
+  /** Ends what has ended by now, and notifies of it. */
+  passTime(): void {
+    this.store.sweep()
+    this.recordWatches.check()
+    this.watchEnds()
+  }
+
+  /** Sets the alarm for the next end of an entry, if a listener waits for it. */
+  watchEnds(): void {
+    if (this.streams.isWatched || this.#wantsRemovals()) this.#alarm.set(this.store.nextEnd)
+  }
+
+  destroy(): void {
+    this.isDestroyed = true
+    this.#alarm.stop()
+    for (const listener of this.listeners) post(listener, Notice.Detached, [])
+  }
+
+  /** Throws if the segment was destroyed. */
+  check(): void {
+    if (this.isDestroyed) throw detached()
+  }
+
+  forget(listener: Listener): void {
+    listener.isOpen = false
+    this.listeners.delete(listener)
+    this.waits.endOf(listener)
+    this.recordWatches.endOf(listener)
+    this.streams.endOf(listener)
+    if (this.listeners.size === 0) this.#alarm.stop()
+  }
+
+  // ---- what follows a change
+
+  changed(entry: Entry): void {
+    this.near.changed(entry)
+  }
+
+  adoptUses(entry: Entry): void {
+    this.near.adoptUses(entry)
+  }
+
+  tagged(entry: Entry, before: readonly string[], after: readonly string[]): void {
+    if (before.length > 0 || after.length > 0) this.tags(entry.space.namespace).retag(entry, before, after)
+  }
+
+  written(entry: Entry): void {
+    if (isRecord(entry)) {
+      this.#recordChanged(entry)
+      return
+    }
+    this.waits.written(entry)
+    this.streams.written(entry)
+    if (entry.deadline !== 0) this.watchEnds()
+  }
+
+  removed(entry: Entry, cause: Cause): void {
+    if (isRecord(entry)) this.#recordChanged(entry)
+    else this.streams.removed(entry, cause)
+  }
+
+  gone(entry: Entry, cause: 'evicted' | 'expired'): void {
+    if (!this.#wantsRemovals()) return
+    const removed = { namespace: entry.space.namespace, key: givenForm(entry), reason: cause === 'expired' ? 1 : 0 }
+    this.#removed.push(removed)
+    if (this.#removed.length === 1) void Promise.resolve().then(() => this.#reportRemovals())
+  }
+
+  #recordChanged(entry: Entry): void {
+    if (entry.space.purpose === Purpose.Flights) {
+      const tags = this.tags(entry.space.namespace)
+      if (entry.live && tokenOf(entry.value) !== undefined) tags.loadBegun(entry.text)
+      else tags.loadEnded(entry.text)
+    }
+    this.recordWatches.changed(entry)
+  }
+
+  #wantsRemovals(): boolean {
+    for (const listener of this.listeners) if (listener.wantsRemovals) return true
+    return false
+  }
+
+  #reportRemovals(): void {
+    const removed = this.#removed
+    this.#removed = []
+    for (const listener of this.listeners) {
+      const own = listener.wantsRemovals ? removed.filter(({ namespace }) => namespace === listener.namespace) : []
+      if (own.length === 0) continue
+      const ids = [0, ...own.map(({ reason }) => reason)]
+      post(
+        listener,
+        Notice.Removed,
+        ids,
+        own.map(({ key }) => key),
+      )
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The segments of this thread by name and directory: open, list, inspect, destroy.
+ */
+import { realpathSync } from 'node:fs'
+import type { NativeProcess, NativeSegmentInfo } from '../native/addon.ts'
+import type { Clock } from './clock.ts'
+import { failure, invalid } from './failure.ts'
+import { UNIT, plan } from './geometry.ts'
+import { SCHEME } from './marks.ts'
+import { Segment } from './segment.ts'
+
+/** The layout that `inspect` reports. It says nothing about the native engine's. */
+export const LAYOUT_VERSION = 1
+
+const segments = new Map<string, Segment>()
+
+/** What is opened, and how a new segment is made. */
+export interface Wanted {
+  readonly name: string
+  readonly directory?: string | undefined
+  readonly size: number
+  readonly maxEntrySize?: number | undefined
+  readonly eviction: string
+}
+
+/** Opens a segment, or creates it with this clock. */
+export function openSegment(wanted: Wanted, newClock: () => Clock): { segment: Segment; created: boolean } {
+  checkName(wanted.name)
+  const geometry = plan(wanted.size, wanted.maxEntrySize, wanted.eviction)
+  const path = pathOf(wanted.name, wanted.directory)
+  const known = segments.get(path)
+  if (known !== undefined) return { segment: known, created: false }
+  const segment = new Segment(wanted.name, path, geometry, newClock())
+  segments.set(path, segment)
+  return { segment, created: true }
+}
+
+/** The segments of a directory, in the order of their names. */
+export function listSegments(directory: string | undefined): NativeSegmentInfo[] {
+  const found = [...segments.values()].filter(({ name, path }) => path === tryPathOf(name, directory))
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1)).map(infoOf)
+}
+
+export function inspectSegment(name: string, directory: string | undefined): NativeSegmentInfo | null {
+  const segment = segments.get(pathOf(name, directory))
+  return segment === undefined ? null : infoOf(segment)
+}
+
+/** False: there is none. */
+export function destroySegment(name: string, directory: string | undefined, force: boolean): boolean {
+  const path = pathOf(name, directory)
+  const segment = segments.get(path)
+  if (segment === undefined) return false
+  if (segment.handles > 0 && !force) throw failure('ERR_SEGMENT_IN_USE', '1 processes are attached')
+  segments.delete(path)
+  segment.destroy()
+  return true
+}
+
+export function checkName(name: string): void {
+  if (/^[A-Za-z0-9._-]{1,64}$/.test(name)) return
+  throw invalid(`name is ${JSON.stringify(name)}; it must be 1 to 64 of A-Z a-z 0-9 . _ -`)
+}
+
+/** The place of a segment or a region. Throws unless the directory exists. */
+export function pathOf(name: string, directory: string | undefined): string {
+  if (directory === undefined) return SCHEME + name
+  try {
+    return `${SCHEME}${realpathSync(directory)}/${name}`
+  } catch (error) {
+    const text = `directory ${directory}: ${(error as Error).message}`
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw failure('ERR_PERMISSION', text)
+    throw invalid(text)
+  }
+}
+
+/** The same for a list: a directory that does not exist has nothing. */
+export function tryPathOf(name: string, directory: string | undefined): string | undefined {
+  try {
+    return pathOf(name, directory)
+  } catch {
+    return undefined
+  }
+}
+
+/** This process, if it has something open since this moment. */
+export function processes(isOpen: boolean, since: number, now: number): NativeProcess[] {
+  return isOpen ? [{ slot: 0, pid: process.pid, age: now - since }] : []
+}
+
+function infoOf(segment: Segment): NativeSegmentInfo {
+  const { name, path, geometry, clock, store } = segment
+  const usedBytes = store.usedUnits * UNIT
+  let entries = 0
+  for (const space of store.spaces()) if (space.purpose === 0) entries += space.entries.size
+  return {
+    name,
+    path,
+    size: geometry.size,
+    reservedBytes: store.mostUnits * UNIT,
+    layoutVersion: LAYOUT_VERSION,
+    readable: true,
+    age: clock.now() - segment.createdAt,
+    eviction: geometry.eviction,
+    maxEntrySize: geometry.maxEntry,
+    shards: geometry.shards,
+    entries,
+    usedBytes,
+    capacityBytes: geometry.capacity,
+    processes: processes(segment.handles > 0, segment.attachedAt, clock.now()),
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Tags: which entries carry one, and which were invalidated while a value was loaded.
+ *
+ * An invalidation ends exactly the entries with its tags. A value that began to be loaded before it is as old as the
+ * entries that it ended, so the invalidations since the begin of the oldest load are remembered.
+ */
+import type { Entry } from './entry.ts'
+
+/** The clock at the last removal and the last outdating of a tag. */
+interface Invalidated {
+  removed: number
+  outdated: number
+}
+
+/** The tags of one namespace. */
+export class Tags {
+  readonly #entries = new Map<string, Set<Entry>>()
+  readonly #invalidated = new Map<string, Invalidated>()
+  /** The keys of which a load is under way. */
+  readonly #loads = new Set<string>()
+
+  retag(entry: Entry, before: readonly string[], after: readonly string[]): void {
+    for (const tag of before) {
+      const entries = this.#entries.get(tag)
+      entries?.delete(entry)
+      if (entries?.size === 0) this.#entries.delete(tag)
+    }
+    for (const tag of after) {
+      const entries = this.#entries.get(tag)
+      if (entries === undefined) this.#entries.set(tag, new Set([entry]))
+      else entries.add(entry)
+    }
+  }
+
+  /** The entries with one of these tags. */
+  entriesOf(tags: readonly string[]): Set<Entry> {
+    return new Set(tags.flatMap((tag) => [...(this.#entries.get(tag) ?? [])]))
+  }
+
+  /** Remembers an invalidation for the loads that are under way. */
+  note(tags: readonly string[], clock: number, outdate: boolean): void {
+    if (this.#loads.size === 0) return
+    for (const tag of tags) {
+      const { removed, outdated } = this.#invalidated.get(tag) ?? { removed: 0, outdated: 0 }
+      this.#invalidated.set(tag, outdate ? { removed, outdated: clock } : { removed: clock, outdated })
+    }
+  }
+
+  /** What became of a value with these tags that began to be made at this clock. */
+  fate(tags: readonly string[], madeAt: number): 'fresh' | 'stale' | 'dead' {
+    let fate: 'fresh' | 'stale' = 'fresh'
+    for (const tag of tags) {
+      const known = this.#invalidated.get(tag)
+      if (known === undefined) continue
+      if (known.removed > madeAt) return 'dead'
+      if (known.outdated > madeAt) fate = 'stale'
+    }
+    return fate
+  }
+
+  loadBegun(key: string): void {
+    this.#loads.add(key)
+  }
+
+  loadEnded(key: string): void {
+    if (this.#loads.delete(key) && this.#loads.size === 0) this.#invalidated.clear()
+  }
+}

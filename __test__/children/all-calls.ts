@@ -1,6 +1,6 @@
 /**
- * Makes every call of a cache some times, for `npm run sanitize`: what the addon does to memory is what counts, so nothing is
- * checked but that it comes to its end.
+ * Makes every call of a cache several times, for `npm run sanitize`. The sanitizer checks what the addon does to
+ * memory, so the program checks only that it ends.
  */
 import { open, regions, segments } from '../../index.ts'
 import { asynchronous, regionsOfCalls, segmentOfCalls, synchronous } from '../helpers/every-call.ts'

@@ -1,6 +1,6 @@
 /**
- * Uses the package where the addon cannot be loaded, and says what came of it. Both are fine: that the import throws, and
- * that the first use does.
+ * Uses the package where the addon cannot be loaded, and reports the outcome. Both are valid: the import throws, or the
+ * first use does.
  */
 import type { CacheError } from '../../index.ts'
 import { send } from '../helpers/port.ts'
@@ -10,8 +10,7 @@ void use().catch(({ name, code, message, hint, cause }: CacheError) => {
 })
 
 async function use(): Promise<void> {
-  // Not from outside: the loader of this program's TypeScript goes by it, too.
-  process.env.NAPI_RS_NATIVE_LIBRARY_PATH = '/nonexistent/cache-machine.node'
+  process.env['CACHE_MACHINE_NATIVE'] = '/nonexistent/cache-machine.node'
   const { open } = await import('../../index.ts')
   open({ name: 'never' })
   send({ code: 'none' })

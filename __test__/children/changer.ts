@@ -1,21 +1,19 @@
 /**
- * Changes one key many times by `swap`, `update`, `append` or `incrBigInt`, at the same time as others do.
+ * Changes one key many times by `swap`, `update`, `append` or `incrBigInt`, at the same time as other processes.
  *
- * Sends what it got from each call. The values that it stores are its own: `<me>:<number>`.
+ * Sends the result of each call. The values that it stores are its own: `<me>:<number>`.
  */
-import { open } from '../../index.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Changer {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Changer extends SegmentInput {
   readonly me: number
   readonly times: number
   readonly method: 'swap' | 'update' | 'append' | 'incrBigInt'
 }
 
-const { name, size, me, times, method } = input<Changer>()
-const cache = open<unknown>({ name, size, writeTimeout: '10s' })
+const { cache, me, times, method } = openInput<Changer>()
 
 const CHANGES: Record<Changer['method'], (i: number) => unknown> = {
   swap: (i) => cache.swap('key', `${me}:${i}`),

@@ -1,22 +1,21 @@
 /**
- * Takes tokens and counts, `calls` times each, or until it is killed; then it says each call that returned by a letter on
- * standard output, by the system call itself: what was said outlives it, and at most one call is done and not said.
+ * Takes tokens and counts, `calls` times each, or until it is killed. In the second case it reports each completed call
+ * by a letter on standard output. The system call itself writes the letter: a report outlives the process, and at most
+ * one call is done without a report.
  */
-import { writeSync } from 'node:fs'
-import { open } from '../../index.ts'
 import { LETTERS, WINDOW } from '../helpers/consuming.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
+import { say } from '../helpers/say.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Consuming {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Consuming extends SegmentInput {
   readonly limit: number
   /** 0: until it is killed. */
   readonly calls: number
 }
 
-const { name, size, limit, calls } = input<Consuming>()
-const cache = open({ name, size, writeTimeout: '10s' })
+const { cache, limit, calls } = openInput<Consuming>()
 const limiters = (['sliding-window', 'gcra', 'fixed-window'] as const).map((algorithm) =>
   cache.limiter('api', { limit, window: WINDOW, algorithm }),
 )
@@ -25,7 +24,10 @@ const counter = metrics.counter('calls_total', { kind: 'all' })
 const histogram = metrics.histogram('sizes', {}, { buckets: [1, 2, 3] })
 const allowed = [0, 0, 0]
 
-/** In the order of the letters `LETTERS`. */
+/** A value that takes long to store, so that many kills hit the process inside a lock. */
+const large = Buffer.alloc(2 ** 18)
+
+/** In the order of the letters of `LETTERS`. */
 const steps = [
   ...limiters.map((limiter, i) => () => {
     if (limiter.consume('key').allowed) allowed[i] = (allowed[i] ?? 0) + 1
@@ -47,18 +49,8 @@ function untilKilled(): void {
     steps.forEach((step, which) => {
       step()
       say(LETTERS[which] ?? '')
+      cache.set('large', large)
     })
   }
   setImmediate(untilKilled)
-}
-
-function say(letter: string): void {
-  for (const bytes = Buffer.from(letter); ;) {
-    try {
-      writeSync(1, bytes)
-      return
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-    }
-  }
 }

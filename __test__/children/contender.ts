@@ -1,20 +1,21 @@
 /**
- * Adds the same keys as everybody else, and says which it won.
+ * Adds or takes the same keys as other processes at the same time, and reports the keys for which it succeeded.
  */
-import { open } from '../../index.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Contender {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Contender extends SegmentInput {
   readonly keys: number
+  readonly method: 'add' | 'take'
 }
 
-const { name, size, keys } = input<Contender>()
-const cache = open({ name, size, writeTimeout: '10s' })
+const { cache, keys, method } = openInput<Contender>()
 
 receive(() => {
   const all = Array.from({ length: keys }, (_, index) => `key${index}`)
-  send(all.filter((key) => cache.add(key, process.pid)))
+  const succeeds = (key: string): boolean =>
+    method === 'add' ? cache.add(key, process.pid) : cache.take(key) !== undefined
+  send(all.filter(succeeds))
 })
 send('ready')

@@ -1,17 +1,15 @@
 /**
- * Counts up one counter as fast as it can.
+ * Increments one counter as fast as it can.
  */
-import { open } from '../../index.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Counting {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Counting extends SegmentInput {
   readonly times: number
 }
 
-const { name, size, times } = input<Counting>()
-const cache = open({ name, size, writeTimeout: '10s' })
+const { cache, times } = openInput<Counting>()
 
 receive(() => {
   for (let i = 0; i < times; i++) cache.incr('counter')

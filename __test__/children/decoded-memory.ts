@@ -1,14 +1,14 @@
 /**
- * Measures what decoded values take in memory, in a process where nothing else happens: garbage of others, freed between two
- * looks, would be counted as less than nothing.
+ * Measures the memory of decoded values, in a process without other work: garbage of other code that is freed between
+ * two measurements would count as negative.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { decodeStructured } from '../../lib/codec/structured.ts'
+import { decodeStructured } from '../helpers/internals.ts'
 import { send } from '../helpers/port.ts'
 import { TAGS, varint, withTokens } from '../helpers/tokens.ts'
 
-/** What is sent: bytes of memory for each byte of input, and how much the process grew while it refused. */
+/** The report: bytes of memory for each byte of input, and the growth of the process while it refused input. */
 export interface Measured {
   readonly factors: Record<string, number>
   readonly grown: Record<string, { readonly code: string; readonly bytes: number }>
@@ -18,7 +18,7 @@ const { ARRAY, KEYED, OBJECT, BARE, MAP, SET, DATE, REGEXP, ERROR, BYTES } = TAG
 const ONE = 0x81
 const COUNT = 50_000
 
-/** Each is as small as a token of its kind can be, and takes most for its size. */
+/** Each token is as small as its kind allows, and takes the most memory for its size. */
 const TOKENS: Record<string, [token: number[], text?: string]> = {
   'empty object': [[OBJECT, 1]],
   'object with 3 names': [[OBJECT, 2, ONE, ONE, ONE]],
@@ -64,7 +64,7 @@ function factorOf(token: readonly number[], text = ''): number {
   const first = [OBJECT, 0, 2, OBJECT, 0, 19, ONE, ONE, ONE, OBJECT, 0, 10, ONE]
   const all = Uint8Array.from({ length: COUNT * token.length }, (_, i) => token[i % token.length] as number)
   const bytes = withTokens([ARRAY, ...varint(COUNT + 3), ...first, ...all], shapes.join('') + text.repeat(COUNT))
-  decodeStructured(bytes) // what is remembered of shapes, and compiled code, is not of this value
+  decodeStructured(bytes) // remembered shapes and compiled code do not belong to this value
   const before = usedMemory()
   const value = decodeStructured(bytes) as unknown[]
   const used = usedMemory() - before
@@ -72,7 +72,7 @@ function factorOf(token: readonly number[], text = ''): number {
   return used / bytes.length
 }
 
-/** 900 containers in one another, each of which would have room for all bytes that follow. */
+/** 900 nested containers, each of which would have room for all bytes that follow. */
 function grownByBombs(): Measured['grown'] {
   const length = 1_000_000
   const shape = JSON.stringify(Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`n${i}`, 0])))

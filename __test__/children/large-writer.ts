@@ -1,5 +1,5 @@
 /**
- * Writes large values without end, so that a signal at a random moment most often finds it inside a write.
+ * Writes large values without end, so that a signal at a random moment most often arrives inside a write.
  */
 import { open } from '../../index.ts'
 import type { OpenOptions } from '../../index.ts'

@@ -1,5 +1,5 @@
 /**
- * Holds, waits for and loads whatever there is, and ends in the midst of it.
+ * Holds, awaits and loads everything that a cache offers, and ends in this state.
  */
 import { open, openRegion } from '../../index.ts'
 import { input, receive, send } from '../helpers/port.ts'
@@ -24,7 +24,7 @@ cache.subscribe('news').next().catch(nothing)
 
 receive<Ending>((ending) => {
   if (ending === 'exit') process.exit(3)
-  if (ending === 'throw') throw new Error('the end of leaves-everything, which is meant')
+  if (ending === 'throw') throw new Error('the intended end of leaves-everything')
   process.kill(process.pid, 'SIGKILL')
 })
 send('ready')

@@ -1,6 +1,7 @@
 /**
- * Opens a cache while it lacks file descriptors, may make no large files, or has no addresses left; says what came of each, and
- * whether what it had open went on, and a new one opens once the limit is gone.
+ * Opens a cache while the process lacks file descriptors, may make no large files, or has no addresses left. Reports
+ * the outcome of each attempt, whether the open cache still works, and whether a new cache opens once the limit is
+ * gone.
  */
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs'
@@ -8,7 +9,7 @@ import { open, segments } from '../../index.ts'
 import type { Bytes, CacheError } from '../../index.ts'
 import { input, send } from '../helpers/port.ts'
 
-/** What `open` said under the limit, and when it was gone. */
+/** The outcome of `open` under the limit, and after it. */
 export type Outcomes = Record<'descriptors' | 'file size' | 'address space', { under: string; after: string }>
 
 const GIGABYTE = 2 ** 30
@@ -25,7 +26,7 @@ const outcomes: Outcomes = {
 cache.close()
 send(outcomes)
 
-/** `restrict` returns what takes the limit away. */
+/** `restrict` returns a function that removes the limit. */
 function attempt(size: Bytes, restrict: () => () => void): Outcomes['descriptors'] {
   const release = restrict()
   const under = openOther(size)
@@ -65,7 +66,7 @@ function addresses(): number {
   return Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[0]) * 4096
 }
 
-/** A soft limit of this process, until the function that it returns is called. */
+/** A soft limit of this process, until the returned function is called. */
 function limit(resource: string, value: number): () => void {
   const set = (to: string): void => {
     const { status } = spawnSync('prlimit', ['--pid', `${process.pid}`, `--${resource}=${to}:`])

@@ -1,5 +1,5 @@
 /**
- * Listens to everything and lets the process end as it may.
+ * Listens to every event and lets the process end as it may.
  */
 import { open } from '../../index.ts'
 import type { OpenOptions } from '../../index.ts'

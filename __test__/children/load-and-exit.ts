@@ -1,5 +1,5 @@
 /**
- * Asks for a key that is loaded elsewhere, says what it got, and lets the process end as it may.
+ * Asks for a key that another process loads, reports the value, and lets the process end as it may.
  */
 import { open } from '../../index.ts'
 import { input, send } from '../helpers/port.ts'

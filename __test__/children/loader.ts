@@ -1,8 +1,8 @@
 /**
- * Loads a key as often as it is told to, and says what came of it.
+ * Loads a key as often as the test asks, and reports the outcome.
  *
- * The first message names the segment; each further one is a load: so many calls at once, and a loader that takes its time, or
- * never comes back.
+ * The input names the segment. Each message is a load: a number of simultaneous calls, and a loader that takes its time
+ * or never returns.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { open } from '../../index.ts'
@@ -13,17 +13,19 @@ export interface LoadOrder {
   readonly key: string
   readonly value: unknown
   readonly calls?: number
-  /** Milliseconds that the loader takes. Infinity: it never comes back. Default: 0. */
+  /** Milliseconds that the loader takes. Infinity: it never returns. Default: 0. */
   readonly takes?: number
-  /** What the loader throws, after that time. */
+  /** The error that the loader throws after that time. */
   readonly fails?: { readonly name: string; readonly message: string; readonly status: number }
   readonly options?: LoadOptions
-  /** Say that the loader runs. */
+  /** Send a message when the loader runs. */
   readonly tell?: boolean
   readonly once?: boolean
+  /** Send a message when all calls are made. */
+  readonly told?: boolean
 }
 
-/** What came of it. */
+/** The outcome of a load. */
 export interface Loaded {
   readonly values?: unknown[]
   readonly loads: number
@@ -40,7 +42,7 @@ receive<LoadOrder>((order) => {
 })
 send('ready')
 
-async function run({ key, value, calls = 1, takes = 0, fails, options, tell, once }: LoadOrder): Promise<Loaded> {
+async function run({ key, value, calls = 1, takes = 0, fails, options, tell, once, told }: LoadOrder): Promise<Loaded> {
   let loads = 0
   const load = async (): Promise<unknown> => {
     loads++
@@ -52,7 +54,9 @@ async function run({ key, value, calls = 1, takes = 0, fails, options, tell, onc
   }
   const ask = (): Promise<unknown> => (once ? cache.once(key, load) : cache.getOrSet(key, load, options))
   try {
-    const values = await Promise.all(Array.from({ length: calls }, ask))
+    const asked = Array.from({ length: calls }, ask)
+    if (told) send('asked')
+    const values = await Promise.all(asked)
     return { values, loads, at: Date.now() }
   } catch (error) {
     const { name, message, status, code } = error as Error & { status?: unknown; code?: unknown }

@@ -1,5 +1,5 @@
 /**
- * Opens a cache that is to be pinned in RAM, and says what came of it, and whether an ordinary one still opens.
+ * Opens a cache that is to be pinned in RAM. Reports the outcome, and whether an ordinary cache still opens.
  */
 import { open, segments } from '../../index.ts'
 import type { CacheError } from '../../index.ts'

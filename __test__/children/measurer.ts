@@ -1,21 +1,21 @@
 /**
- * Counts in metrics by remote control: each message is how often; the answer is what it renders then.
+ * Counts in metrics by remote control: each message is a number of repetitions; the answer is the text that the metrics
+ * render then.
  */
-import { open } from '../../index.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Measuring {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Measuring extends SegmentInput {
   readonly worker: number
 }
 
-const { name, size, worker } = input<Measuring>()
-const cache = open({ name, size, writeTimeout: '10s' })
+const { cache, worker } = openInput<Measuring>()
 const metrics = cache.metrics()
 const common = metrics.counter('common_total', {}, { help: 'Of all workers.' })
 const own = metrics.counter('own_total', { worker })
 const gauge = metrics.gauge('connections')
+const living = metrics.gauge('open_requests', {}, { aggregate: 'living' })
 const histogram = metrics.histogram('seconds', { route: '/' }, { buckets: [0.1, 1] })
 
 receive<number>((times) => {
@@ -23,6 +23,7 @@ receive<number>((times) => {
     common.inc()
     own.inc(2)
     gauge.inc()
+    living.inc()
     histogram.observe(0.5)
   }
   send(metrics.prometheus())

@@ -1,27 +1,25 @@
 /**
- * Reads and writes at random with values that prove themselves, and stops at the first wrong one.
+ * Reads and writes at random with values that prove themselves, and stops at the first wrong value.
  *
- * Sends `'ready'`, after all operations the number of values it read, and then whatever the test asks it to read. Runs as a
- * process or as a worker thread.
+ * Sends `'ready'`, after all operations the number of values that it read, and then whatever the test asks it to read.
+ * Runs as a process or as a worker thread.
  */
-import { open } from '../../index.ts'
 import type { SharedCache } from '../../index.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
 import { describing, numberIn } from '../helpers/self-describing.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Load {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Load extends SegmentInput {
   readonly keys: number
   /** Undefined: until it is ended. */
   readonly operations?: number
 }
 
-/** What every reader must agree on: key, version, number; version and number 0 for a miss. */
+/** What every reader must agree on: key, version, number. The version and number of a miss are 0. */
 export type Picture = (readonly [key: string, version: number, number: number])[]
 
-const { name, size, keys, operations = Number.POSITIVE_INFINITY } = input<Load>()
-const cache = open({ name, size, writeTimeout: '10s' })
+const { cache, keys, operations = Number.POSITIVE_INFINITY } = openInput<Load>()
 const newest = new Map<string, number>()
 let done = 0
 let seen = 0
@@ -30,7 +28,7 @@ receive<'read'>(() => send(picture(cache, keys)))
 send('ready')
 slice()
 
-/** A little at a time, so that messages get through. */
+/** A few operations at a time, so that messages are received. */
 function slice(): void {
   for (let i = 0; i < 100 && done < operations; i++, done++) step()
   if (done < operations) setImmediate(slice)

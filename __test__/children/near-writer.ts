@@ -1,28 +1,27 @@
 /**
- * Writes its keys, each in a namespace of its own, and says so in the cache itself after each write, until it is killed. Sends
- * `'ready'` before.
+ * Writes its keys, each in a namespace of its own, and records each write in the cache itself, until it is killed.
+ * Sends `'ready'` before.
  *
- * So whoever reads what was said, and then the key, knows what must be there: `stateOf` in `helpers/near-states.ts`.
+ * A reader that reads the record and then the key knows which values are possible: `isPossible` in
+ * `helpers/near-states.ts`.
  */
-import { open } from '../../index.ts'
-import { input, send } from '../helpers/port.ts'
+import { send } from '../helpers/port.ts'
 import { keyName, saidName, write } from '../helpers/near-states.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface NearWriter {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface NearWriter extends SegmentInput {
   readonly slot: number
   readonly keys: number
 }
 
-const { name, size, slot, keys } = input<NearWriter>()
-const cache = open({ name, size, writeTimeout: '10s', near: false })
+const { cache, slot, keys } = openInput<NearWriter>({ near: false })
 const spaces = Array.from({ length: keys }, (_, index) => cache.namespace(keyName(slot, index)))
 process.on('disconnect', () => process.exit())
 send('ready')
 slice()
 
-/** A little at a time, so that the end of the test gets through. */
+/** A few operations at a time, so that the end of the test is noticed. */
 function slice(): void {
   for (let i = 0; i < 200; i++) step()
   setImmediate(slice)
@@ -31,7 +30,7 @@ function slice(): void {
 function step(): void {
   const index = Math.floor(Math.random() * keys)
   const said = saidName(slot, index)
-  // A predecessor that was killed may have done the next write and not said it. Doing it again changes nothing.
+  // A predecessor that was killed may have done the next write without a record. Doing it again changes nothing.
   const number = ((cache.peek(said) as number | undefined) ?? 0) + 1
   write(spaces[index] as (typeof spaces)[0], keyName(slot, index), number)
   cache.set(said, number)

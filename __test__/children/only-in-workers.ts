@@ -1,8 +1,9 @@
 /**
- * Loads the addon in worker threads only, each of which ends while its watcher thread has something to watch for.
+ * Loads the addon only in worker threads, each of which ends while its background thread has a wait to serve.
  */
 import { Worker } from 'node:worker_threads'
 import { once } from 'node:events'
+import { typeScript } from '../helpers/fork.ts'
 import { input, send } from '../helpers/port.ts'
 
 const { name, size, rounds } = input<{ name: string; size: string; rounds: number }>()
@@ -10,13 +11,13 @@ const { name, size, rounds } = input<{ name: string; size: string; rounds: numbe
 for (let round = 0; round < rounds; round++) {
   const worker = new Worker(new URL('./operations.ts', import.meta.url), {
     workerData: { name, size },
-    execArgv: ['--import', '@oxc-node/core/register'],
+    execArgv: [...typeScript],
   })
   await once(worker, 'message')
   worker.postMessage(['waitFor', 'never'])
   worker.postMessage(['set', 'round', round])
   await once(worker, 'message')
-  // By itself the one, by force the other.
+  // Odd rounds end the thread by force, even rounds let it end by itself.
   if (round % 2 === 0) worker.postMessage(['exit'])
   else void worker.terminate()
   await once(worker, 'exit')

@@ -1,20 +1,17 @@
 /**
- * Publishes the numbers from 1 on, and sets them, until it is killed or has done `count`. A line of standard output, written
- * by the system call itself, acknowledges each: the number and how many heard it.
+ * Publishes the numbers from 1 on, and sets them, until it is killed or has done `count`. The system call itself writes
+ * a line of standard output for each: the number and how many subscriptions got it.
  */
-import { writeSync } from 'node:fs'
-import { open } from '../../index.ts'
-import { input } from '../helpers/port.ts'
+import { say } from '../helpers/say.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Publisher {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Publisher extends SegmentInput {
   readonly channel: string
   readonly count?: number
 }
 
-const { name, size, channel, count = Number.POSITIVE_INFINITY } = input<Publisher>()
-const cache = open({ name, size, writeTimeout: '10s' })
+const { cache, channel, count = Number.POSITIVE_INFINITY } = openInput<Publisher>()
 process.on('disconnect', () => process.exit())
 let number = 0
 slice()
@@ -28,15 +25,4 @@ function slice(): void {
   }
   if (number < count) setImmediate(slice)
   else process.exit()
-}
-
-function say(line: string): void {
-  for (;;) {
-    try {
-      writeSync(1, line)
-      return
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-    }
-  }
 }

@@ -1,8 +1,8 @@
 /**
  * A region by remote control: the test sends `[action, ...arguments]` and gets `{ value }` or `{ code, message }` back.
  *
- * Two numbers are kept equal under the lock, and changed by plain reads and writes: whoever dies in between leaves them
- * apart, and the next one makes the second equal to the first.
+ * Two numbers are kept equal under the lock, and changed by plain reads and writes. A process that dies in between
+ * leaves them unequal, and the next holder makes the second equal to the first.
  */
 import { runInNewContext } from 'node:vm'
 import { setFlagsFromString } from 'node:v8'
@@ -10,7 +10,7 @@ import { openRegion } from '../../index.ts'
 import type { RegionLock, RegionOptions } from '../../index.ts'
 import { input, receive, send } from '../helpers/port.ts'
 
-/** What comes back. */
+/** The answer to a message. */
 export interface Answer {
   readonly value?: unknown
   readonly code?: string
@@ -24,7 +24,7 @@ const PATIENT = { timeout: '30s' } as const
 let held: RegionLock | undefined
 
 const actions: Record<string, (...args: never[]) => unknown> = {
-  /** Counts up under the lock; returns how often it had to repair. */
+  /** Counts up under the lock. Returns the number of repairs. */
   count(times: number) {
     let repairs = 0
     for (let i = 0; i < times; i++) {
@@ -67,9 +67,9 @@ const actions: Record<string, (...args: never[]) => unknown> = {
     region.lock(PATIENT)
     process.exit()
   },
-  /** Moves the bytes out of the region's sight, closes it, and goes on with them. */
+  /** Moves the bytes to another buffer, closes the region, and continues with the bytes. */
   moveAway() {
-    // Before Node 22 behind a flag, which new contexts see.
+    // Before Node 22 this is behind a flag, which new contexts see.
     setFlagsFromString('--harmony-rab-gsab-transfer')
     setFlagsFromString('--expose-gc')
     const transfer = runInNewContext('ArrayBuffer.prototype.transfer') as (this: ArrayBuffer) => ArrayBuffer

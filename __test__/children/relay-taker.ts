@@ -1,16 +1,10 @@
 /**
- * Takes whatever comes under one key, together with others, until it takes the end; says which numbers it got.
+ * Takes every value under one key, together with other takers, until it takes the end. Reports the numbers that it got.
  */
-import { open } from '../../index.ts'
-import { input, send } from '../helpers/port.ts'
+import { send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
 
-export interface RelayTaker {
-  readonly name: string
-  readonly size: `${number}mb`
-}
-
-const { name, size } = input<RelayTaker>()
-const cache = open({ name, size, writeTimeout: '10s' })
+const { cache } = openInput()
 const numbers: number[] = []
 
 send('ready')

@@ -1,19 +1,17 @@
 /**
- * Writes without end: sets, replaces, touches and deletes keys of its own, and replaces those that stay.
+ * Writes without end: sets, replaces, touches and deletes its own keys, and replaces the keys that stay.
  */
-import { open } from '../../index.ts'
-import { input, send } from '../helpers/port.ts'
+import { send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Rewriter {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Rewriter extends SegmentInput {
   readonly me: number
-  /** Keys `kept:0` to `kept:<n>` are there and are to stay. */
+  /** The keys `kept:0` to `kept:<n>` exist and must stay. */
   readonly kept: number
 }
 
-const { name, size, me, kept } = input<Rewriter>()
-const cache = open<string>({ name, size, writeTimeout: '10s' })
+const { cache, me, kept } = openInput<Rewriter, string>()
 let writes = 0
 
 process.on('disconnect', () => process.exit())

@@ -1,17 +1,15 @@
 /**
- * Changes one value many times, each time on condition that nobody else has changed it meanwhile.
+ * Changes one value many times, each time on condition that no other process has changed it meanwhile.
  */
-import { open } from '../../index.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Swapper {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Swapper extends SegmentInput {
   readonly times: number
 }
 
-const { name, size, times } = input<Swapper>()
-const cache = open<{ length: number }>({ name, size, writeTimeout: '10s' })
+const { cache, times } = openInput<Swapper, { length: number }>()
 
 receive(() => {
   let refused = 0

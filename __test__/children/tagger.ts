@@ -1,19 +1,17 @@
 /**
- * Sets tagged entries and invalidates their tag in turn, and checks after each invalidation that none of the entries that were
- * set before is left: neither its own nor those of others.
+ * Sets tagged entries and invalidates their tag in turn, and checks after each invalidation that none of its earlier
+ * entries is left.
  */
-import { open } from '../../index.ts'
-import { input, receive, send } from '../helpers/port.ts'
+import { receive, send } from '../helpers/port.ts'
+import { openInput } from '../helpers/segment-input.ts'
+import type { SegmentInput } from '../helpers/segment-input.ts'
 
-export interface Tagger {
-  readonly name: string
-  readonly size: `${number}mb`
+export interface Tagger extends SegmentInput {
   readonly me: number
   readonly rounds: number
 }
 
-const { name, size, me, rounds } = input<Tagger>()
-const cache = open<number>({ name, size, writeTimeout: '10s' })
+const { cache, me, rounds } = openInput<Tagger, number>()
 const keys = Array.from({ length: 10 }, (_, i) => `${me}:${i}`)
 
 receive(() => {

@@ -1,6 +1,6 @@
 /**
- * Worker threads that read and write a large text and are terminated, one after the other; tells how much the process's own
- * memory has grown. They run the built package: what they take is to be the product's, not a compiler's.
+ * Worker threads that read and write a large text and are terminated, one after the other. Reports the growth of the
+ * memory of the process. The threads run the built package: the memory of a compiler must not count.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -35,7 +35,7 @@ async function comeAndGo(threads: number): Promise<void> {
   }
 }
 
-/** In bytes; without the pages of files and of the segment. */
+/** In bytes, without the pages of files and of the segment. */
 function ownMemory(): number {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
 }

@@ -1,5 +1,5 @@
 /**
- * Listeners that throw: says what became an uncaught exception, which listeners ran, and that the cache went on.
+ * Listeners that throw. Reports the uncaught exceptions, the listeners that ran, and that the cache still worked.
  */
 import { open, segments } from '../../index.ts'
 import { input, send } from '../helpers/port.ts'

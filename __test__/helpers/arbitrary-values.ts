@@ -1,33 +1,18 @@
 /**
  * Values of every kind that can be stored, nested in one another, with cycles and shared objects.
  *
- * What fast-check generates are recipes, and a value is built from one: so a value that fails shrinks, and each is built anew.
- * The thing to get wrong: objects are counted when they begin, so that `again` may mean one that is still being built.
+ * fast-check generates recipes, and a value is built from one: so a value that fails shrinks, and each value is built
+ * anew. Caution: objects are counted when they begin, so that `again` may refer to an object that is still being built.
  */
 import * as fc from 'fast-check'
+import { TYPED_ARRAYS } from './typed-arrays.ts'
 
-/** Makes a value, given the objects that began before, to which it adds its own. */
+/** Makes a value. Gets the objects that began before, and adds its own. */
 type Recipe = (begun: object[]) => unknown
 
 type ViewConstructor = new (buffer: ArrayBuffer, byteOffset: number, length: number) => ArrayBufferView
 
-const { Float16Array } = globalThis as { Float16Array?: ViewConstructor & { BYTES_PER_ELEMENT: number } }
-
-const VIEWS: (ViewConstructor & { BYTES_PER_ELEMENT?: number })[] = [
-  Uint8Array,
-  Int8Array,
-  Uint8ClampedArray,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-  DataView,
-  ...(Float16Array === undefined ? [] : [Float16Array]),
-]
+const VIEWS: (ViewConstructor & { BYTES_PER_ELEMENT?: number })[] = [...TYPED_ARRAYS, DataView]
 
 const ERRORS = [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError]
 
@@ -52,7 +37,7 @@ const NAMES = [
   '\uD800',
 ]
 
-/** Any UTF-16 units, lone surrogates too. */
+/** Any UTF-16 units, also lone surrogates. */
 const anyText = fc
   .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 8 })
   .map((units) => String.fromCharCode(...units))
@@ -146,7 +131,7 @@ function plainObject(properties: readonly [string, Recipe][], isBare: boolean): 
   }
 }
 
-/** With `holes` after the elements, and names; a name of the list that an array cannot have is left out. */
+/** An array with `holes` after the elements, and names. Names that an array cannot have are left out. */
 function array(elements: readonly Recipe[], properties: readonly [string, Recipe][], holes: number): Recipe {
   return (begun) => {
     const made = object(() => [] as unknown[])(begun)
@@ -185,7 +170,7 @@ function error({ type, message, cause, properties, list }: ErrorParts): Recipe {
   return (begun) => {
     const Type = ERRORS[type]
     const made = object((): Error => (Type === undefined ? new AggregateError([], message) : new Type(message)))(begun)
-    void made.stack // made now: from a name that is an object without a text it could not be
+    void made.stack // made now: with an object without a text as its name it could not be made later
     if (Type === undefined)
       hide(
         made,

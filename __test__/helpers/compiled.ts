@@ -1,28 +1,26 @@
 /**
- * The tree as plain JavaScript, for a test that starts hundreds of children: without a TypeScript loader each of them starts
- * in a third of the time. Types are not checked here; `npm test` does that on its own.
+ * The tree as plain JavaScript, for a test that starts hundreds of children: without a TypeScript loader each of them
+ * starts in a third of the time. Types are not checked here; `npm test` checks them separately.
  */
 import { execFileSync } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
+import { root } from './internals.ts'
 import { temporaryDirectory } from './segment.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-
-/** Compiles into a folder that is removed when the test ends, and returns it; see `ForkOptions.compiled`. */
+/** Compiles into a folder that is removed when the test ends, and returns the folder; see `ForkOptions.compiled`. */
 export function compile(t: ExecutionContext): string {
   const folder = temporaryDirectory(t)
   const compiler = createRequire(import.meta.url).resolve('typescript/lib/tsc.js')
   const project = ['--project', join(root, 'tsconfig.json'), '--rootDir', root, '--outDir', folder]
   execFileSync(process.execPath, [compiler, ...project, '--noEmit', 'false', '--noCheck'])
-  // The addon is used where it is; the manifest is what makes `#native` and modules work.
+  // The addon is used in place. The manifest makes `#loader` and modules work.
   symlinkSync(join(root, 'native'), join(folder, 'native'))
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ type: 'module', imports: { '#native': './native/index.cjs' } }),
+    JSON.stringify({ type: 'module', imports: { '#loader': './native/loader.cjs' } }),
   )
   return folder
 }

@@ -1,9 +1,9 @@
 /**
- * What the test and `children/consumer.ts` agree on.
+ * Constants that the specs and `children/consumer.ts` share.
  */
 
-/** A century, so that no token comes back meanwhile. */
+/** A century, so that no token returns during a test. */
 export const WINDOW = '36500d'
 
-/** What a consumer says of its calls, one letter for each kind. */
+/** The reports of a consumer, one letter for each kind of call. */
 export const LETTERS = 'abcimh'

@@ -1,11 +1,14 @@
 /**
- * Waiting in tests: for something to become true, for an event, for a turn of the event loop. Always with an end.
+ * Waits with an end: for a condition, or for a promise.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
 const POLL_MS = 5
 
-/** Asks again and again until the answer is truthy, and returns it. Rejects after `timeout` milliseconds. */
+/**
+ * Calls `probe` again and again until its result is truthy, and returns the result. Rejects after `timeout`
+ * milliseconds.
+ */
 export async function eventually<T>(
   what: string,
   probe: () => T | Promise<T>,
@@ -20,7 +23,7 @@ export async function eventually<T>(
   }
 }
 
-/** The promise's result, or a rejection after `timeout` milliseconds: a watchdog for what may hang. */
+/** The result of the promise, or a rejection after `timeout` milliseconds: a watchdog for a promise that may hang. */
 export async function within<T>(what: string, promise: Promise<T>, timeout = 10_000): Promise<T> {
   const watchdog = new AbortController()
   const late = delay(timeout, undefined, { signal: watchdog.signal }).then(() => {

@@ -1,6 +1,6 @@
 /**
- * Every call of a cache, by name, for tests that end whoever is inside one. Each may be made any number of times, by several
- * threads at once; what it gets it gives back.
+ * Every call of a cache, by name, for tests that end a thread inside a call. Each call may be made any number of times,
+ * by several threads at once, and gives back what it takes.
  */
 import type { SharedCache } from '../../index.ts'
 import { open, openRegion, regions, segments } from '../../index.ts'
@@ -10,11 +10,13 @@ type Call = (cache: SharedCache, i: number) => unknown
 const limit = { limit: 1_000_000, window: '1m' } as const
 const large = Buffer.alloc(300_000, 7)
 
-/** Names of the regions that these calls make, and the segment that is not the cache's own: for who removes them. */
+/**
+ * The names of the regions that these calls make, and the name of the additional segment: the test must remove them.
+ */
 export const regionsOfCalls = ['opened', 'locked', 'destroyed'] as const
 export const segmentOfCalls = (cache: string): string => `${cache}-destroyed`
 
-/** Calls that are over when they return. */
+/** Calls that are complete when they return. */
 export const synchronous: Record<string, Call> = {
   'open and close': (cache) => open({ name: cache.name, size: '8mb' }).close(),
   get: (cache, i) => cache.get(`k${i % 50}`),
@@ -44,6 +46,12 @@ export const synchronous: Record<string, Call> = {
   clear: (cache) => cache.clear(),
   deletePrefix: (cache) => cache.deletePrefix('d'),
   invalidateTags: (cache, i) => cache.set('tagged', i, { tags: ['red'] }) && cache.invalidateTags('red'),
+  'a near copy beside an invalidation of another tag': (cache) => {
+    cache.set('copied', 'value', { tags: ['blue'] })
+    for (let i = 0; i < 20; i++) cache.get('copied')
+    cache.invalidateTags('red')
+    cache.get('copied')
+  },
   keys: (cache) => [...cache.keys()],
   entries: (cache) => [...cache.entries()],
   namespace: (cache, i) => cache.namespace(`n${i % 5}`).set('a', i),
@@ -89,7 +97,7 @@ export const synchronous: Record<string, Call> = {
   },
 }
 
-/** Calls that go on when they have returned. */
+/** Calls that continue after they have returned. */
 export const asynchronous: Record<string, Call> = {
   lock: (cache) => cache.withLock('locked', () => undefined),
   semaphore: (cache) => cache.semaphore('permits', 2).use(() => undefined),
@@ -103,6 +111,13 @@ export const asynchronous: Record<string, Call> = {
   },
   wrap: (cache, i) => cache.wrap((n: number) => n, { ttl: 1, key: (n) => `wrapped${n}` })(i % 10),
   getOrSet: (cache, i) => cache.getOrSet(`loaded${i % 10}`, () => i, { ttl: 1 }),
+  deletePrefixAsync: (cache) => cache.deletePrefixAsync('d'),
+  'keys in turns': async (cache) => {
+    for await (const key of cache.keys()) void key
+  },
+  'entries in turns': async (cache) => {
+    for await (const entry of cache) void entry
+  },
   once: (cache, i) => cache.once(`once${i % 100}`, () => i),
   watch: async (cache) => {
     const changes = cache.watch()

@@ -1,8 +1,11 @@
 /**
- * Compares what a program printed with what it should print, where `…` stands for at least one character of a line.
+ * Compares the output of a program with the expected output, where `…` stands for at least one character of a line.
  */
 
-/** The lines printed; those that are as expected as the expectation has them, so that the two lists can be compared. */
+/**
+ * The printed lines. A line that matches its expectation is replaced by that expectation, so that the two lists can be
+ * compared.
+ */
 export function asExpected(output: string, expected: string): { found: string[]; wanted: string[] } {
   const wanted = linesOf(expected)
   const found = linesOf(output).map((line, index) => {

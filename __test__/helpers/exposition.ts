@@ -1,9 +1,10 @@
 /**
- * Reads the text format of Prometheus 0.0.4 and refuses whatever its grammar does not allow.
+ * Reads the text format of Prometheus 0.0.4 and refuses text that its grammar does not allow.
  *
- * Stricter than Prometheus itself: all lines of a metric are together, after their one TYPE line; no series comes twice; and a
- * histogram has its buckets in order, growing, up to +Inf, whose count is `_count`.
+ * The reader is stricter than Prometheus: all lines of a metric are together, after their one TYPE line; no series
+ * comes twice; the buckets of a histogram are in order and grow up to +Inf, and the count of +Inf is `_count`.
  */
+import type { SharedCache } from '../../index.ts'
 
 /** A metric as it was read. */
 export interface ReadMetric {
@@ -17,7 +18,7 @@ const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
 const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|\})/
 const NUMBER = /^(?:[+-]?Inf|NaN|[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)$/
 
-/** Throws an Error with the line that is wrong. */
+/** Throws an Error with the wrong line. */
 export function readExposition(text: string): Map<string, ReadMetric> {
   const metrics = new Map<string, ReadMetric>()
   let [current, help]: [string | undefined, [string, string] | undefined] = [undefined, undefined]
@@ -96,4 +97,9 @@ function checkHistogram(name: string, samples: ReadonlyMap<string, number>): voi
       throw new Error(`the histogram ${name}${labels} does not add up`)
     }
   }
+}
+
+/** The text of the application's own metrics. */
+export function rendered(cache: SharedCache): string {
+  return cache.metrics().prometheus({ statistics: false })
 }

@@ -1,8 +1,8 @@
 /**
- * Child programs: started from `children/`, spoken to over IPC, gone when the test ends.
+ * Child programs: started from `children/`, reached over IPC, ended when the test ends.
  *
- * A program gets its input as JSON in its last argument and sends messages with `port.ts`. The thing to get wrong: every
- * wait for a child also ends when the child does, or a crash would look like a hang.
+ * A program gets its input as JSON in its last argument and sends messages with `port.ts`. Caution: every wait for a
+ * child must also end when the child ends, or a crash would look like a hang.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess, Serializable, StdioOptions } from 'node:child_process'
@@ -11,8 +11,14 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import { within } from './eventually.ts'
 
-/** Milliseconds for a message: a program of many takes long to start on a machine with too much to do. */
+/** Milliseconds to wait for a message: a large program takes long to start on a busy machine. */
 export const PATIENCE = 30_000
+
+/** The arguments with which Node.js runs TypeScript. */
+export const typeScript: readonly string[] = ['--import', new URL('typescript.mjs', import.meta.url).href]
+
+/** Milliseconds to wait for a process to start: a busy machine may take this long. */
+export const STARTED = 40_000
 
 /** How a child ended. */
 export interface Exit {
@@ -21,21 +27,21 @@ export interface Exit {
 }
 
 export interface ForkOptions {
-  /** What is started before Node, with its arguments: `['unshare', '-pf']`. */
+  /** The command before Node, with its arguments: `['unshare', '-pf']`. */
   wrapper?: readonly string[]
-  /** A folder made by `compile`, whose program is started instead: for tests with very many children. */
+  /** A folder made by `compile`. Its program is started instead: for tests with very many children. */
   compiled?: string
   uid?: number
-  /** What becomes of standard output: shown with ours, or read by the test. */
+  /** What happens to standard output: it is printed with the output of the test, or the test reads it. */
   stdout?: 'inherit' | 'pipe'
 }
 
 /** A running child program. */
 export class Child {
   readonly process: ChildProcess
-  /** Settles when the child is gone and everything that it wrote was read. */
+  /** Settles when the child has ended and all its output was read. */
   readonly exit: Promise<Exit>
-  /** Everything it wrote, if `stdout` is `'pipe'`. */
+  /** All its output, if `stdout` is `'pipe'`. */
   output = ''
   readonly #messages: unknown[] = []
   #wake: () => void = () => undefined
@@ -44,7 +50,7 @@ export class Child {
   constructor(program: string, input: unknown, options: ForkOptions) {
     const file =
       options.compiled === undefined
-        ? ['--import', '@oxc-node/core/register', fileURLToPath(new URL(`../children/${program}.ts`, import.meta.url))]
+        ? [...typeScript, fileURLToPath(new URL(`../children/${program}.ts`, import.meta.url))]
         : [join(options.compiled, '__test__', 'children', `${program}.js`)]
     const node = [process.execPath, ...file, JSON.stringify(input)]
     const [command = '', ...args] = [...(options.wrapper ?? []), ...node]
@@ -69,12 +75,12 @@ export class Child {
     })
   }
 
-  /** The next message; rejects if the child ends first, or after a while. */
+  /** The next message. Rejects if the child ends first, or after `timeout` milliseconds. */
   next<T = unknown>(timeout = PATIENCE): Promise<T> {
     return within(`a message of child ${this.process.pid}`, this.#next<T>(), timeout)
   }
 
-  /** Sends, and returns the next message. */
+  /** Sends a message, and returns the next message of the child. */
   ask<T = unknown>(question: unknown, timeout = PATIENCE): Promise<T> {
     this.send(question)
     return this.next<T>(timeout)

@@ -1,5 +1,5 @@
 /**
- * A promise that the test settles: a loader that is under way as long as the test wants.
+ * A promise that the test settles: a loader that runs as long as the test wants.
  */
 
 export interface Gate<T> {
@@ -8,7 +8,7 @@ export interface Gate<T> {
   fail(error: unknown): void
 }
 
-/** One that is shut. */
+/** A new gate, which is shut. */
 export function gate<T = void>(): Gate<T> {
   let open: (value: T) => void = () => undefined
   let fail: (error: unknown) => void = () => undefined
@@ -16,6 +16,6 @@ export function gate<T = void>(): Gate<T> {
     open = resolve
     fail = reject
   })
-  promise.catch(() => undefined) // that it failed is told to those who wait
+  promise.catch(() => undefined) // callers that wait get the error
   return { promise, open, fail }
 }

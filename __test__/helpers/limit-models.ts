@@ -1,5 +1,5 @@
 /**
- * What each algorithm of a limiter has to answer, computed in another way than the product does: GCRA by theoretical arrival
+ * Models of the algorithms of a limiter, computed in another way than in the product: GCRA by theoretical arrival
  * times, the sliding window from a list of everything that was taken, all in bigints.
  */
 import type { LimitAlgorithm, LimitResult } from '../../index.ts'
@@ -13,9 +13,11 @@ export interface LimitModel {
   reset(): void
 }
 
-/** How the tokens of one algorithm come back. Times are milliseconds. */
+/** How the tokens of one algorithm return. Times are milliseconds. */
 interface Tokens {
-  /** How many of the limit are taken at this moment, perhaps more than there are; fractions count as whole ones. */
+  /**
+   * How many tokens of the limit are taken at this moment, perhaps more than exist; fractions count as whole tokens.
+   */
   taken(now: bigint): bigint
   take(now: bigint, cost: bigint): void
   giveBack(now: bigint, cost: bigint): void
@@ -25,7 +27,9 @@ export function modelOf(algorithm: LimitAlgorithm, limit: number, window: number
   const make = { gcra: arrivalTimes, 'sliding-window': listOfTakes, 'fixed-window': windows }[algorithm]
   let tokens = make(BigInt(limit), BigInt(window))
 
-  /** The first moment at which a condition holds; nothing lasts for longer than two windows for each limit that is owed. */
+  /**
+   * The first moment at which a condition holds. No state lasts longer than two windows for each limit that is owed.
+   */
   const firstMoment = (now: number, holds: (at: bigint) => boolean): number => {
     let [low, high] = [BigInt(now), BigInt(now) + 1n]
     while (!holds(high)) high = low + (high - low) * 2n
@@ -70,7 +74,7 @@ export function modelOf(algorithm: LimitAlgorithm, limit: number, window: number
   }
 }
 
-/** GCRA as virtual scheduling; times are multiples of 1/limit milliseconds, so that they are whole. */
+/** GCRA as virtual scheduling. Times are multiples of 1/limit milliseconds, so that they are whole numbers. */
 function arrivalTimes(limit: bigint, window: bigint): Tokens {
   let arrival = 0n
   const late = (now: bigint): bigint => (arrival > now * limit ? arrival - now * limit : 0n)
@@ -81,7 +85,7 @@ function arrivalTimes(limit: bigint, window: bigint): Tokens {
   }
 }
 
-/** Everything that was taken, with the sixteenth of a window in which it was; it counts for sixteen more. */
+/** Everything that was taken, with the sixteenth of a window in which it was taken; it counts for sixteen more. */
 function listOfTakes(_limit: bigint, window: bigint): Tokens {
   const taken: { at: bigint; count: bigint }[] = []
   const sixteenth = (now: bigint): bigint => (now * 16n) / window
@@ -101,7 +105,7 @@ function listOfTakes(_limit: bigint, window: bigint): Tokens {
   }
 }
 
-/** Windows that begin with the first token; one whose tokens were all given back is none. */
+/** Windows that begin with the first token. A window ends when all its tokens were returned. */
 function windows(_limit: bigint, window: bigint): Tokens {
   let [count, end] = [0n, 0n]
   return {

@@ -1,8 +1,8 @@
 /**
- * The least that a `CacheStore` can be: a Map in one process, with a clock that stands still until `advance`.
+ * A minimal `CacheStore`: a Map in one process, with a clock that stands still until `advance`.
  *
- * It passes the same suite as `SharedCache`, so the suite is about the contract and not about us. Nothing is evicted, and
- * tags and stale times, which a `CacheStore` has no way to ask for, are taken and forgotten.
+ * It passes the same suite as `SharedCache`, so the suite checks the contract and not the implementation. It evicts
+ * nothing, and ignores tags and stale times, which a `CacheStore` has no way to query.
  */
 import { CacheError } from '../../index.ts'
 import type {
@@ -15,22 +15,20 @@ import type {
   LoadOptions,
   ScanOptions,
   SetOptions,
+  Walk,
 } from '../../index.ts'
-import { invalid } from '../../lib/errors.ts'
-import { checkLoad, lifetimeOf, resolveLoad } from '../../lib/load-options.ts'
-import type { ResolvedLoad } from '../../lib/load-options.ts'
-import { SetFlag } from '../../lib/native.ts'
-import { resolveSet, resolveTtl } from '../../lib/options.ts'
+import { SetFlag, checkLoad, invalid, lifetimeOf, resolveLoad, resolveSet, resolveTtl, walkOver } from './internals.ts'
+import type { ResolvedLoad } from './internals.ts'
 
 interface Stored {
   readonly key: Key
   readonly value: unknown
   readonly version: number
-  /** By our clock; Infinity: never. */
+  /** By the clock of the store; Infinity: never. */
   readonly deadline: number
 }
 
-/** What all namespaces of a store have in common. */
+/** State that all namespaces of a store share. */
 interface World {
   now: number
   version: number
@@ -178,11 +176,14 @@ export class MapStore<V = unknown> implements CacheStore<V> {
     }
   }
 
-  keys({ prefix = '' }: ScanOptions = {}): IterableIterator<Key> {
+  keys({ prefix = '', signal }: ScanOptions = {}): Walk<Key> {
     const start = typeof prefix === 'string' && prefix === '' ? '' : named(prefix)
     const entries = this.#entries()
     const found = [...entries].filter(([name, stored]) => name.startsWith(start) && this.#find(stored.key))
-    return found.map(([, { key }]) => key).values()
+    const walk = function* (): Generator<Key, undefined> {
+      for (const [, { key }] of found) yield key
+    }
+    return walkOver(walk(), signal)
   }
 
   namespace<W = V>(name: string): MapStore<W> {
@@ -227,7 +228,7 @@ export class MapStore<V = unknown> implements CacheStore<V> {
   }
 }
 
-/** A key as a string: its bytes, a character each, since a text and its UTF-8 bytes are one key. */
+/** A key as a string with one character for each byte, since a text and its UTF-8 bytes are one key. */
 function named(key: unknown): string {
   if (typeof key === 'string' ? !key.isWellFormed() : !(key instanceof Uint8Array)) throw invalid('no key', key)
   const bytes = Buffer.from(key as string)
@@ -241,7 +242,7 @@ function list<T>(items: Iterable<T>): T[] {
   return [...items]
 }
 
-/** A value of one's own. */
+/** A separate copy of a value. */
 function copy(value: unknown): unknown {
   if (value === undefined) throw new CacheError('ERR_UNDEFINED_VALUE', 'undefined cannot be stored')
   if (Buffer.isBuffer(value)) return Buffer.from(value)

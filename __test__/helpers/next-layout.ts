@@ -1,35 +1,34 @@
 /**
- * The package as a later version would be: the same, but for the version of the layout, and for a key at which it panics, as no
- * version is known to.
+ * The package as a later version would be: it differs only in the version of the layout, and in a key at which it
+ * panics. No released version is known to panic.
  *
- * Built in `target/`, where most of it is found again the next time. The thing to get wrong: a file that is written anew is
- * compiled anew, so only what differs is.
+ * It is built in `target/`, where a later run finds most of it again. Caution: a file that is written again is compiled
+ * again, so only files that differ are written.
  */
 import { execFile } from 'node:child_process'
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { KEY_SOURCE, LAYOUT_VERSION_SOURCE, root } from './internals.ts'
 
-export const root: string = fileURLToPath(new URL('../..', import.meta.url))
 const constant = /(?<=pub const LAYOUT_VERSION: u32 = )\d+/
 
-/** Any key that ends so. */
+/** Any key with this end. */
 export const panicking = 'a panic, please'
 const changes: Record<string, (text: string) => string> = {
-  'crates/core/src/geometry.rs': (text) => text.replace(constant, (version) => `${Number(version) + 1}`),
-  'crates/core/src/key.rs': (text) =>
+  [LAYOUT_VERSION_SOURCE]: (text) => text.replace(constant, (version) => `${Number(version) + 1}`),
+  [KEY_SOURCE]: (text) =>
     text.replace('if !is_possible_len(', `assert!(!bytes.ends_with(b"${panicking}"), "as asked");\n$&`),
 }
 
-/** The version of the layout that is in the sources. */
+/** The version of the layout in the sources. */
 export function layoutVersion(): number {
-  return Number(constant.exec(readFileSync(join(root, 'crates/core/src/geometry.rs'), 'utf8'))?.[0])
+  return Number(constant.exec(readFileSync(join(root, LAYOUT_VERSION_SOURCE), 'utf8'))?.[0])
 }
 
-/** A package in `folder`, as it is installed: with an addon of the present layout, or of the next one. */
+/** Installs a package in `folder`, with an addon of the present layout or of the next one. */
 export function installPackage(folder: string, addon: string): void {
-  for (const part of ['package.json', 'dist', 'native/index.cjs'])
+  for (const part of ['package.json', 'dist', 'native/loader.cjs'])
     cpSync(join(root, part), join(folder, part), { recursive: true })
   copyFileSync(addon, join(folder, 'native', addonName))
 }

@@ -1,9 +1,10 @@
 /**
- * The other end of `fork.ts`, and of a worker thread: how a child program gets its input and speaks to the test.
+ * The child's end of `fork.ts` and `thread.ts`: how a child program gets its input and exchanges messages with the
+ * test.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 
-/** What the test passed. */
+/** The input that the test passed. */
 export function input<T>(): T {
   return (parentPort ? workerData : JSON.parse(process.argv.at(-1) ?? '{}')) as T
 }
@@ -14,7 +15,7 @@ export function send(message: unknown): void {
   else process.send?.(message)
 }
 
-/** Calls `listener` with each message of the test; keeps the program alive. */
+/** Calls `listener` with each message of the test. Keeps the program alive. */
 export function receive<T>(listener: (message: T) => void): void {
   if (parentPort) parentPort.on('message', listener)
   else process.on('message', listener as (message: unknown) => void)

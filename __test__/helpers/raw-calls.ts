@@ -1,15 +1,16 @@
 /**
- * The raw calls of a cache, seen or replaced: what crosses to the native side tells which reads came from a near copy.
+ * The raw calls of a cache, counted or replaced: the calls that cross to the native side show which reads came from a
+ * near copy.
  *
- * The thing to get wrong: a handle takes its calls when it is opened, so only caches that `open` makes are concerned.
+ * Caution: a handle takes its calls when it is opened, so only caches that `open` makes are affected.
  */
-import type { RawCalls } from '../../lib/native.ts'
-import { rawCalls } from '../../lib/testing.ts'
+import { nativeHandles, rawCalls } from './internals.ts'
+import type { RawCalls } from './internals.ts'
 
 /** How often each raw call was made. */
 export type Counts = Record<string, number>
 
-/** Runs `open`, whose handles get the raw calls that `change` makes of theirs. */
+/** Runs `open`. The handles that it opens get the raw calls that `change` returns for theirs. */
 export function withRawCalls<T>(change: (calls: RawCalls) => RawCalls, open: () => T): T {
   const before = rawCalls.change
   rawCalls.change = change
@@ -20,7 +21,7 @@ export function withRawCalls<T>(change: (calls: RawCalls) => RawCalls, open: () 
   }
 }
 
-/** Runs `open`; the calls of its handles are counted from then on. */
+/** Runs `open`. The calls of the handles that it opens are counted from then on. */
 export function counted<T>(open: () => T): [opened: T, counts: Counts] {
   const counts: Counts = {}
   const opened = withRawCalls((calls) => {
@@ -36,4 +37,18 @@ export function counted<T>(open: () => T): [opened: T, counts: Counts] {
     return Object.fromEntries(counting) as RawCalls
   }, open)
   return [opened, counts]
+}
+
+/** Counts the raw calls of a cache since the last `clear`, by name. */
+export function countRawCalls(cache: object): Map<string, number> {
+  const counts = new Map<string, number>()
+  const handle = nativeHandles.get(cache) as unknown as Record<string, unknown>
+  for (const [name, call] of Object.entries(handle)) {
+    if (typeof call !== 'function') continue
+    handle[name] = (...args: unknown[]): unknown => {
+      counts.set(name, (counts.get(name) ?? 0) + 1)
+      return Reflect.apply(call, undefined, args)
+    }
+  }
+  return counts
 }

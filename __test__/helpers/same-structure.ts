@@ -1,13 +1,14 @@
 /**
- * Equality for values that were stored: everything that a program can tell of two values apart from where they are in memory.
+ * Equality for values that were stored: everything that a program can observe of two values, except their place in
+ * memory.
  *
- * Stricter than `isDeepStrictEqual`: an object that is twice in the one must be twice in the other, at the same places; holes,
- * prototypes, the order of properties and the bits of floats count; and no memory is shared. The thing to get wrong: of a
- * view only its own bytes are compared, whatever its buffer holds besides.
+ * It is stricter than `isDeepStrictEqual`: an object that occurs twice in one value must occur twice in the other, at
+ * the same places; holes, prototypes, the order of properties and the bits of floats count; and the values share no
+ * memory. Caution: of a view only its own bytes are compared, not the rest of its buffer.
  */
 import { types } from 'node:util'
 
-/** Where the two differ first, as a path, or undefined if they are the same. */
+/** The path to the first difference, or undefined if the values are equal. */
 export function difference(a: unknown, b: unknown): string | undefined {
   return new Comparison().compare(a, b, '$')
 }
@@ -61,7 +62,7 @@ class Comparison {
   }
 }
 
-/** The order of what is not enumerable is left to the constructors. */
+/** Constructors determine the order of properties that are not enumerable, so that order does not count. */
 function keys(object: object): string[] {
   const hidden = Object.getOwnPropertyNames(object).filter((name) => !enumerable(object, name))
   return [...hidden.toSorted(), ...Object.keys(object)]
@@ -75,7 +76,7 @@ function sameBytes(a: ArrayBufferView, b: ArrayBufferView): boolean {
   return bytesOf(a).equals(bytesOf(b)) && !overlap(a, b)
 }
 
-/** Small Buffers share one pool, so the same buffer alone says nothing. */
+/** Small Buffers share one pool, so an equal buffer alone proves nothing. */
 function overlap(a: ArrayBufferView, b: ArrayBufferView): boolean {
   return a.buffer === b.buffer && Math.abs(a.byteOffset - b.byteOffset) < a.byteLength
 }

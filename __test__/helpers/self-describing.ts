@@ -1,7 +1,7 @@
 /**
- * Values that prove themselves: each names its key and number, and its type, length and every byte follow from them.
+ * Values that prove themselves: each contains its key and number, and its type, length and every byte follow from them.
  *
- * A torn value, one of another key, or one half old and half new cannot pass `numberIn`. Numbers from 1 on.
+ * A torn value, a value of another key, or a value half old and half new cannot pass `numberIn`. Numbers start at 1.
  */
 import { Buffer } from 'node:buffer'
 import { isDeepStrictEqual } from 'node:util'
@@ -23,7 +23,7 @@ export function describing(key: string, number: number, longest = 3000): unknown
   }
 }
 
-/** The number of a value of this key. Throws if it is not one that `describing` made. */
+/** The number of a value of this key. Throws for a value that `describing` did not make. */
 export function numberIn(key: string, value: unknown, longest = 3000): number {
   const number = claim(value)
   if (!isDeepStrictEqual(value, describing(key, number, longest))) {

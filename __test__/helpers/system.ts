@@ -1,5 +1,5 @@
 /**
- * What this machine lets a test do; what it does not is skipped, by name.
+ * What this machine allows a test to do. Other tests are skipped by name.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -7,12 +7,12 @@ import test from 'ava'
 import type { TestFn } from 'ava'
 import { eventually } from './eventually.ts'
 
-/** A user without rights. */
-export const NOBODY = 65_534
+/** The id of a user without rights. */
+export const UNPRIVILEGED = 65_534
 
 export const isRoot: boolean = process.geteuid?.() === 0
 
-/** `test`, or `test.skip` where the condition does not hold. */
+/** `test`, or `test.skip` if the condition is false. */
 export function testIf(condition: boolean): TestFn {
   return condition ? test : (test.skip as TestFn)
 }
@@ -22,7 +22,18 @@ export function works(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
-/** Resolves when the kernel has stopped the process: a signal that was sent says nothing yet. */
-export async function isStopped(pid: number | undefined): Promise<void> {
-  await eventually('the process is stopped', () => /^State:\s+[Tt]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+/** Resolves when the kernel has suspended the process: a signal that was only sent proves nothing. */
+export async function isSuspended(pid: number | undefined): Promise<void> {
+  await eventually('the process is suspended', () =>
+    /^State:\s+[Tt]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')),
+  )
+}
+
+/** Whether a test may mount a file system. */
+export const canMount: boolean = isRoot && works('mount', '--version')
+
+/** This process's platform as the packages with the binaries name it: `linux-x64-gnu`. */
+export function hostTarget(): string {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  return `${process.platform}-${process.arch}-${header.glibcVersionRuntime === undefined ? 'musl' : 'gnu'}`
 }

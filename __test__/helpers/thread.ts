@@ -1,10 +1,10 @@
 /**
- * Child programs as worker threads; the same programs as `fork.ts` starts.
+ * Child programs as worker threads; `fork.ts` starts the same programs as processes.
  */
 import { Worker } from 'node:worker_threads'
 import type { ExecutionContext } from 'ava'
 import { within } from './eventually.ts'
-import { PATIENCE } from './fork.ts'
+import { PATIENCE, typeScript } from './fork.ts'
 
 /** A running worker thread. */
 export class Thread {
@@ -19,7 +19,7 @@ export class Thread {
   constructor(program: string, input: unknown) {
     this.worker = new Worker(new URL(`../children/${program}.ts`, import.meta.url), {
       workerData: input,
-      execArgv: ['--import', '@oxc-node/core/register'],
+      execArgv: [...typeScript],
     })
     this.worker.on('message', (message) => {
       this.#messages.push(message)
@@ -53,7 +53,7 @@ export class Thread {
   }
 }
 
-/** Starts `children/<program>.ts` in a worker thread. It is terminated when the test ends. */
+/** Starts `children/<program>.ts` in a worker thread, which is terminated when the test ends. */
 export function startThread(t: ExecutionContext, program: string, input: unknown = {}): Thread {
   const thread = new Thread(program, input)
   t.teardown(async () => {

@@ -1,6 +1,6 @@
 /**
- * Structured values by hand, for bytes that no encoder would write. The numbers are those of `lib/codec/format.ts`, once more:
- * a test that took them from there would not notice that the format has changed.
+ * Structured values by hand, for bytes that no encoder would write. The numbers repeat those of `lib/codec/format.ts`:
+ * a test that imported them would not notice a change of the format.
  */
 
 /** Tags that tests write. */
@@ -17,7 +17,7 @@ export const TAGS = {
   BYTES: 19,
 } as const
 
-/** Bytes with a right header, and a page of text for those who ask. */
+/** Bytes with a correct header, and a page of text for tokens that ask for text. */
 export function withTokens(tokens: Uint8Array | number[], text = '', encoding = 0): Buffer {
   const header = Buffer.of(1, 0, 0, 0, 0)
   header.writeUInt32LE(tokens.length, 1)
@@ -26,7 +26,7 @@ export function withTokens(tokens: Uint8Array | number[], text = '', encoding = 
   return Buffer.concat([header, Uint8Array.from(tokens), ...(text === '' ? [] : [page, Buffer.from(text, 'latin1')])])
 }
 
-/** A number as the format has it. */
+/** A number in the encoding of the format. */
 export function varint(number: number): number[] {
   return number < 128 ? [number] : [(number & 127) | 128, ...varint(number >>> 7)]
 }

@@ -1,0 +1,7 @@
+/**
+ * cache-machine/undici with undici 8.
+ */
+import * as undici from 'undici'
+import { undiciSuite } from '../undici.suite.ts'
+
+undiciSuite(undici)

@@ -1,0 +1,348 @@
+/**
+ * Arbitrary calls for the oracle: of every method, with few keys, so that they meet, and with arguments that are wrong.
+ */
+import * as fc from 'fast-check'
+import type { Lock, NamespaceOptions, SharedCache } from '../../index.ts'
+import { moveClock } from './oracle.ts'
+import type { Call, Side } from './oracle.ts'
+import { within } from './eventually.ts'
+
+const KEYS: readonly (string | Uint8Array)[] = [
+  'a',
+  'b',
+  'ab',
+  'żółć😀',
+  'a\uFFFDb',
+  Buffer.from('b'),
+  Uint8Array.of(0xff, 0xfe),
+  'k'.repeat(8192),
+]
+const WRONG_KEYS: readonly unknown[] = ['', 'k'.repeat(8193), '\uD800', new Uint8Array(0), 5, undefined]
+const VALUES: readonly unknown[] = [
+  'text',
+  '',
+  'żółć',
+  'a\uFFFDb',
+  '\uD800 alone',
+  0,
+  -0,
+  42.5,
+  Number.NaN,
+  Number.MAX_SAFE_INTEGER,
+  true,
+  false,
+  null,
+  7n,
+  -(2n ** 63n),
+  2n ** 100n,
+  Buffer.from('bytes'),
+  Uint8Array.of(1, 2, 3),
+  new Uint8Array(70_000).fill(7),
+  { a: 1, b: ['x', null] },
+  [1, 'two', { three: 3 }],
+  { date: new Date(5) },
+  new Map([['a', 1]]),
+]
+const WRONG_VALUES: readonly unknown[] = [undefined, () => 1, new Uint8Array(2_000_000)]
+const TAGS = ['t1', 't2', 't3']
+const WRONG_TTLS: readonly unknown[] = [0, -1, Number.NaN, 'soon']
+
+const key = fc.oneof({ weight: 40, arbitrary: fc.constantFrom(...KEYS) }, fc.constantFrom(...WRONG_KEYS))
+const value = fc.oneof({ weight: 40, arbitrary: fc.constantFrom(...VALUES) }, fc.constantFrom(...WRONG_VALUES))
+const ttl = fc.oneof({ weight: 20, arbitrary: fc.integer({ min: 1, max: 100 }) }, fc.constantFrom(...WRONG_TTLS))
+const tags = fc.subarray(TAGS)
+const which = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 3 }))
+
+function call(name: string, args: readonly unknown[], run: (side: Side) => unknown): Call {
+  return { text: `${name}(${args.map((arg) => fc.stringify(arg).slice(0, 80)).join(', ')})`, run }
+}
+
+/** A call of a method on one of the caches. */
+function method(name: string, ...args: readonly fc.Arbitrary<unknown>[]): fc.Arbitrary<Call> {
+  return fc.tuple(which, ...args).map(([cache, ...given]) => {
+    const run = (side: Side): unknown => {
+      const target = side.caches[cache as number] as unknown as Record<string, (...args: unknown[]) => unknown>
+      return target[name]?.(...given)
+    }
+    return call(`caches[${cache as number}].${name}`, given, run)
+  })
+}
+
+/** An options object: a field that is not there is not there. */
+function options(fields: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Record<string, unknown>> {
+  return fc.record(fields, { requiredKeys: [], noNullPrototype: true })
+}
+
+const storing = { ttl, stale: ttl, tags }
+const condition = fc.constantFrom('absent', 'present', 'sometimes', { version: 0 })
+
+/** A change on the condition that the entry has the version that some key has. */
+const onVersions = fc.tuple(which, key, key, fc.boolean()).map(([cache, changed, other, sets]) =>
+  call(`caches[${cache}].${sets ? 'set' : 'delete'} on a version`, [changed, other], (side) => {
+    const target = side.caches[cache] as SharedCache
+    const version = target.getEntry(other as string, { allowStale: true })?.version ?? 1
+    if (!sets) return target.delete(changed as string, { version })
+    return target.set(changed as string, 'on a version', { if: { version } })
+  }),
+)
+
+const reads = [
+  method('get', key),
+  method('get', key),
+  method('peek', key),
+  method('has', key),
+  method('ttl', key),
+  method('getEntry', key, options({ allowStale: fc.boolean() })),
+  method('getMany', fc.array(key, { maxLength: 4 })),
+  method('hasMany', fc.array(key, { maxLength: 4 })),
+]
+
+const writes = [
+  method('set', key, value),
+  method('set', key, value, ttl),
+  method('set', key, value, options({ ...storing, keepTtl: fc.boolean(), if: condition })),
+  method('add', key, value, options(storing)),
+  method('replace', key, value, options({ ...storing, keepTtl: fc.boolean() })),
+  method('swap', key, value, options(storing)),
+  method('take', key),
+  method('delete', key),
+  method('delete', key, options({ version: fc.constantFrom(0, 1, -1, 1.5, 2 ** 53) })),
+  onVersions,
+  method('touch', key, ttl),
+  method('persist', key),
+  method('append', key, fc.constantFrom('x', 'é', Uint8Array.of(9), 5), options({ ttl, tags })),
+  method('incr', key, fc.constantFrom(1, -2.5, 1e300, Number.MAX_SAFE_INTEGER), options({ init: fc.constant(5), ttl })),
+  method('incr', key, fc.constant(3), options({ min: fc.constant(-2), max: fc.constant(7) })),
+  method('incrBigInt', key, fc.constantFrom(1n, -(2n ** 70n)), options({ init: fc.constant(5n), ttl })),
+  method('setMany', fc.array(fc.tuple(key, value), { maxLength: 4 }), options({ ttl })),
+  method('deleteMany', fc.array(key, { maxLength: 4 })),
+  fc
+    .tuple(which, key)
+    .map(([cache, updated]) =>
+      call(`caches[${cache}].update`, [updated], (side) =>
+        (side.caches[cache] as SharedCache).update(updated as string, (before) =>
+          before === undefined ? 'first' : [before].flat(1).length,
+        ),
+      ),
+    ),
+]
+
+const wholes = [
+  method('clear'),
+  method('deletePrefix', fc.constantFrom('a', 'b', 'ż', Uint8Array.of(0xff), '')),
+  method(
+    'invalidateTags',
+    fc.oneof(tags, fc.constantFrom(...TAGS)),
+    options({ mode: fc.constantFrom('remove', 'stale') }),
+  ),
+  method('publish', fc.constantFrom('news', 'other'), value),
+  fc.integer({ min: 1, max: 120 }).map((by) => call('moveClock', [by], (side) => moveClock(side, by))),
+  fc
+    .tuple(which, fc.constantFrom('a', 'ż', ''))
+    .map(([cache, prefix]) =>
+      call(`caches[${cache}].entries`, [prefix], (side) =>
+        Array.from((side.caches[cache] as SharedCache).entries({ prefix }), ([found]) => fc.stringify(found)).sort(),
+      ),
+    ),
+]
+
+/** What a lock shows, and what is done with it. */
+function shownLock(side: Side, lock: Lock | undefined): unknown {
+  if (lock === undefined) return undefined
+  side.locks.push(lock)
+  return { token: lock.token, held: lock.held, expires: lock.expiresAt !== undefined }
+}
+
+function onLock(name: string, run: (lock: Lock) => unknown): fc.Arbitrary<Call> {
+  return fc.nat({ max: 9 }).map((index) =>
+    call(`locks[${index}].${name}`, [], ({ locks }) => {
+      const lock = locks[index % Math.max(locks.length, 1)]
+      return lock === undefined ? undefined : run(lock)
+    }),
+  )
+}
+
+const lockKey = fc.constantFrom('a', 'b')
+
+/** Settings under which nothing is evicted: a namespace that evicts has room for every entry that the calls make. */
+const roomy = options({
+  reserve: fc.constantFrom(0, 1, 1000, '300kb', '2mb', '1gb', -1, 1.5, 'much'),
+  size: fc.constantFrom(Infinity, '6mb', '7mb', 0, -1),
+  eviction: fc.constantFrom('lru', 's3-fifo', 'never'),
+})
+
+/** A full namespace refuses writes. */
+const narrow = fc.record({
+  eviction: fc.constant('none'),
+  reserve: fc.constantFrom(0, 1, 1000, 20_000, '1mb'),
+  size: fc.constantFrom(1, 500, 20_000, '100kb', Infinity),
+})
+
+const quotas = [
+  fc.tuple(fc.constantFrom('red', 'red:deep'), roomy),
+  fc.tuple(fc.constant('blue'), fc.oneof(narrow, fc.constant({}))),
+].map((settings) =>
+  settings.map(([name, given]) =>
+    call('namespace', [name, given], ({ root }) => {
+      const { guaranteedBytes, maximumBytes, evictedForSize, evictedForOthers } = root
+        .namespace(name, given as NamespaceOptions)
+        .stats()
+      return { guaranteedBytes, maximumBytes, evictedForSize, evictedForOthers }
+    }),
+  ),
+)
+
+const coordination = [
+  fc
+    .tuple(lockKey, options({ ttl }))
+    .map(([name, given]) => call('tryLock', [name, given], (side) => shownLock(side, side.root.tryLock(name, given)))),
+  fc
+    .tuple(lockKey, options({ ttl }))
+    .map(([name, given]) =>
+      call('tryAcquire', [name, given], (side) => shownLock(side, side.root.semaphore(name, 2).tryAcquire(given))),
+    ),
+  lockKey.map((name) => call('counts', [name], (side) => side.root.semaphore(name, 2).counts())),
+  onLock('release', (lock) => lock.release()),
+  onLock('held', (lock) => lock.held),
+  onLock('extend', (lock) => lock.extend(50)),
+  // A waiter gets the permit from its holder.
+  lockKey.map((name) =>
+    call('hand over', [name], async (side) => {
+      const first = side.root.tryLock(name)
+      const waiting = [1, 2].map(() => side.root.lock(name, { timeout: '10s' }))
+      if (first === undefined) for (const lock of side.locks) lock.release()
+      else first.release()
+      const [second] = await within('the first waiter', Promise.all(waiting.slice(0, 1)))
+      second?.release()
+      const [third] = await within('the second waiter', Promise.all(waiting.slice(1)))
+      return [{ token: second?.token }, { token: third?.token }, third?.release()]
+    }),
+  ),
+]
+
+const limiting = fc
+  .record({
+    algorithm: fc.constantFrom('gcra', 'sliding-window', 'fixed-window'),
+    limit: fc.constantFrom(1, 3, 10, Number.MAX_SAFE_INTEGER),
+    window: fc.constantFrom(1, 7, 100, 86_400_000),
+    call: fc.constantFrom('consume', 'peek', 'penalty', 'reward', 'reset'),
+    tokens: fc.constantFrom(1, 0, 2, 11, -1, 1.5),
+    limited: key,
+  })
+  .map(({ algorithm, limit, window, call: name, tokens, limited }) =>
+    call(`limiter.${name}`, [algorithm, limit, window, limited, tokens], ({ root }) => {
+      const limiter = root.limiter(`of ${algorithm}`, { algorithm, limit, window } as never) as unknown as Record<
+        string,
+        (...args: unknown[]) => unknown
+      >
+      return limiter[name]?.(limited, tokens)
+    }),
+  )
+
+const measure = fc.constantFrom(1, 0, -1, 0.5, 1e308, Number.POSITIVE_INFINITY, Number.NaN)
+const labels = fc.constantFrom({}, { path: '/a' }, { path: 'ż"\\' })
+
+const metrics = [
+  fc.tuple(measure, labels).map(([by, label]) =>
+    call('counter.inc', [by, label], ({ root }) => {
+      root.metrics().counter('calls', label, { help: 'Calls' }).inc(by)
+    }),
+  ),
+  fc.tuple(measure, labels, fc.boolean()).map(([by, label, sets]) =>
+    call('gauge', [by, label, sets], ({ root }) => {
+      const gauge = root.metrics().gauge('level', label)
+      if (sets) gauge.set(by)
+      else gauge.inc(by)
+      return gauge.value
+    }),
+  ),
+  fc.tuple(measure, labels).map(([by, label]) =>
+    call('histogram', [by, label], ({ root }) => {
+      const histogram = root.metrics().histogram('seconds', label, { buckets: [0.1, 1, 10] })
+      histogram.observe(by)
+      return histogram.value
+    }),
+  ),
+  fc
+    .constantFrom('calls', 'level', 'seconds', 'none')
+    .map((name) => call('metrics.delete', [name], ({ root }) => root.metrics().delete(name))),
+  fc.constant(call('prometheus', [], ({ root }) => root.metrics().prometheus({ statistics: false }))),
+]
+
+const loading = [
+  fc
+    .tuple(which, key, value, options({ ttl, stale: ttl, tags, force: fc.boolean() }))
+    .map(([cache, loaded, result, given]) =>
+      call(`caches[${cache}].getOrSet`, [loaded, result, given], (side) =>
+        (side.caches[cache] as SharedCache).getOrSet(loaded as string, () => result, given as never),
+      ),
+    ),
+  fc
+    .tuple(lockKey, value)
+    .map(([name, result]) => call('once', [name, result], ({ root }) => root.once(name, () => result))),
+  // A change during a load is newer than its result.
+  fc.tuple(key, fc.constantFrom('set', 'delete', 'clear', 'invalidate', 'nothing')).map(([loaded, change]) =>
+    call('a load under a change', [loaded, change], async ({ root }) => {
+      const result = await root.getOrSet(
+        loaded as string,
+        () => {
+          if (change === 'set') root.set(loaded as string, 'newer')
+          if (change === 'delete') root.delete(loaded as string)
+          if (change === 'clear') root.clear()
+          if (change === 'invalidate') root.invalidateTags('t2')
+          return 'loaded'
+        },
+        { force: true, tags: ['t2'] },
+      )
+      return [result, root.get(loaded as string)]
+    }),
+  ),
+  key.map((awaited) =>
+    call('waitFor', [awaited], async ({ root }) => {
+      const after = root.getEntry(awaited as string)?.version ?? 0
+      const waiting = within('the entry', root.waitFor(awaited as string, { after, timeout: '10s' }))
+      root.set(awaited as string, 'awaited')
+      const { value: found, version: later } = await waiting
+      return [found, later > after]
+    }),
+  ),
+]
+
+const regions = [
+  fc.constant(call('region.withLock', [], ({ region }) => region.withLock(({ recovered }) => recovered))),
+  fc.constant(
+    call('region.withLock that throws', [], ({ region }) =>
+      region.withLock(() => {
+        throw new Error('so it is')
+      }),
+    ),
+  ),
+  fc.constant(
+    call('region.tryLock', [], ({ region }) => {
+      const lock = region.tryLock()
+      const again = region.tryLock()
+      lock?.abandon()
+      return [lock?.recovered, again === undefined]
+    }),
+  ),
+  fc.nat({ max: 63 }).map((at) =>
+    call('bytes', [at], ({ region }) => {
+      const bytes = new Uint8Array(region.buffer)
+      bytes[at] = (bytes[at] ?? 0) + 1
+      return [...bytes]
+    }),
+  ),
+]
+
+/** Any call. */
+export const anyCall: fc.Arbitrary<Call> = fc.oneof(
+  { weight: 30, arbitrary: fc.oneof(...reads) },
+  { weight: 45, arbitrary: fc.oneof(...writes) },
+  { weight: 15, arbitrary: fc.oneof(...wholes) },
+  { weight: 8, arbitrary: fc.oneof(...coordination) },
+  { weight: 8, arbitrary: limiting },
+  { weight: 6, arbitrary: fc.oneof(...metrics) },
+  { weight: 6, arbitrary: fc.oneof(...loading) },
+  { weight: 4, arbitrary: fc.oneof(...regions) },
+  { weight: 4, arbitrary: fc.oneof(...quotas) },
+)

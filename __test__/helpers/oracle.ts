@@ -1,0 +1,153 @@
+/**
+ * The oracle: one sequence of calls on both engines, and a comparison of all answers.
+ *
+ * Each engine has a segment with a clock that stands still until a call moves it. An answer is compared without what
+ * depends on real time, such as `createdAt`.
+ */
+import { isDeepStrictEqual, inspect } from 'node:util'
+import { CacheError, openRegion } from '../../index.ts'
+import type { Change, ChannelMessage, Lock, Region, SharedCache } from '../../index.ts'
+import { advance } from './internals.ts'
+import { within } from './eventually.ts'
+
+/** What the calls of a sequence share on one engine. */
+export interface Side {
+  readonly engine: 'native' | 'portable'
+  readonly root: SharedCache
+  /** The root and its namespaces, by the number that a call names. */
+  readonly caches: readonly SharedCache[]
+  /** Held locks and permits, in the order in which they were acquired. */
+  readonly locks: Lock[]
+  readonly region: Region
+  readonly changes: AsyncIterableIterator<Change>
+  readonly messages: AsyncIterableIterator<ChannelMessage>
+  /** The versions and tokens that answers had, in the order in which they appeared. */
+  readonly seen: Map<number, number>
+}
+
+/** A call: its name with arguments for reports, and what it does. */
+export interface Call {
+  readonly text: string
+  run(side: Side): unknown
+}
+
+/** The answer to a call, in a form that can be compared. */
+type Answer =
+  | { readonly value: unknown }
+  | { readonly code: string; readonly message: string; readonly hint: string | undefined }
+  | { readonly error: string }
+
+/** Namespaces beside the root. */
+const NAMESPACES = ['red', 'red:deep', 'blue']
+/** The watched tag. */
+const WATCHED = { tags: ['t1', 't2'] }
+const MARKER = 'marker'
+
+export function sideOf(engine: Side['engine'], root: SharedCache): Side {
+  return {
+    engine,
+    root,
+    caches: [root, ...NAMESPACES.map((name) => root.namespace(name))],
+    locks: [],
+    region: openRegion({ engine, cache: root.name, name: 'bytes', size: 64 }),
+    changes: root.watch(WATCHED),
+    messages: root.subscribe('news', { buffer: 5 }),
+    seen: new Map([[0, 0]]),
+  }
+}
+
+/** Makes the calls on both sides. Throws at the first answer that differs. */
+export async function compare(sides: readonly [Side, Side], calls: readonly Call[]): Promise<void> {
+  for (const [index, call] of calls.entries()) {
+    const [native, portable] = [await answerOf(call, sides[0]), await answerOf(call, sides[1])]
+    check(`call ${index}, ${call.text}`, native, portable)
+  }
+  check('counts', countsOf(sides[0].root), countsOf(sides[1].root))
+  for (const [index, cache] of sides[0].caches.entries()) {
+    check(`keys of ${index}`, sorted(cache.keys()), sorted((sides[1].caches[index] as SharedCache).keys()))
+  }
+  check('changes', await changesOf(sides[0]), await changesOf(sides[1]))
+  check('messages', await messagesOf(sides[0]), await messagesOf(sides[1]))
+}
+
+async function answerOf({ run }: Call, side: Side): Promise<Answer> {
+  try {
+    return { value: shown(await run(side), side) }
+  } catch (error) {
+    if (error instanceof CacheError) return { code: error.code, message: error.message, hint: error.hint }
+    return { error: String(error) }
+  }
+}
+
+function check(what: string, native: unknown, portable: unknown): void {
+  if (isDeepStrictEqual(native, portable)) return
+  const text = (value: unknown): string => inspect(value, { depth: 6, breakLength: 120 })
+  throw new Error(`${what}:\nnative   ${text(native)}\nportable ${text(portable)}`)
+}
+
+/**
+ * An answer without the moments of real time. Versions and tokens only promise to grow, so each becomes its place in the
+ * order in which they appeared.
+ */
+function shown(value: unknown, side: Side): unknown {
+  if (value instanceof Uint8Array) return [value.constructor.name, ...value]
+  if (Array.isArray(value)) return value.map((item) => shown(item, side))
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Date || value instanceof Map || value instanceof Set) return value
+  const entries = Object.entries(value).filter(([name]) => !TIMES.has(name))
+  return Object.fromEntries(
+    entries.map(([name, field]) => [name, NUMBERS.has(name) ? placeOf(field as number, side) : shown(field, side)]),
+  )
+}
+
+function placeOf(number: number, { seen }: Side): number {
+  const place = seen.get(number) ?? seen.size
+  seen.set(number, place)
+  return place
+}
+
+const TIMES: ReadonlySet<string> = new Set(['createdAt', 'expiresAt'])
+const NUMBERS: ReadonlySet<string> = new Set(['version', 'token'])
+
+/** The counts that both engines promise. Entries that have ended count until they are swept. */
+function countsOf(cache: SharedCache): unknown {
+  const { hits, misses, sets, evictions, busy, repairs, damaged, limitsEvicted, namespaces } = cache.stats()
+  const { capacityBytes } = cache.stats()
+  return { hits, misses, sets, evictions, busy, repairs, damaged, limitsEvicted, namespaces, capacityBytes }
+}
+
+function sorted(keys: Iterable<unknown>): string[] {
+  return Array.from(keys, (key) => inspect(key)).sort()
+}
+
+/** The changes since the last `clear`: the native engine merges clears that follow each other closely. */
+async function changesOf(side: Side): Promise<unknown[]> {
+  const { root, changes, engine } = side
+  root.set(MARKER, 1, { tags: ['t1'] })
+  const all: Change[] = []
+  for (;;) {
+    const { value } = await within(`the marker of ${engine} changes`, changes.next())
+    if (value === undefined) throw new Error('the changes ended')
+    if (value.key === MARKER) break
+    all.push(value)
+  }
+  // An entry is reported as expired when it is swept.
+  const since = all.slice(all.findLastIndex(({ type }) => type === 'clear') + 1)
+  return since.filter(({ type }) => type !== 'expire').map((change) => shown(change, side))
+}
+
+async function messagesOf(side: Side): Promise<unknown[]> {
+  const { root, messages } = side
+  root.publish('news', MARKER)
+  const all: unknown[] = []
+  for (;;) {
+    const { value } = await within('the marker of messages', messages.next())
+    if (value === undefined) throw new Error('the messages ended')
+    all.push(shown(value, side))
+    if (value.message === MARKER) return all
+  }
+}
+
+export function moveClock({ root }: Side, by: number): void {
+  advance(root, by)
+}

@@ -1,20 +1,22 @@
 /**
- * A measuring process: it has one contender's store, and does what the suite asks, one thing after the other.
+ * A measuring process: it has the store of one contender and runs the commands of the suite, one after the other.
  *
- * It ends when the suite is gone. `BENCH_CHILD` says where the suite listens, and who this is.
+ * It ends when the suite ends. `BENCH_CHILD` has the socket of the suite and the id of this process.
  */
 import { createConnection } from 'node:net'
 import { createInterface } from 'node:readline'
+import * as bounds from './tasks/bounds.mjs'
 import * as fill from './tasks/fill.mjs'
 import * as hitRatio from './tasks/hit-ratio.mjs'
 import * as limiter from './tasks/limiter.mjs'
 import * as lock from './tasks/lock.mjs'
 import * as store from './tasks/store.mjs'
+import * as tags from './tasks/tags.mjs'
 import * as throughput from './tasks/throughput.mjs'
 import * as wakeUp from './tasks/wake-up.mjs'
 
-/** By name: each takes what the process remembers, and the arguments of the question. */
-const commands = { ...store, ...throughput, ...wakeUp, ...lock, ...limiter, ...fill, ...hitRatio }
+/** By name. Each command receives the memory of the process and the arguments of the request. */
+const commands = { ...store, ...throughput, ...wakeUp, ...lock, ...limiter, ...fill, ...hitRatio, ...tags, ...bounds }
 
 const { socket: path, id } = JSON.parse(process.env.BENCH_CHILD)
 const memory = {}
@@ -23,7 +25,7 @@ const send = (message) => socket.write(`${JSON.stringify(message)}\n`)
 
 socket.on('error', () => process.exit(1))
 socket.on('close', () => process.exit(0))
-// In a primary's worker: it is of no use alone.
+// A worker of a cluster primary ends with its primary.
 process.on('disconnect', () => process.exit(1))
 
 send({ id, pid: process.pid })

@@ -1,13 +1,15 @@
 /**
- * What `clear` and `invalidateTags` cost with 1,000 and with 1,000,000 entries, and a walk over all keys: the figures of the
- * README. That the number of stores is the same is a test (`crates/core/tests/processes.rs`); this is the time that they take.
+ * The time of `clear` and `invalidateTags` with 1,000 and with 1,000,000 entries, and of a walk over all keys. A test
+ * (`crates/core/tests/processes/invalidation.rs`) proves that the number of stores to memory does not depend on the
+ * number of entries.
  *
- * Before each timed call a small part of the entries is set anew, so that there is something to end. A figure is the median of
- * all calls, by the clock; that the next read misses is checked each time.
+ * Each timed call follows a `set`, so that there is an entry to invalidate, and each time the next read must miss. A
+ * figure is the median of all calls, in wall-clock time.
  *
  * Usage: `node benches/clear-and-tags.mjs` (half a minute).
  */
 import { ensureBuild, ensureDependencies } from '../scripts/setup.mjs'
+import { median } from './statistics.mjs'
 
 const CALLS = 200
 
@@ -29,15 +31,15 @@ for (const count of [1_000, 1_000_000]) {
 function report(count, cache) {
   fill(cache, count)
   const walk = timed(() => {
-    let met = 0
-    for (const key of cache.keys()) if (key !== undefined) met++
-    if (met !== count) throw new Error(`${met} of ${count} keys met`)
+    let found = 0
+    for (const key of cache.keys()) if (key !== undefined) found++
+    if (found !== count) throw new Error(`the walk found ${found} of ${count} keys`)
   })
   const invalidate = median(
     Array.from({ length: CALLS }, (_, i) => {
       cache.set('probe', i, { tags: ['all'] })
       const took = timed(() => cache.invalidateTags('all'))
-      if (cache.has('probe')) throw new Error('still there')
+      if (cache.has('probe')) throw new Error('an entry is still there')
       return took
     }),
   )
@@ -47,12 +49,12 @@ function report(count, cache) {
     Array.from({ length: CALLS }, (_, i) => {
       own.set('probe', i)
       const took = timed(() => own.clear())
-      if (own.has('probe')) throw new Error('still there')
+      if (own.has('probe')) throw new Error('an entry is still there')
       return took
     }),
   )
   const first = timed(() => cache.clear())
-  if (cache.size !== 0) throw new Error('still there')
+  if (cache.size !== 0) throw new Error('an entry is still there')
   const us = (nanoseconds) => `${(nanoseconds / 1000).toFixed(1)} µs`
   console.log(
     `${count.toLocaleString('en')} entries: invalidateTags ${us(invalidate)}, clear of a namespace ${us(clear)}, ` +
@@ -68,8 +70,4 @@ function timed(run) {
   const start = process.hrtime.bigint()
   run()
   return Number(process.hrtime.bigint() - start)
-}
-
-function median(samples) {
-  return samples.toSorted((a, b) => a - b)[samples.length >> 1]
 }

@@ -1,21 +1,21 @@
 /**
- * How fast objects of 100 B, 1 KiB and 16 KiB are encoded and decoded, by those that could do it: the figures of
- * docs/decisions/0004.
+ * The speed of candidate encoders for objects of 100 B, 1 KiB and 16 KiB: the figures of docs/decisions/0004.
  *
- * Two tables. The first is of the encoders alone, from the object to what it is stored as and back. The second is of a cache
- * with each of them, near cache off: what a user gets, with the crossing of text or bytes. The data are plain, as JSON has
- * them; a third table has objects with what JSON would lose, for those encoders that keep it. Before anything is timed, each
- * encoder must give back what went in. Contenders take turns within each round, so that a noisy machine disturbs them
- * alike; a figure is the median of the rounds.
+ * The first table has the encoders alone: from the object to its stored form and back. The second has a cache with each
+ * encoder and without a near cache, which includes passing the text or bytes to the native side and back. Both use
+ * plain data, which JSON keeps. The third table has objects with values that JSON would lose, for the encoders that
+ * keep them. Before the timing, each encoder must return an equal object. The encoders alternate within each round, so
+ * that a noisy machine disturbs all alike. A figure is the median of the rounds.
  *
- * The thing to get wrong: one object again and again. Each call takes the next of 64, which have the same shape and other
- * values, so that nothing is remembered but what an application's objects would let it remember.
+ * Caution: with one object for all calls, an encoder could reuse more than in an application. Each call takes the next
+ * of 64 objects, which have the same shape and different values.
  *
- * Usage: `node benches/encoders.mjs` (two minutes), `--quick` for a look.
+ * Usage: `node benches/encoders.mjs` (two minutes); `--quick` for a short run with rough figures.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { deserialize, serialize } from 'node:v8'
 import { ensureBuild, ensureDependencies } from '../scripts/setup.mjs'
+import { median } from './statistics.mjs'
 
 const quick = process.argv.includes('--quick')
 const ROUNDS = quick ? 5 : 21
@@ -25,15 +25,15 @@ const OBJECTS = 64
 await ensureDependencies({ log: console.error })
 await ensureBuild({ log: console.error })
 const { open, segments } = await import('../dist/index.js')
-const { plainText } = await import('../dist/lib/codec/plain.js')
-const { decodeStructured, encodeStructured } = await import('../dist/lib/codec/structured.js')
+const { plainText } = await import('../dist/lib/codec/plain.cjs')
+const { decodeStructured, encodeStructured } = await import('../dist/lib/codec/structured.cjs')
 const { Packr } = await import('msgpackr')
 
 const packed = new Packr({ useRecords: false })
 const records = new Packr({ structures: [] })
 const clones = new Packr({ structuredClone: true, moreTypes: true })
 
-/** `codec`: of a cache that stores in this way. */
+/** `codec`: the option `codec` of a cache with this encoder. */
 const encoders = {
   JSON: { encode: JSON.stringify, decode: JSON.parse, codec: 'json' },
   'ours, auto': { encode: plainText, decode: JSON.parse, codec: 'auto' },
@@ -77,15 +77,13 @@ function bytesEncoder(id, encode, decode) {
   return { encode, decode, codec: { id, encode, decode } }
 }
 
-// What is measured.
-
-/** One row for each encoder: ns to encode and to decode, and the bytes, for each size. */
+/** One row for each encoder, with the ns to encode, the ns to decode and the bytes, for each size. */
 function measureAlone(contenders, sizes) {
   const rows = emptyRows(contenders)
   for (const [size, list] of Object.entries(sizes)) {
     const runs = Object.entries(contenders).flatMap(([label, { encode, decode }]) => {
-      // Some encoders give bytes that the next value overwrites.
-      const stored = list.map((value) => keep(encode(value)))
+      // Some encoders return bytes that the next value overwrites.
+      const stored = list.map((value) => copyOf(encode(value)))
       stored.forEach((each, i) => check(label, decode(each), list[i]))
       rows[label][size] = { bytes: Math.round(sum(stored.map((each) => Buffer.byteLength(each))) / OBJECTS) }
       return [
@@ -126,17 +124,17 @@ function emptyRows(contenders) {
   return Object.fromEntries(Object.keys(contenders).map((label) => [label, {}]))
 }
 
-function keep(stored) {
+function copyOf(stored) {
   return typeof stored === 'string' ? stored : Buffer.from(stored)
 }
 
 function check(label, found, value) {
-  // msgpackr's records are objects of a class of their own.
+  // The records of msgpackr are objects of their own class.
   const same = isDeepStrictEqual({ ...found }, { ...value }) || JSON.stringify(found) === JSON.stringify(value)
-  if (!same) throw new Error(`${label} gave back something else`)
+  if (!same) throw new Error(`${label} returned a different object`)
 }
 
-/** Notes the median of all rounds in `rows`, in ns per call. */
+/** Writes the median of all rounds into `rows`, in ns per call. */
 function time(runs, rows) {
   const samples = runs.map(() => [])
   for (let round = -2; round < ROUNDS; round++) {
@@ -146,11 +144,13 @@ function time(runs, rows) {
     })
   }
   runs.forEach(({ label, size, what }, i) => {
-    rows[label][size][what] = samples[i].toSorted((a, b) => a - b)[ROUNDS >> 1]
+    rows[label][size][what] = median(samples[i])
   })
 }
 
-/** By the processor's time of this process, garbage collection included: what others do meanwhile is not counted. */
+/**
+ * Returns ns per call, in processor time of this process with garbage collection, so that other processes do not count.
+ */
 function slice(run) {
   const start = microseconds()
   let calls = 0
@@ -171,8 +171,6 @@ function microseconds() {
 function sum(numbers) {
   return numbers.reduce((all, number) => all + number, 0)
 }
-
-// The data.
 
 function objects(make) {
   return Array.from({ length: OBJECTS }, (_, i) => make(i))
@@ -207,8 +205,6 @@ function makeLarge(i) {
 function enrich(value) {
   return { ...value, at: new Date(1_700_000_000_000), groups: new Set(['x', 'y']), none: undefined }
 }
-
-// The report.
 
 function print(title, rows) {
   const sizes = Object.keys(Object.values(rows)[0])

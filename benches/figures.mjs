@@ -1,10 +1,10 @@
 /**
- * Finding figures in results: by what they say of themselves, and the best of several.
+ * Finds figures in results: all with certain fields, or the best of them.
  */
 
 /**
  * @param {{ figures: import('./suite.mjs').Figure[] }} results
- * @param {Record<string, unknown>} wanted Fields that must be equal; an array means: one of them.
+ * @param {Record<string, unknown>} wanted Fields that must be equal; an array accepts any of its values.
  * @returns {import('./suite.mjs').Figure[]}
  */
 export function figuresOf({ figures }, wanted) {
@@ -15,7 +15,7 @@ export function figuresOf({ figures }, wanted) {
   return figures.filter(matches)
 }
 
-/** The figure with the best median: of several clients and placements, the one that does a contender most justice. */
+/** The figure with the best median, for instance of several clients and placements of one rival. */
 export function bestOf(results, wanted) {
   const sign = (figure) => (figure.better === 'higher' ? 1 : -1)
   return figuresOf(results, wanted).reduce(

@@ -1,5 +1,5 @@
 /**
- * Numbers and tables for people: three digits are what a measurement is worth.
+ * Numbers and tables for readers. Numbers have three significant digits, the precision of a measurement.
  */
 import { contenders } from './contenders/index.mjs'
 import { placements } from './placement.mjs'
@@ -12,19 +12,20 @@ export function short(value) {
   return digits(value)
 }
 
-/** At least three digits that mean something, and no more after the point. */
+/** Three significant digits; large numbers keep all digits before the point. */
 export function digits(value) {
   if (value === 0) return '0'
   const places = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
   return value.toLocaleString('en', { minimumFractionDigits: 0, maximumFractionDigits: Math.min(places, 4) })
 }
 
-/** `3.77 M (3.45 M – 3.94 M)` */
-export function withSpread({ median, min, max }) {
+/** `3.77 M (3.45 M – 3.94 M)`; a single sample has no spread. */
+export function withSpread({ median, min, max, samples }) {
+  if (samples?.length === 1) return short(median)
   return `${short(median)} (${short(min)} – ${short(max)})`
 }
 
-/** What a claim measured and wants, in its unit. */
+/** A ratio in the unit of its claim. */
 export function ratio(value, unit) {
   if (value === undefined) return 'not measured'
   if (unit === 'points') return `${value >= 0 ? '+' : ''}${value.toFixed(2)} points`
@@ -32,7 +33,7 @@ export function ratio(value, unit) {
 }
 
 export function target({ atLeast, atMost }, unit) {
-  return atMost === undefined ? `at least ${ratio(atLeast, unit)}` : `at most ${ratio(atMost, unit)}`
+  return atMost === undefined ? `≥ ${ratio(atLeast, unit)}` : `≤ ${ratio(atMost, unit)}`
 }
 
 export function verdict({ reached }) {
@@ -40,7 +41,7 @@ export function verdict({ reached }) {
   return reached ? 'yes' : 'no'
 }
 
-/** The two sides of a claim: what was divided by what. */
+/** The two figures of a claim. */
 export function sides({ ours, theirs }) {
   if (ours === undefined) return ''
   return `${side(ours)} against ${side(theirs)}`
@@ -52,34 +53,34 @@ function side({ contender, placement, processes, median, unit }) {
   return `${labelOf(contender)}${count}${where}: ${short(median)} ${unit}`
 }
 
-/** A share of the processors' time that others may take before it has to be said. */
-const QUIET = 0.1
+/** The maximum share of the processors' time that other processes may take without a caution in the reports. */
+const MAX_BUSY = 0.1
 
-/** What a reader must know before he believes a figure. */
+/** Reasons to distrust the figures of a run. */
 export function cautionsOf({ machine, quick }) {
   const { busyBefore } = machine
   return [
-    ...(quick ? ['A quick run: fewer contenders, and too short to claim anything from.'] : []),
-    ...(busyBefore > QUIET
+    ...(quick ? ['This was a quick run: it has fewer contenders and is too short to judge a claim.'] : []),
+    ...(busyBefore > MAX_BUSY
       ? [
-          `The machine was ${Math.round(busyBefore * 100)} % busy with other things when the run began: take no figure for more than a hint.`,
+          `Other processes took ${Math.round(busyBefore * 100)} % of the processors when the run began: the figures are only rough.`,
         ]
       : []),
   ]
 }
 
-/** How a contender is called in reports. */
+/** The name of a contender in reports. */
 export function labelOf(id) {
   return contenders.find((contender) => contender.id === id)?.label ?? id
 }
 
-/** With its placement, if it has two. */
+/** The name of a row: with the placement if the contender ran in both. */
 export function rowLabel({ contender, placement }, hasBoth) {
   return hasBoth ? `${labelOf(contender)} [${placements[placement].short}]` : labelOf(contender)
 }
 
 /**
- * Columns as wide as their widest cell; the first to the left, the others to the right.
+ * Pads each column to its widest cell; the first column is aligned left, the others right.
  *
  * @param {string[][]} rows The first is the head.
  */
@@ -95,10 +96,27 @@ export function textTable(rows) {
     .join('\n')
 }
 
-/** @param {string[][]} rows The first is the head. */
-export function markdownTable(rows) {
+/**
+ * @param {string[][]} rows The first is the head.
+ * @param {number} [textColumns] The number of columns that are aligned left; the others are aligned right.
+ */
+export function markdownTable(rows, textColumns = 1) {
   const [head, ...body] = rows
   const line = (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  const rule = head.map((_, column) => (column === 0 ? '---' : '---:'))
+  const rule = head.map((_, column) => (column < textColumns ? '---' : '---:'))
   return [line(head), line(rule), ...body.map(line)].join('\n')
+}
+
+/** The maximum width of a line of Markdown. */
+export const MAX_COLUMNS = 120
+
+/** Breaks a paragraph into lines of at most `MAX_COLUMNS` characters. */
+export function wrap(text) {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const longer = lines.at(-1) === '' ? word : `${lines.at(-1)} ${word}`
+    if (longer.length <= MAX_COLUMNS) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return lines.join('\n')
 }

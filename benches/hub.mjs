@@ -1,13 +1,15 @@
 /**
- * How the suite speaks with its measuring processes: each connects to one Unix socket and says who it is.
+ * The connection between the suite and its measuring processes: each process connects to one Unix socket and sends its
+ * id.
  *
- * Not by IPC, because that channel belongs to the contenders that are measured on it. Lines of JSON: a question
- * `{ number, command, args }`, an answer `{ number, result }` or `{ number, error }`. Nothing is said while a clock runs.
+ * The IPC channel of Node is not used, because some contenders are measured on it. Messages are lines of JSON: a
+ * request is `{ number, command, args }`, an answer `{ number, result }` or `{ number, error }`. No message is sent
+ * during a measurement.
  */
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 
-const LONGEST_START = 30_000
+const MAX_START_MS = 30_000
 
 /** The suite's side. */
 export class Hub {
@@ -32,17 +34,17 @@ export class Hub {
   }
 
   /**
-   * The process of this id, once it has connected.
+   * Resolves with the process of this id when it has connected.
    *
    * @param {string} id
-   * @param {Promise<never>} failed rejects when it can't be expected any more
+   * @param {Promise<never>} failed rejects when the process cannot connect any more
    * @returns {Promise<Peer>}
    */
   async expect(id, failed) {
     let timer
     const arrived = new Promise((resolve) => this.#expected.set(id, resolve))
     const late = new Promise((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`${id} did not start within ${LONGEST_START / 1000} s`)), LONGEST_START)
+      timer = setTimeout(() => reject(new Error(`${id} did not start within ${MAX_START_MS / 1000} s`)), MAX_START_MS)
     })
     try {
       return await Promise.race([arrived, failed, late])
@@ -62,7 +64,7 @@ export class Hub {
   }
 }
 
-/** One measuring process, as the suite sees it. */
+/** One measuring process, seen from the suite. */
 export class Peer {
   #socket
   #pending = new Map()
@@ -87,18 +89,18 @@ export class Peer {
     })
   }
 
-  /** The process ends when it notices. */
-  hangUp() {
+  /** Closes the connection; the process then ends by itself. */
+  disconnect() {
     this.#socket.destroy()
   }
 
   #settle({ number, result, error }) {
-    const question = this.#pending.get(number)
-    if (question === undefined) return
+    const request = this.#pending.get(number)
+    if (request === undefined) return
     this.#pending.delete(number)
-    clearTimeout(question.timer)
-    if (error === undefined) question.resolve(result)
-    else question.reject(new Error(error))
+    clearTimeout(request.timer)
+    if (error === undefined) request.resolve(result)
+    else request.reject(new Error(error))
   }
 
   #fail() {

@@ -1,5 +1,5 @@
 /**
- * What the suite needs beside the product: the contenders' packages and servers. What cannot be had is named, with its reason.
+ * Installs the contenders' packages and servers, and reports what is missing, with the reason.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -12,8 +12,8 @@ const folder = fileURLToPath(new URL('.', import.meta.url))
 const minutes = 60_000
 
 /**
- * Installs the packages of benches/package.json, unless they are. Those that have to be compiled are optional there: without a
- * compiler they are absent; without a network all are.
+ * Installs the packages of benches/package.json if they are not installed yet. Packages that need a compiler are
+ * optional dependencies and are missing without one; without a network all packages are missing.
  */
 export async function ensureContenders({ log }) {
   if (packagesAreInstalled()) return
@@ -21,11 +21,11 @@ export async function ensureContenders({ log }) {
   try {
     await run('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error'])
   } catch (error) {
-    log(`${error.message}\nGoing on with what is there.`)
+    log(`${error.message}\nThe run continues with the installed packages.`)
   }
 }
 
-/** Installs missing servers by apt-get where that is possible. */
+/** Installs missing servers by apt-get; needs root. */
 export async function ensureServers({ log }) {
   const missing = missingServers()
   if (missing.length === 0 || process.platform !== 'linux' || process.getuid() !== 0 || !works('apt-get', '--version'))
@@ -33,7 +33,7 @@ export async function ensureServers({ log }) {
   const packages = missing.map((program) => program.package)
   log(`Installing ${packages.join(', ')} (apt-get)`)
   await capture('apt-get', ['update', '-qq'], { timeout: 3 * minutes })
-  // The run level keeps Debian from starting a server for the whole system.
+  // With this run level, Debian does not start the server as a system service.
   const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
   await capture('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], {
     env,
@@ -41,13 +41,15 @@ export async function ensureServers({ log }) {
   })
 }
 
-/** What can't run here: a name, the reason, and the contenders that are left out; `one` is the placement. */
+/**
+ * Lists what cannot run here: a name, the reason, and the contenders that are skipped. `one` stands for the placement.
+ */
 export function findAbsent() {
   const missing = contenders.filter(({ package: name }) => !isInstalled(name))
   return [
     ...missing.map(({ id, label, package: name }) => ({
       what: label,
-      why: `the npm package ${name} is not installed, or did not build`,
+      why: `the npm package ${name} is not installed or did not build`,
       contenders: [id],
     })),
     ...missingServers().map(({ command }) => ({
@@ -62,7 +64,7 @@ export function findAbsent() {
   ]
 }
 
-/** Of an installed package of the contenders. */
+/** The version of an installed package; undefined if it is not installed. */
 export function versionOf(name) {
   return readJson(`node_modules/${name}/package.json`)?.version
 }
@@ -71,11 +73,12 @@ function missingServers() {
   return Object.values(programs).filter(({ command }) => !works(command, '--version'))
 }
 
-function isInstalled(name) {
+/** Whether a package of benches/package.json is installed. */
+export function isInstalled(name) {
   return name === 'node' || name === 'cache-machine' || existsSync(`${folder}node_modules/${name}`)
 }
 
-/** npm writes the hidden lock file last, so it tells a whole installation from one that broke off. */
+/** npm writes the hidden lock file last, so an interrupted installation has none. */
 function packagesAreInstalled() {
   const wanted = readJson('package-lock.json')?.packages ?? {}
   const installed = readJson('node_modules/.package-lock.json')?.packages ?? {}

@@ -1,7 +1,8 @@
 /**
- * What a run leaves when it is killed: segments, folders, files in shared memory. The next run removes it.
+ * Removes what killed runs have left: segments, folders, and files in shared memory.
  *
- * Every name has the process id of its run. The thing to get wrong: a run that goes on must keep what it has.
+ * Every name contains the process id of its run. A run that has not ended must keep its files, so only names of ended
+ * processes are removed.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,8 +13,11 @@ const SHARED_MEMORY = '/dev/shm'
 const segmentName = /^bench-(\d+)-\d+$/
 const fileName = /^(?:cache-machine-bench-(\d+)-\w{6}|bench-(\d+)-\d+(?:\.lock)?)$/
 
-/** @param {(pid: number) => boolean} [isOver] whether the run of this process is over; default: it is gone */
-export async function removeLeftovers(isOver = isGone) {
+/**
+ * @param {(pid: number) => boolean} [isOver] whether the run of this process is over; default: whether the process has
+ *   ended
+ */
+export async function removeLeftovers(isOver = hasEnded) {
   const { segments } = await import('../dist/index.js')
   for (const { name } of segments.list()) {
     const pid = segmentName.exec(name)?.[1]
@@ -29,12 +33,12 @@ export async function removeLeftovers(isOver = isGone) {
   }
 }
 
-function isGone(pid) {
+function hasEnded(pid) {
   try {
     process.kill(pid, 0)
     return false
   } catch (error) {
-    // Another user's process is there, and its things are not ours.
+    // EPERM: the process of another user is running.
     return error.code === 'ESRCH'
   }
 }

@@ -1,5 +1,5 @@
 /**
- * On what, and of what, the figures are.
+ * The machine of a run, and the versions of everything measured.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -25,7 +25,7 @@ export function describeMachine() {
   }
 }
 
-/** The share of the processors' time that is taken while this process does nothing, from 0 to 1. */
+/** The share of the processors' time that other processes take while this one sleeps, from 0 to 1. */
 export async function measureBusyness(milliseconds = 2000) {
   const before = processorTimes()
   await sleep(milliseconds)
@@ -39,7 +39,7 @@ function processorTimes() {
   return { idle: sum(times.map(({ idle }) => idle)), all: sum(times.flatMap((each) => Object.values(each))) }
 }
 
-/** Of everything that was measured. */
+/** The versions of cache-machine, of the contenders' packages and of the servers. */
 export function describeVersions() {
   const packages = [...new Set(contenders.map((contender) => contender.package))].filter(
     (name) => name !== 'node' && name !== 'cache-machine',
@@ -55,7 +55,7 @@ export function describeVersions() {
   )
 }
 
-/** With the commit, and a plus sign if the tree differs from it. */
+/** The version with the commit, and a plus sign if tracked files differ from the commit. */
 function ownVersion() {
   const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
   const commit = output('git', ['-C', root, 'rev-parse', '--short', 'HEAD'])

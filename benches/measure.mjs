@@ -1,20 +1,20 @@
 /**
- * The timed loops. One process runs those of one contender only, so that V8 compiles them for it alone.
+ * The timed loops. A process runs the loops of one contender only, so that V8 compiles them for that contender.
  *
- * A loop is timed in batches: the clock is read about every half millisecond, which a call of nanoseconds does not notice.
- * Times are milliseconds of the clock that all processes of the host share.
+ * A loop runs in batches and reads the clock about every half millisecond, so that the reading does not slow calls of
+ * nanoseconds. Times are milliseconds of a clock that is the same in all processes of the host.
  */
 import { MASK, expectedSum } from './schedule.mjs'
 
 const BATCH_MS = 0.5
 
-/** Milliseconds; the same instant gives the same number in every process. */
+/** Milliseconds; all processes of the host read the same clock. */
 export function now() {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
 /**
- * Calls per second of a store, by one operation's schedule.
+ * Makes a runner that counts the calls of a store in a given time, by the schedule of one operation.
  *
  * @param {{ store: import('./contenders/index.mjs').Store, kind: import('./values.mjs').Kind, schedule: import('./schedule.mjs').Schedule,
  *   operation: string, inFlight: number }} options `inFlight`: 0 for a synchronous store.
@@ -25,28 +25,28 @@ export function makeRunner({ store, kind, schedule, operation, inFlight }) {
   let position = 0
 
   return {
-    /** Where the next run starts on the ring; processes start at different places. */
-    moveTo(place) {
-      position = place
+    /** Sets the position in the schedule at which the next run starts. */
+    moveTo(index) {
+      position = index
     },
     /**
-     * Runs from `startAt` for `duration`.
+     * Runs from `startAt` for `duration` milliseconds.
      *
      * @returns {Promise<{ calls: number, elapsed: number }>}
-     * @throws if a read was a miss or gave a wrong value.
+     * @throws if a read missed or returned a wrong value.
      */
     async run({ startAt = now(), duration }) {
       waitUntil(startAt)
       const { calls, elapsed, sum } = await run(position, startAt, duration)
       const expected = expectedSum(schedule, position, calls)
-      if (sum !== expected) throw new Error(`wrong values: what was read adds up to ${sum}, not ${expected}`)
+      if (sum !== expected) throw new Error(`wrong values: the reads add up to ${sum}, not ${expected}`)
       position += calls
       return { calls, elapsed }
     },
   }
 }
 
-/** Returns what the values that it read add up to. */
+/** The loop returns the sum of `use` over all values that it read. */
 function syncLoop({ get, set }, { use }, { keys, values, writes }, operation) {
   if (operation === 'get') {
     return (from, calls) => {
@@ -71,24 +71,24 @@ function syncLoop({ get, set }, { use }, { keys, values, writes }, operation) {
   }
 }
 
-/** The same, one call after the other, as long as `claim` gives a position. */
+/** The same with asynchronous calls, one after the other, until `nextPosition` returns -1. */
 function asyncLoop({ get, set }, { use }, { keys, values, writes }, operation) {
   if (operation === 'get') {
-    return async (claim) => {
+    return async (nextPosition) => {
       let sum = 0
-      for (let i = claim(); i >= 0; i = claim()) sum += use(await get(keys[i & MASK]))
+      for (let i = nextPosition(); i >= 0; i = nextPosition()) sum += use(await get(keys[i & MASK]))
       return sum
     }
   }
   if (operation === 'set') {
-    return async (claim) => {
-      for (let i = claim(); i >= 0; i = claim()) await set(keys[i & MASK], values[i & MASK])
+    return async (nextPosition) => {
+      for (let i = nextPosition(); i >= 0; i = nextPosition()) await set(keys[i & MASK], values[i & MASK])
       return 0
     }
   }
-  return async (claim) => {
+  return async (nextPosition) => {
     let sum = 0
-    for (let i = claim(); i >= 0; i = claim()) {
+    for (let i = nextPosition(); i >= 0; i = nextPosition()) {
       if (writes[i & MASK] === 1) await set(keys[i & MASK], values[i & MASK])
       else sum += use(await get(keys[i & MASK]))
     }
@@ -107,7 +107,7 @@ function runBatches(loop) {
       sum += loop(from + calls, batch)
       calls += batch
       time = now()
-      // A doubling at a time, and never more than the time limit allows: a batch can't be broken off.
+      // The batch grows by a factor of 2 only, because a batch that runs past the end cannot be interrupted.
       if (time - last < BATCH_MS / 2) batch *= 2
       else if (time - last > BATCH_MS * 2 && batch > 1) batch >>= 1
     }
@@ -119,13 +119,14 @@ function runInFlight(loop, inFlight) {
   return async (from, start, duration) => {
     const end = start + duration
     let next = from
-    const claim = () => (now() < end ? next++ : -1)
-    const sums = await Promise.all(Array.from({ length: inFlight }, () => loop(claim)))
+    // At least one call, also if the process loses its processor until the end.
+    const nextPosition = () => (next === from || now() < end ? next++ : -1)
+    const sums = await Promise.all(Array.from({ length: inFlight }, () => loop(nextPosition)))
     return { calls: next - from, sum: sums.reduce((a, b) => a + b), elapsed: now() - start }
   }
 }
 
-/** Busy: a sleep would end too late. The last stretch of a wait that is mostly slept. */
+/** Waits in a busy loop, because a sleep would end too late. */
 export function waitUntil(time) {
   while (now() < time);
 }

@@ -1,8 +1,9 @@
 /**
- * Where processes run: anywhere, or all on one processor.
+ * Where processes run: on any processor, or all on one processor.
  *
- * A round trip between two processes costs mostly what it costs to wake a processor that has halted, which a virtual machine
- * does slowly. On one processor client and server take turns and nothing has to be woken. Neither is wrong, so both are measured.
+ * The main cost of a round trip between two processes is to wake a halted processor, which is slow on a virtual
+ * machine. On one processor, client and server alternate and no processor has to wake. Both cases are realistic, so
+ * both are measured.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -13,13 +14,16 @@ export const placements = {
   one: { label: 'client and server on one processor', short: 'one CPU' },
 }
 
-/** What is put before a command. */
+/** The command line prefix that binds a command to its placement. */
 export function prefixOf(placement) {
   return placement === 'one' ? ['taskset', '-c', String(firstProcessor())] : []
 }
 
-/** A server ends with the suite, even if that is killed: `setpriv` tells the kernel so, where there is one. */
-export function endsWithParent() {
+/**
+ * A command line prefix by which the kernel kills a server when the suite ends, even by SIGKILL; empty without
+ * `setpriv`.
+ */
+export function killWithParent() {
   return works('setpriv', '--version') ? ['setpriv', '--pdeathsig', 'KILL'] : []
 }
 
@@ -27,12 +31,12 @@ export function canPlace() {
   return works('taskset', '--version')
 }
 
-/** Whether the program is there and runs. */
+/** Whether the program exists and runs. */
 export function works(command, ...args) {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
-/** The first that this process may use: a container need not have number 0. */
+/** The first processor that this process may use; in a container that need not be number 0. */
 function firstProcessor() {
   const [, list] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))
   return Number.parseInt(list, 10)

@@ -1,5 +1,5 @@
 /**
- * Where the run is: one line that is rewritten on a terminal, and one line for each part elsewhere.
+ * Shows the progress of the run: on a terminal as one line that is rewritten, elsewhere as one line for each part.
  */
 export class Progress {
   #start = performance.now()
@@ -12,21 +12,21 @@ export class Progress {
     this.#log = log
   }
 
-  /** A new part of the run. */
+  /** Starts a new part of the run. */
   part(title) {
     this.#part = title
     this.#clear()
     this.#log(`${this.#time()} ${title}`)
   }
 
-  /** A step within the part; shown on a terminal only. */
+  /** Shows a step within the part, on a terminal only. */
   step(text) {
     if (!this.#rewrites) return
     this.#clear()
     process.stderr.write(`${this.#time()} ${this.#part}: ${text}`)
   }
 
-  /** What a reader must not miss. */
+  /** Prints a line that stays. */
   say(text) {
     this.#clear()
     this.#log(text)

@@ -1,4 +1,4 @@
-// Draws `charts` with Chart.js in the colours of the style sheet; again when those change from light to dark.
+// Draws `charts` with Chart.js in the colours of the style sheet, and redraws them when the colour scheme changes.
 const dashes = [[], [6, 3], [2, 3], [10, 3, 2, 3]]
 let drawn = []
 
@@ -19,7 +19,7 @@ function draw() {
   })
 }
 
-/** A row of bars for each contender, a bar for each column. */
+/** A group of bars for each contender, with one bar for each column. */
 function bars({ columns, rows, unit, logarithmic }, colour) {
   const datasets = columns.map((column, i) => ({
     label: column,
@@ -36,7 +36,7 @@ function bars({ columns, rows, unit, logarithmic }, colour) {
   }
 }
 
-/** A line for each contender over the columns, or points where the columns are no scale; ours are thick. */
+/** A line for each contender over the columns, or points where the columns are not a scale. Our lines are thick. */
 function lines({ chart, columns, rows, unit, logarithmic }, colour) {
   let others = 0
   let ours = 0
@@ -61,9 +61,9 @@ function lines({ chart, columns, rows, unit, logarithmic }, colour) {
   return { height: 460, config: { type: 'line', data: { labels: columns, datasets }, options: withTexts(options) } }
 }
 
-/** Those that are not ours share three colours and the greys, by turns; the dashes tell them apart. */
-function shade(colour, place) {
-  return colour(['s1', 's2', 's3', 'others'][place % 4])
+/** The other contenders share three colours and grey in rotation; dashes distinguish them. */
+function shade(colour, index) {
+  return colour(['s1', 's2', 's3', 'others'][index % 4])
 }
 
 function axis(unit, logarithmic) {

@@ -1,7 +1,8 @@
 /**
- * The results as one HTML file with charts, which needs no network: library, style and data are in it.
+ * The results as one HTML file with charts. The file contains the library, the style and the data, and needs no
+ * network.
  *
- * Each chart is also a table, for those who want the numbers or can't see the picture.
+ * Each chart is also a table, for readers that need the numbers or cannot see the chart.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { cautionsOf, digits, labelOf, ratio, short, sides, target, verdict, withSpread } from './format.mjs'
@@ -9,12 +10,12 @@ import { tablesOf } from './tables.mjs'
 
 const fileOf = (name) => readFileSync(new URL(name, import.meta.url), 'utf8')
 
-/** Policies in the chart of hit ratios; the table has all. */
+/** The policies in the chart of hit ratios; the table has all policies. */
 const charted = /^(cache-machine|lru-cache|reference (S3-FIFO|Belady))/
 
 /**
  * @param {object} results
- * @param {string} [library] the source of Chart.js; where it is not installed, the page has the tables alone
+ * @param {string} [library] the source of Chart.js; without it the page has only the tables
  * @returns {string}
  */
 export function htmlReport(results, library = chartLibrary()) {
@@ -57,7 +58,7 @@ function introduction({ date, machine, versions, plan, quick, seconds }) {
     .map((text) => `<p class="caution">${escape(text)}</p>`)
     .join('\n')
   return `<p>${escape(`${date.slice(0, 10)}, ${machine.processors} processors (${machine.processor}${virtual}), ${machine.memoryGiB} GiB, ${machine.system}, Linux ${machine.kernel}, Node ${machine.node}. cache-machine ${versions['cache-machine']}.`)}</p>
-<p>${escape(`Each figure is the median of ${plan.rounds} runs of ${plan.window} ms, between which the contenders alternated, with the smallest and the largest; all of it took ${Math.round(seconds / 60)} minutes. Round trips were run with client and server free on an idle machine, and on one processor, where none has to be woken; claims are against the better of the two.`)}</p>
+<p>${escape(`Each figure is the median of ${plan.rounds} runs of ${plan.window} ms, with the minimum and the maximum. The contenders alternated between runs. The whole run took ${Math.round(seconds / 60)} minutes. Round trips ran in two placements: client and server anywhere on an idle machine, and both on one processor, which does not have to wake. Claims use the better placement.`)}</p>
 ${caution}`
 }
 
@@ -75,11 +76,11 @@ function claimsSection({ claims }) {
 function tableSection(table) {
   const { id, title, unit, logarithmic } = table
   const scale = logarithmic ? ', on a logarithmic scale' : ''
-  const better = isLowerBetter(table) ? 'less is better' : 'more is better'
+  const better = isLowerBetter(table) ? 'lower is better' : 'higher is better'
   return `<section id="${id}"><h2>${escape(title)}</h2>
 <p>${escape(`${unit}${scale}; ${better}.`)}</p>
-<div class="chart"><canvas role="img" aria-label="${escape(`Chart: ${title}. The table below has its numbers.`)}"></canvas></div>
-<details><summary>The numbers: median (smallest – largest)</summary>${numbersOf(table)}</details></section>`
+<div class="chart"><canvas role="img" aria-label="${escape(`Chart: ${title}. The table below has the numbers.`)}"></canvas></div>
+<details><summary>The numbers: median (minimum – maximum)</summary>${numbersOf(table)}</details></section>`
 }
 
 function numbersOf({ columns, rows }) {
@@ -99,12 +100,12 @@ function appendix({ settings, versions, absent, problems }) {
   return [
     section('Settings', settings, ({ label, settings: text }) => `${label}: ${text}`),
     section('Versions', Object.entries(versions), ([name, version]) => `${name} ${version}`),
-    section('Not here, and so not measured', absent, ({ what, why }) => `${what}: ${why}`),
+    section('Missing here and not measured', absent, ({ what, why }) => `${what}: ${why}`),
     section('Failed', problems, ({ contender, where, error }) => `${contender} in ${where}: ${error}`),
   ].join('\n')
 }
 
-/** What the page's own script draws. */
+/** The data from which the script of the page draws a chart. */
 function chartOf(table) {
   const { id, title, unit, chart, logarithmic, columns, rows } = table
   const shown = id === 'hit-ratio' ? rows.filter(({ contender }) => charted.test(contender)) : rows
@@ -138,7 +139,7 @@ function escape(text) {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 }
 
-/** The end tag of a script ends it, wherever it stands. */
+/** Text inside a script element: its end tag would end the element, even inside a string. */
 function asScript(text) {
   return text.replaceAll('</', '<\\/')
 }

@@ -9,7 +9,7 @@ export function terminalReport(results) {
   const parts = [
     ...tablesOf(results).map(tableText),
     settingsText(results),
-    listText('Not here, and so not measured', results.absent, ({ what, why }) => `${what}: ${why}`),
+    listText('Missing here and not measured', results.absent, ({ what, why }) => `${what}: ${why}`),
     listText('Failed', results.problems, ({ contender, where, error }) => `${contender} in ${where}: ${error}`),
     claimsText(results),
     cautionsOf(results).join('\n'),
@@ -23,7 +23,7 @@ function tableText({ title, unit, columns, rows }) {
   return textTable([head, ...body])
 }
 
-/** A hit ratio that repeats has no spread to show, nor has a reference. */
+/** A hit ratio has no spread: runs repeat almost exactly, and a reference is one number. */
 function cellText(figure) {
   return figure.unit === '%' ? figure.median.toFixed(2) : withSpread(figure)
 }
@@ -47,9 +47,10 @@ function claimsText({ claims }) {
   ])
   const details = claims.filter(({ ours }) => ours !== undefined).map((claim) => `  ${claim.name}\n    ${sides(claim)}`)
   const missing = claims.length - measured.length
-  const rest = missing === 0 ? '' : `\n\n${missing} claims speak of what was not measured in this run.`
+  const rest =
+    missing === 0 ? '' : `\n\n${missing} claims were not judged, because this run did not measure their figures.`
   return [
     textTable([['Claim (ratio of medians)', 'target', 'measured', 'reached'], ...rows]),
-    `\nWhat was compared\n${details.join('\n')}${rest}`,
+    `\nThe figures of each claim\n${details.join('\n')}${rest}`,
   ].join('\n')
 }

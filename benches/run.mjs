@@ -1,17 +1,19 @@
 /**
- * `npm run bench`: cache-machine against what one would use instead, with one command.
+ * `npm run bench`: measures cache-machine and its alternatives with one command.
  *
- *   npm run bench                         everything: about 10 minutes on an idle machine
- *   npm run bench -- --quick              what the claims speak of, in under 2 minutes; too short to claim from
- *   npm run bench -- --only wake-up,memory    these workloads only; `throughput` is all of the tables of single processes
+ *   npm run bench                         all workloads: about 10 minutes on an idle machine
+ *   npm run bench -- --quick              the figures of the claims, in under 2 minutes; too short to judge a claim
+ *   npm run bench -- --only wake-up,memory    these workloads only; `throughput` is `string-1k` to `buffer-1m`
+ *   npm run bench -- --only bounds        the longest single call of each kind, in segments of up to 8 GiB
+ *   npm run bench -- --only apps          a real application under cluster, with a database behind each cache
  *   npm run bench -- --contenders lmdb,cache-machine-off    these contenders only
- *   npm run bench -- --readme             everything, and writes the table of README.md from it
- *   npm run bench -- --json file --html file  where the results go; default: benches/results/latest.*
- *   npm run bench -- --traces folder      for the hit ratios; default: ../shared/traces
+ *   npm run bench -- --readme             all workloads; also updates the tables in README.md and docs/performance.md
+ *   npm run bench -- --json file --html file  the files of the results; default: benches/results/latest.*
+ *   npm run bench -- --traces folder      the traces for the hit ratios; default: ../shared/traces
  *   npm run bench -- --as-is              installs and builds nothing
  *
- * How it measures, and what the settings are: benches/README.md. The exit code is 1 when something could not be measured that
- * should have been; a claim that is not reached is a result, and no failure.
+ * benches/README.md describes the method and the settings. The exit code is 1 when a measurement failed, and 2 when the
+ * run itself failed. A claim that is not reached is a result, not a failure.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -23,33 +25,55 @@ import { contenderOf, contenders } from './contenders/index.mjs'
 import { ensureContenders, ensureServers, findAbsent } from './install.mjs'
 import { removeLeftovers } from './leftovers.mjs'
 import { describeMachine, describeVersions, measureBusyness } from './machine.mjs'
-import { readmeResults, updateReadme } from './readme.mjs'
+import { readmeResults, updateDocuments } from './readme.mjs'
 import { htmlReport } from './report-html.mjs'
 import { terminalReport } from './report-terminal.mjs'
 import { programs } from './servers/index.mjs'
 import { Suite } from './suite.mjs'
 import { selectWorkloads } from './workloads/index.mjs'
 
+const MIB = 2 ** 20
+
 const plans = {
   full: {
     rounds: 5,
     window: 100,
     warmUp: 100,
-    rings: 150,
+    messages: 150,
     memoryRounds: 5,
     memoryKeys: 100_000,
-    fillBytes: 64 * 2 ** 20,
+    fillBytes: 64 * MIB,
     traceRounds: 5,
+    catalogueMinutes: 5,
+    boundsSizes: [2 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, 1024 * MIB, 8192 * MIB],
+    boundsMs: 150,
+    boundsFillMs: 20_000,
+    boundsWriters: 16,
+    appRounds: 3,
+    appMs: 2_000,
+    appFrameworks: ['express', 'fastify'],
+    appWorkers: [2, 4],
+    appItems: [1, 10, 50],
   },
   quick: {
     rounds: 5,
     window: 25,
     warmUp: 50,
-    rings: 50,
+    messages: 50,
     memoryRounds: 1,
     memoryKeys: 100_000,
-    fillBytes: 16 * 2 ** 20,
+    fillBytes: 16 * MIB,
     traceRounds: 1,
+    catalogueMinutes: 1,
+    boundsSizes: [2 * MIB, 64 * MIB],
+    boundsMs: 20,
+    boundsFillMs: 10_000,
+    boundsWriters: 4,
+    appRounds: 1,
+    appMs: 1_000,
+    appFrameworks: ['express'],
+    appWorkers: [2],
+    appItems: [50],
   },
 }
 
@@ -79,13 +103,13 @@ function readOptions() {
   })
   const only = values.contenders?.split(',').map((id) => contenderOf(id.trim()).id)
   if (values.readme && (values.quick || values.only !== undefined || only !== undefined)) {
-    throw new Error('--readme is for a whole run: without --quick, --only and --contenders')
+    throw new Error('--readme needs a whole run: use it without --quick, --only and --contenders')
   }
   return { ...values, contenders: only, workloads: selectWorkloads(values.only, values) }
 }
 
 async function main(options) {
-  if (process.platform !== 'linux') throw new Error('The suite runs on Linux only, as cache-machine does.')
+  if (process.platform !== 'linux') throw new Error('The suite runs on Linux only, like cache-machine.')
   if (!options['as-is']) {
     await ensureDependencies({ log })
     await ensureBuild({ log })
@@ -114,7 +138,7 @@ async function main(options) {
   console.log(terminalReport(results))
   if (options.readme) {
     write(readmeResults, jsonOf(results))
-    await updateReadme()
+    await updateDocuments()
   }
   console.log(`${options.json}\n${options.html}\n${results.seconds} s`)
   return suite.problems.length === 0 ? 0 : 1
@@ -122,7 +146,7 @@ async function main(options) {
 
 function resultsOf(suite, { seconds, busyBefore }) {
   const { figures, absent, problems, plan } = suite
-  // Where the traces are is nobody's business.
+  // A report must not contain paths of this machine.
   const { traces: _traces, ...settingsOfPlan } = plan
   const ids = new Set(figures.map(({ contender }) => contender))
   const measured = contenders.filter(({ id }) => ids.has(id))
@@ -146,7 +170,7 @@ function resultsOf(suite, { seconds, busyBefore }) {
   return { ...results, claims: judge(results) }
 }
 
-/** A line for each figure: so a change is a readable one. */
+/** One line for each figure, so that diffs are readable. */
 function jsonOf({ figures, ...results }) {
   const lines = figures.map((figure) => JSON.stringify(figure))
   return JSON.stringify({ ...results, figures: [] }, null, 1).replace(
@@ -160,7 +184,7 @@ function write(file, text) {
   writeFileSync(file, text)
 }
 
-/** Nothing of this run may stay, also when it is interrupted. */
+/** Ends an interrupted run and removes everything that it created. */
 async function abandon(suite, signal) {
   for (const name of signals) process.removeAllListeners(name).on(name, () => undefined)
   log(`\n${signal}: stopping.`)

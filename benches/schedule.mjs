@@ -1,8 +1,8 @@
 /**
- * The calls of a run, made before the clock starts: which key, read or write, and what a write writes.
+ * The calls of a run, made before the clock starts: the key, read or write, and the value of a write.
  *
- * It is a ring of 65,536 calls. `expectedSum` tells what the values that a stretch of it reads must add up to: so every read of a
- * timed loop is checked, and none of it is in the time.
+ * A schedule is a cycle of 65,536 calls. `expectedSum` computes the sum that the reads of a range of calls must give.
+ * So every read of a timed loop is checked, outside the measured time.
  */
 import { randomFrom, zipfIndices } from './zipf.mjs'
 import { keyOf, kinds } from './values.mjs'
@@ -20,10 +20,10 @@ export const operations = {
 
 /**
  * @typedef {object} Schedule
- * @property {string[]} keys of each call
- * @property {unknown[]} values what each call would write
- * @property {Uint8Array} writes 1 for a write
- * @property {Float64Array} sums of what the first n calls read
+ * @property {string[]} keys the key of each call
+ * @property {unknown[]} values the value that each call would write
+ * @property {Uint8Array} writes 1 for a write, 0 for a read
+ * @property {Float64Array} sums the sum of `use` over the reads among the first n calls
  */
 
 /**
@@ -37,9 +37,9 @@ export function makeSchedule({ kind, keys, operation, seed }) {
   const random = randomFrom(seed + 1)
   const writes = Uint8Array.from({ length: LENGTH }, () => (random() < share ? 1 : 0))
 
-  const nameOf = remembering(keyOf)
-  const valueOf = remembering(make)
-  const usesOf = remembering((index) => use(make(index)))
+  const nameOf = memoized(keyOf)
+  const valueOf = memoized(make)
+  const usesOf = memoized((index) => use(make(index)))
   const sums = new Float64Array(LENGTH + 1)
   for (let i = 0; i < LENGTH; i++) sums[i + 1] = sums[i] + (writes[i] === 1 ? 0 : usesOf(indices[i]))
   return {
@@ -50,14 +50,16 @@ export function makeSchedule({ kind, keys, operation, seed }) {
   }
 }
 
-/** What the reads among `calls` calls from position `from` on must add up to. */
+/** The sum that the reads among `calls` calls from position `from` on must give. */
 export function expectedSum({ sums }, from, calls) {
   const upTo = (position) => Math.floor(position / LENGTH) * sums[LENGTH] + sums[position & MASK]
   return upTo(from + calls) - upTo(from)
 }
 
-/** Made once for each index: 65,536 values of 1 MiB would not fit. In consequence a key is the same string in every call. */
-function remembering(make) {
+/**
+ * Makes the result of each index once: 65,536 values of 1 MiB would not fit. So a key is the same string in every call.
+ */
+function memoized(make) {
   const made = new Map()
   return (index) => {
     if (!made.has(index)) made.set(index, make(index))

@@ -1,10 +1,10 @@
 /**
- * What becomes of the samples of one figure: the median, with the smallest and the largest as its spread.
+ * Statistics of the samples of one figure: the median, and the minimum and the maximum as its spread.
  */
 
 /**
  * @param {readonly number[]} samples At least one.
- * @returns {number} The middle one; of an even number the mean of the two in the middle.
+ * @returns {number} The middle sample; for an even number of samples, the mean of the middle two.
  */
 export function median(samples) {
   const sorted = samples.toSorted((a, b) => a - b)
@@ -13,7 +13,7 @@ export function median(samples) {
 }
 
 /**
- * The smallest sample that is not below `share` of all samples (nearest rank).
+ * The smallest sample such that at least `share` of all samples are not above it (nearest rank).
  *
  * @param {readonly number[]} samples At least one.
  * @param {number} share 0.99 for p99.

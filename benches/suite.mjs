@@ -1,13 +1,15 @@
 /**
- * One run of the suite: its folders, its servers, its processes and what they measured. `dispose` leaves nothing of them.
+ * One run of the suite: its folders, servers and processes, and the figures that they measured. `dispose` removes all
+ * but the figures.
  *
- * A contender that fails is dropped from the workload and named, ours too: a figure that is missing is a claim not shown.
+ * A contender that fails, ours included, is dropped from the workload and reported. A claim without one of its figures
+ * is not judged.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { contenders, isRoundTrip } from './contenders/index.mjs'
-import { Crew } from './crew.mjs'
+import { ProcessGroup } from './process-group.mjs'
 import { Hub } from './hub.mjs'
 import { FOLDER_PREFIX } from './leftovers.mjs'
 import { Progress } from './progress.mjs'
@@ -18,16 +20,17 @@ const SHARED_MEMORY = '/dev/shm'
 
 /**
  * @typedef {object} Plan
- * @property {number} rounds runs of each figure; contenders alternate within each
- * @property {number} window milliseconds of one run
- * @property {number} warmUp milliseconds before the first
- * @property {boolean} quick fewer contenders, and fewer of everything
+ * @property {number} rounds the number of runs of each figure; contenders alternate within each round
+ * @property {number} window the duration of one run, in milliseconds
+ * @property {number} warmUp the duration of the warm-up, in milliseconds
+ * @property {number} messages the number of messages of one run of `wake-up`; `lock` makes half as many hand-overs
+ * @property {boolean} quick fewer contenders, keys and workloads
  */
 
 /**
  * @typedef {object} Figure
  * @property {string} workload
- * @property {string} [scene] kind and number of keys
+ * @property {string} [scene] the kind of values and the number of keys
  * @property {string} operation
  * @property {string} contender
  * @property {string} placement
@@ -37,17 +40,17 @@ const SHARED_MEMORY = '/dev/shm'
  * @property {number} median
  * @property {number} min
  * @property {number} max
- * @property {number[]} samples one for each round
+ * @property {number[]} samples one of each round
  */
 
 export class Suite {
   /** @type {Figure[]} */
   figures = []
-  /** What went wrong: `{ contender, where, error }`. */
+  /** Failures: `{ contender, where, error }`. */
   problems = []
-  /** What was not there: `{ what, why }`. */
+  /** Parts that this machine cannot run: `{ what, why }`. */
   absent = []
-  crews = new Set()
+  groups = new Set()
   #names = 0
 
   /**
@@ -63,7 +66,7 @@ export class Suite {
     suite.placements = missing.has('one') ? ['free'] : ['free', 'one']
     suite.progress = new Progress(log)
     const prefix = `${FOLDER_PREFIX}${process.pid}-`
-    // For sockets, whose paths must be short; and for files that must be in memory.
+    // `folder` is for sockets, which need short paths; `memoryFolder` for files that must be in memory.
     suite.folder = mkdtempSync(join(tmpdir(), prefix))
     suite.memoryFolder = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), prefix))
     suite.servers = new Servers(suite.folder)
@@ -72,7 +75,7 @@ export class Suite {
     return suite
   }
 
-  /** A contender where it runs: a round trip, one at a time, in both placements. */
+  /** Each contender with its placements: both for round trips with one call at a time, otherwise only the free one. */
   entrants(accepts = () => true) {
     return this.contenders.filter(accepts).flatMap((contender) => {
       const placements = isRoundTrip(contender) && contender.inFlight === 1 ? this.placements : ['free']
@@ -80,7 +83,7 @@ export class Suite {
     })
   }
 
-  /** The name of a store of this run; `bench-` and our process id, so that leftovers can be told. */
+  /** A new name for a store of this run. It contains our process id, by which leftovers.mjs recognizes it. */
   newName() {
     return `bench-${process.pid}-${++this.#names}`
   }
@@ -88,85 +91,120 @@ export class Suite {
   /** @param {Omit<Figure, 'median' | 'min' | 'max'>} figure */
   record({ samples, ...figure }) {
     if (samples.length === 0) return
-    // Six digits are three more than there is in it, and keep the file short.
+    // Six digits are more than the precision of a measurement, and keep the file short.
     const rounded = samples.map((sample) => Number(sample.toPrecision(6)))
     this.figures.push({ processes: 1, placement: 'free', ...figure, ...summary(rounded) })
   }
 
-  /** Starts a crew and prepares it; undefined, and named, if it fails. */
-  async start(where, options, prepare = async () => undefined) {
-    let crew
-    try {
-      crew = await Crew.start(this, options)
-      await prepare(crew)
-      return crew
-    } catch (error) {
-      await this.drop(where, crew ?? options, error)
-      return undefined
-    }
+  /** Records times between two processes; `samples` are milliseconds, the figure is in µs. */
+  recordTimes({ contender, placement }, workload, operation, samples) {
+    this.record({
+      workload,
+      operation,
+      contender: contender.id,
+      placement,
+      processes: 2,
+      unit: 'µs',
+      better: 'lower',
+      samples: samples.map((time) => time * 1000),
+    })
   }
 
-  /** Does `work` with a crew; a failure ends the crew. Returns undefined then, and for a crew that has ended before. */
-  async attempt(where, crew, work) {
-    if (!this.crews.has(crew)) return undefined
+  /** Starts a group and prepares it. A failure is reported, and the result is undefined. */
+  async start(where, options, prepare = async () => undefined) {
+    let group
     try {
-      return await work(crew)
+      group = await ProcessGroup.start(this, options)
+      await prepare(group)
+      return group
     } catch (error) {
-      await this.drop(where, crew, error)
+      await this.drop(where, group ?? options, error)
       return undefined
     }
   }
 
   /**
-   * Runs of all crews by turns, in another order in each round, so that none always follows the same one.
+   * Starts two processes of each contender in every placement, for a workload between processes.
    *
-   * @param {(crew: Crew, round: number) => Promise<T>} run one run of one crew
-   * @returns {Promise<Map<Crew, T[]>>} a result for each round
+   * @param {string[]} ids the contenders
+   * @param {(group: ProcessGroup, context: object) => Promise<void>} prepare
+   * @returns {Promise<ProcessGroup[]>} those that did not fail
+   */
+  startPairs(where, ids, prepare) {
+    const contenders = this.contenders.filter(({ id }) => ids.includes(id))
+    const pairs = contenders.flatMap((contender) => this.placements.map((placement) => ({ contender, placement })))
+    return startAll(pairs, 1, (pair) => {
+      const context = { name: this.newName(), kind: 'string', bytes: 0 }
+      return this.start(where, { ...pair, count: 2, context }, (group) => prepare(group, context))
+    })
+  }
+
+  /**
+   * Calls `work` with a group. A failure ends the group; then, and for a group that ended before, the result is
+   * undefined.
+   */
+  async attempt(where, group, work) {
+    if (!this.groups.has(group)) return undefined
+    try {
+      return await work(group)
+    } catch (error) {
+      await this.drop(where, group, error)
+      return undefined
+    }
+  }
+
+  /**
+   * Runs all groups one after the other, in a different order in each round, so that no group always follows the same
+   * one.
+   *
+   * @param {(group: ProcessGroup, round: number) => Promise<T>} run one run of one group
+   * @returns {Promise<Map<ProcessGroup, T[]>>} a result of each round
    * @template T
    */
-  async alternate(where, crews, run) {
-    const results = new Map(crews.map((crew) => [crew, []]))
+  async alternate(where, groups, run) {
+    const results = new Map(groups.map((group) => [group, []]))
     for (let round = 0; round < this.plan.rounds; round++) {
-      for (const crew of rotated(crews, round)) {
-        this.progress.step(`round ${round + 1} of ${this.plan.rounds}, ${crew.contender.label}`)
-        const result = await this.attempt(where, crew, () => run(crew, round))
-        results.get(crew).push(result)
+      for (const group of rotated(groups, round)) {
+        this.progress.step(`round ${round + 1} of ${this.plan.rounds}, ${group.contender.label}`)
+        const result = await this.attempt(where, group, () => run(group, round))
+        results.get(group).push(result)
       }
     }
     return results
   }
 
-  /** Ends all crews. Returns the results of those that never failed: half a figure is none. */
+  /** Ends all groups. Returns the results of the groups that never failed; results of some rounds make no figure. */
   async finish(results) {
-    const sound = [...results].filter(([crew]) => this.crews.has(crew))
-    await this.endCrews()
+    const sound = [...results].filter(([group]) => this.groups.has(group))
+    await this.endGroups()
     return sound
   }
 
-  async drop(where, crew, error) {
-    // Everything fails now, and nobody wants to hear of it: `abandon` ends the process.
+  async drop(where, group, error) {
+    // After an interruption everything fails. Such failures are not reported, since `abandon` is about to end the
+    // process.
     if (this.isAbandoned) await new Promise(() => undefined)
-    const contender = crew.contender?.id ?? 'none'
+    const contender = group.contender?.id ?? 'none'
     this.problems.push({ contender, where, error: withoutStack(error) })
     this.progress.say(`${contender} failed in ${where}: ${error.message}`)
-    if (crew instanceof Crew) await crew.end(this)
+    if (group instanceof ProcessGroup) await group.end(this)
   }
 
-  async endCrews() {
-    await Promise.all([...this.crews].map((crew) => crew.end(this)))
+  async endGroups() {
+    await Promise.all([...this.groups].map((group) => group.end(this)))
   }
 
-  /** Ends everything at once, and starts nothing any more: for an interruption. */
+  /** Ends everything at once and lets nothing start again: for an interruption. */
   async abandon() {
     this.isAbandoned = true
-    const crews = [...this.crews]
-    for (const crew of crews) crew.kill()
-    await Promise.all(crews.map((crew) => crew.gone()))
+    const groups = [...this.groups]
+    for (const group of groups) group.kill()
+    await Promise.all(groups.map((group) => group.ended()))
     await this.servers.stopAll()
   }
 
   async dispose() {
-    await this.endCrews()
+    await this.endGroups()
     await this.servers.stopAll()
     this.hub.close()
     this.progress.end()
@@ -174,21 +212,21 @@ export class Suite {
   }
 }
 
-/** Does `visit` for each, some at a time, and returns the results in order. */
-export async function inLanes(items, lanes, visit) {
+/** Calls `start` for each item, `lanes` at a time. Returns the results in order, without those that are undefined. */
+export async function startAll(items, lanes, start) {
   const results = []
   let next = 0
   const lane = async () => {
     while (next < items.length) {
-      const place = next++
-      results[place] = await visit(items[place])
+      const index = next++
+      results[index] = await start(items[index])
     }
   }
   await Promise.all(Array.from({ length: lanes }, lane))
-  return results
+  return results.filter((result) => result !== undefined)
 }
 
-/** A child sends its stack along, which is for the terminal; paths of this machine are not for a report. */
+/** A child's error contains its stack. The terminal shows it; a report must not contain paths of this machine. */
 function withoutStack({ message }) {
   const lines = message.split('\n').filter((line) => !/^\s+at /.test(line))
   return lines.slice(0, 3).join(' · ')

@@ -1,5 +1,5 @@
 /**
- * The results as tables: which rows and columns, and the figure in each cell. The reports only say how they look.
+ * The results as tables: the rows, the columns, and the figure in each cell. The reports only format them.
  */
 import { figuresOf } from './figures.mjs'
 import { contenders } from './contenders/index.mjs'
@@ -10,21 +10,25 @@ import { title as wakeUpTitle } from './workloads/wake-up.mjs'
 import { title as limiterTitle } from './workloads/limiter.mjs'
 import { title as lockTitle } from './workloads/lock.mjs'
 import { title as memoryTitle } from './workloads/memory.mjs'
+import { appTables } from './workloads/apps.mjs'
+import { title as boundsTitle } from './workloads/bounds.mjs'
 import { title as fillTitle } from './workloads/fill.mjs'
 import { title as hitRatioTitle } from './workloads/hit-ratio.mjs'
+import { catalogueTitle, readsTitle } from './workloads/tags.mjs'
 
 /**
  * @typedef {object} Table
  * @property {string} id
  * @property {string} title
  * @property {string} unit
- * @property {'bar' | 'line' | 'columns'} chart `bar`: one bar for each row; `line`: a row is a line over the columns
- * @property {boolean} logarithmic the best is many times the worst
+ * @property {'bar' | 'line' | 'columns'} chart `bar`: bars for each row; `line`: a line over the columns for each row;
+ *   `columns`: points over the columns for each row
+ * @property {boolean} logarithmic whether the best figure is many times the worst
  * @property {string[]} columns
  * @property {{ label: string, contender: string, cells: (import('./suite.mjs').Figure | undefined)[] }[]} rows
  */
 
-/** @returns {Table[]} those that have figures */
+/** @returns {Table[]} the tables that have figures */
 export function tablesOf(results) {
   const tables = [
     ...scenes.map((scene) => throughputTable(results, scene)),
@@ -35,6 +39,16 @@ export function tablesOf(results) {
     table(results, { workload: 'memory' }, { id: 'memory', title: memoryTitle, chart: 'bar' }),
     table(results, { workload: 'fill' }, { id: 'fill', title: fillTitle, chart: 'bar', logarithmic: true }),
     hitRatioTable(results),
+    table(
+      results,
+      { workload: 'tagged-reads' },
+      { id: 'tagged-reads', title: readsTitle, chart: 'bar', logarithmic: true },
+    ),
+    table(results, { workload: 'catalogue' }, { id: 'catalogue', title: catalogueTitle, chart: 'columns' }),
+    ...boundsTables(results),
+    ...appTables.map(({ id, operation, title }) =>
+      table(results, { workload: 'apps', operation }, { id, title, chart: 'columns', column: ({ scene }) => scene }),
+    ),
   ]
   return tables.filter(({ rows }) => rows.length > 0)
 }
@@ -55,6 +69,14 @@ function processesTable(results, operation) {
     column,
   }
   return table(results, { workload: 'processes', operation }, description)
+}
+
+function boundsTables(results) {
+  const scenesOf = new Set(figuresOf(results, { workload: 'bounds' }).map(({ scene }) => scene))
+  return [...scenesOf].map((scene) => {
+    const description = { id: `bounds-${scene.replace(' ', '-')}`, title: boundsTitle(scene), chart: 'columns' }
+    return table(results, { workload: 'bounds', scene }, { ...description, logarithmic: true })
+  })
 }
 
 function hitRatioTable(results) {
@@ -82,11 +104,11 @@ function entrantOf({ contender, placement }) {
   return `${contender} @ ${placement}`
 }
 
-/** As the contenders are listed; what is none of them, as references, comes last. */
+/** In the order of the list of contenders; other rows, such as references, come last. */
 function inOrder(rows) {
-  const place = ({ contender }) => {
+  const indexOf = ({ contender }) => {
     const found = contenders.findIndex(({ id }) => id === contender)
     return found === -1 ? contenders.length : found
   }
-  return rows.toSorted((a, b) => place(a) - place(b))
+  return rows.toSorted((a, b) => indexOf(a) - indexOf(b))
 }

@@ -1,15 +1,15 @@
 /**
- * The values that are stored. Each follows from the index of its key, so that a reader can tell a wrong one.
+ * The stored values. Each value follows from the index of its key, so that a reader can detect a wrong one.
  *
- * `use` is what the timed loop does with a value that it got: it throws for a miss, and the sum of all its results tells
- * afterwards whether every read gave the value of its own key. `check` compares a value in full.
+ * The timed loop calls `use` with each value that it reads. `use` throws for a miss; the sum of its results shows
+ * afterwards whether every read returned the value of its key. `check` compares a value in full.
  */
 import { Buffer } from 'node:buffer'
 
 /**
  * @typedef {object} Kind
  * @property {string} label
- * @property {number} bytes about, without the key
+ * @property {number} bytes the approximate size, without the key
  * @property {(index: number) => unknown} make
  * @property {(value: any) => number} use
  * @property {(value: any, index: number) => boolean} check
@@ -29,19 +29,18 @@ export const kinds = {
     bytes: 1024,
     make: makeObject,
     use: (value) => value.visits + value.id.length + value.name.length + value.theme.length + (value.active ? 1 : 0),
-    // As text, because some codecs return records of a class of their own; a missing or a wrong field shows all the same.
+    // As text, because some codecs return objects of their own class. A missing or wrong field shows in the text.
     check: (value, index) => JSON.stringify(value) === JSON.stringify(makeObject(index)),
   },
   'buffer-16k': bufferKind('16 KiB Buffer', 16 * 1024),
   'buffer-1m': bufferKind('1 MiB Buffer', 1024 * 1024),
 }
 
-/** The key of an index. */
 export function keyOf(index) {
   return `user:session:${digits(index)}`
 }
 
-/** 20 fields; 1,024 bytes as JSON. */
+/** An object of 20 fields, 1,024 bytes as JSON. */
 function makeObject(index) {
   const id = digits(index)
   const object = {

@@ -1,15 +1,15 @@
 /**
- * Which key each call takes: a Zipf distribution, the same in every run, for every contender and on every machine.
+ * The key of each call, by a Zipf distribution: the same in every run, for every contender and on every machine.
  *
- * Rank r is drawn with a probability proportional to 1 / r^exponent. The thing to get wrong: ranks are scattered over the
- * keys by a seeded shuffle, or the hot keys would be neighbours, which flatters stores that are sorted.
+ * Rank r is drawn with a probability proportional to 1 / r^exponent. A seeded shuffle scatters the ranks over the keys;
+ * otherwise the hot keys would be neighbours, which favours sorted stores.
  */
 
-/** As in YCSB. */
+/** The exponent of YCSB. */
 export const EXPONENT = 0.99
 
 /**
- * A generator of numbers in [0, 1) that depends on nothing but its seed (mulberry32).
+ * A generator of numbers in [0, 1) that depends only on its seed (mulberry32).
  *
  * @param {number} seed
  * @returns {() => number}
@@ -48,7 +48,7 @@ function cumulativeWeights(count, exponent) {
   return sums
 }
 
-/** The first place whose sum is above `target`; binary search. */
+/** The index of the first sum above `target`, by binary search. */
 function firstAbove(sums, target) {
   let low = 0
   let high = sums.length - 1
@@ -61,10 +61,10 @@ function firstAbove(sums, target) {
 }
 
 function shuffled(count, random) {
-  const places = Uint32Array.from({ length: count }, (_, i) => i)
+  const indices = Uint32Array.from({ length: count }, (_, i) => i)
   for (let last = count - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1))
-    ;[places[last], places[other]] = [places[other], places[last]]
+    ;[indices[last], indices[other]] = [indices[other], indices[last]]
   }
-  return places
+  return indices
 }

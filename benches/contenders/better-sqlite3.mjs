@@ -1,5 +1,5 @@
 /**
- * better-sqlite3: one table in a file in memory.
+ * better-sqlite3: one table in a file in `/dev/shm`.
  */
 import { join } from 'node:path'
 
@@ -29,7 +29,8 @@ async function openStore({ folder, name, kind, bytes }) {
     database.pragma(pragma)
   }
   database.pragma(`mmap_size = ${Math.max(2 ** 28, bytes * 2)}`)
-  // Only small rows gain from it: a tree of keys keeps no more than a quarter of a page of a row, and chains the rest.
+  // Only small rows gain from WITHOUT ROWID: such a table keeps up to a quarter of a page of a row in its tree, and
+  // puts the rest into overflow pages.
   const shape = kind === 'string' ? ' WITHOUT ROWID' : ''
   database.exec(`CREATE TABLE IF NOT EXISTS cache (key TEXT PRIMARY KEY, value)${shape}`)
   const select = database.prepare('SELECT value FROM cache WHERE key = ?').pluck()

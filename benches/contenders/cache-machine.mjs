@@ -1,6 +1,9 @@
 /**
- * cache-machine, as it is built in dist/: without the near cache, and with it in both of its modes.
+ * cache-machine as built in dist/: without the near cache, and with the near cache in both modes.
  */
+
+/** The key that `notify` sets and `listen` waits for. */
+const MESSAGE_KEY = 'message'
 
 const variants = [
   {
@@ -25,7 +28,7 @@ const variants = [
     id: 'near-1000',
     label: 'near: 1,000 entries',
     near: { maxEntries: 1000 },
-    settings: '`near: { maxEntries: 1000 }`; for the memory of 4 workers',
+    settings: '`near: { maxEntries: 1000 }`; for the workload `memory` only',
     only: 'memory',
   },
 ]
@@ -35,7 +38,7 @@ export const cacheMachine = variants.map(({ id, label, near, settings, only }) =
   id: `cache-machine-${id}`,
   label: `cache-machine, ${label}`,
   package: 'cache-machine',
-  settings: `${settings}; the segment is twice as large as the data (four times for 1 MiB Buffers), and all else as it comes`,
+  settings: `${settings}; the segment is twice as large as the data (four times for 1 MiB Buffers); otherwise defaults`,
   only,
   inFlight: 0,
   open: (context) => openStore(context, near),
@@ -47,28 +50,33 @@ async function openStore({ name, kind, bytes, limit }, near) {
   return {
     get: (key) => cache.get(key),
     set: (key, value) => cache.set(key, value),
+    setTagged: (key, value, tags) => cache.set(key, value, { tags }),
+    invalidateTags: (tags) => cache.invalidateTags(tags),
     close: () => cache.close(),
     destroy: () => segments.destroy(name),
-    ring: (text) => cache.set('bell', text),
+    notify: (text) => cache.set(MESSAGE_KEY, text),
     listen: (listener) => listen(cache, listener),
   }
 }
 
-/** Which shard a key is in is chance, and none may have to evict: the fewer entries fill one, the more room they need. */
+/**
+ * Hashes spread keys unevenly over shards, and no shard may have to evict. The fewer entries fill a shard, the more
+ * spare room it needs.
+ */
 function sizeFor(bytes, kind) {
-  const times = kind === 'buffer-1m' ? 4 : 2
-  return Math.max(64, Math.ceil((bytes * times) / 2 ** 20)) * 2 ** 20
+  const factor = kind === 'buffer-1m' ? 4 : 2
+  return Math.max(64, Math.ceil((bytes * factor) / 2 ** 20)) * 2 ** 20
 }
 
-/** `waitFor` again and again, each time for a later version; ends with the cache. */
+/** Calls `waitFor` in a loop, each time for a later version, until the cache is closed. */
 function listen(cache, listener) {
   const wait = async (after) => {
-    const { value, version } = await cache.waitFor('bell', { after, ref: true })
+    const { value, version } = await cache.waitFor(MESSAGE_KEY, { after })
     listener(value)
     return wait(version)
   }
-  cache.set('bell', '')
-  const { version } = cache.getEntry('bell')
+  cache.set(MESSAGE_KEY, '')
+  const { version } = cache.getEntry(MESSAGE_KEY)
   wait(version).catch((error) => {
     if (error.code !== 'ERR_CLOSED') throw error
   })

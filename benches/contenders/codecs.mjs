@@ -1,5 +1,5 @@
 /**
- * What a client of a byte store does to the values: text as it is, objects as JSON, Buffers as they are.
+ * How a client of a byte store encodes values: strings and Buffers unchanged, objects as JSON.
  */
 
 /** @param {string} kind */

@@ -1,7 +1,8 @@
 /**
- * All contenders behind one interface; each file has one library in the variants that are measured.
+ * All contenders behind one interface. Each file describes one library in the variants that are measured.
  *
- * A description is plain data plus `open`, which loads the library only then: the suite itself reads the descriptions, too.
+ * A description is plain data plus `open`. Only `open` loads the library, so the suite can read the descriptions
+ * without it.
  */
 import { betterSqlite3 } from './better-sqlite3.mjs'
 import { cacheMachine } from './cache-machine.mjs'
@@ -21,40 +22,42 @@ import { processSend } from './process-send.mjs'
  * @typedef {object} Contender
  * @property {string} id
  * @property {string} label
- * @property {string} package the npm package, for its version; 'node' if it is part of Node
+ * @property {string} package the npm package, to report its version; 'node' for a part of Node
  * @property {string} settings in words, for the report
- * @property {string[]} [kinds] of values that it takes as they are; default: all
- * @property {'redis' | 'memcached' | 'primary'} [server] what it needs beside its own process
- * @property {'json' | 'advanced'} [serialization] of the channel to its primary
- * @property {string} [store] in the primary: which library answers there; default: none
- * @property {boolean} [inProcess] every process has data of its own, and has to load it
- * @property {'memory' | 'limiter'} [only] the workload that it is for; default: all
- * @property {number} inFlight 0: synchronous; 1: one call at a time; more: that many await their own call each
+ * @property {string[]} [kinds] of values that it returns unchanged; default: all
+ * @property {'redis' | 'memcached' | 'primary'} [server] the server that it needs beside its own process
+ * @property {'json' | 'advanced'} [serialization] of the channel to the cluster primary
+ * @property {string} [store] the library that answers in the primary; default: none
+ * @property {boolean} [inProcess] each process has its own data and has to load it
+ * @property {'memory' | 'limiter'} [only] the one workload that measures it; default: all
+ * @property {number} inFlight 0: synchronous; 1: one asynchronous call at a time; more: so many calls in flight
  * @property {(context: Context) => Promise<Store>} open
  */
 
 /**
  * @typedef {object} Context
- * @property {string} name of the store: contenders and scenes do not share any
- * @property {string} folder an empty folder in memory
+ * @property {string} name of the store, different for each contender and scene
+ * @property {string} folder a folder in shared memory
  * @property {string} [socket] of the server
  * @property {string} [kind] of the values
- * @property {number} bytes that all values take together, about
- * @property {string} [instance] of the server, if it shall not be the common one
- * @property {number} [limit] the store must not hold more bytes than this, but evict
- * @property {number} [entries] nor more entries, for those that count entries
+ * @property {number} bytes the approximate size of all values together
+ * @property {string} [instance] of the server; default: the common one
+ * @property {number} [limit] the maximum of bytes in the store, which evicts beyond it
+ * @property {number} [entries] the maximum of entries, for stores that count entries
  */
 
 /**
- * @typedef {object} Store Synchronous, or with promises, as `inFlight` says.
+ * @typedef {object} Store Its methods are synchronous if `inFlight` is 0, and return promises otherwise.
  * @property {(key: string) => any} get undefined or null for a miss
  * @property {(key: string, value: any) => any} set
- * @property {() => any} close lets go
- * @property {() => any} [destroy] removes what is left on the host, after `close`
- * @property {(text: string) => any} [ring] tells all listeners
- * @property {(listener: (text: string) => void) => any} [listen] resolves when `ring` would be heard
- * @property {(key: string) => any} [consume] takes a token of the key: whether it was there
- * @property {(key: string) => any} [used] tokens that were taken
+ * @property {() => any} close detaches from the store
+ * @property {() => any} [destroy] removes the rest from the host, after `close`
+ * @property {(text: string) => any} [notify] sends a text to all listeners
+ * @property {(listener: (text: string) => void) => any} [listen] resolves when a `notify` would reach the listener
+ * @property {(key: string, value: any, tags: string[]) => any} [setTagged] sets an entry with tags
+ * @property {(tags: string[]) => any} [invalidateTags] ends the entries with one of these tags
+ * @property {(key: string) => any} [consume] takes a token of the key; returns whether there was one
+ * @property {(key: string) => any} [used] the number of tokens taken
  */
 
 /** @type {Contender[]} */
@@ -81,7 +84,7 @@ export function contenderOf(id) {
   return found
 }
 
-/** A round trip to another process: what it costs depends on where the two run. */
+/** Whether a call is a round trip to another process. The placement of both processes decides its cost. */
 export function isRoundTrip({ server }) {
   return server !== undefined
 }

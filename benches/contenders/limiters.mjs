@@ -1,8 +1,9 @@
 /**
- * Rate limiters that several processes share: cache-machine's in its algorithms, and rate-limiter-flexible on Redis.
+ * Rate limiters that several processes share: cache-machine with each of its algorithms, and rate-limiter-flexible on
+ * Redis.
  *
- * The limit is never reached, so each call takes a token; what counts is the bookkeeping. And the window is so long that no token
- * comes back meanwhile, so all can be counted afterwards.
+ * No run reaches the limit, so each call takes a token and the figure is the cost of the bookkeeping. The window is so
+ * long that hardly a token returns during a run, so the tasks can count the tokens afterwards.
  */
 
 /** Ten years, in milliseconds. */
@@ -17,7 +18,7 @@ export const limiters = [
     id: `cache-machine-limiter-${algorithm}`,
     label: `cache-machine, ${algorithm}`,
     package: 'cache-machine',
-    settings: `\`limiter('bench', { limit, window, algorithm: '${algorithm}' })\`, all else as it comes`,
+    settings: `\`limiter('bench', { limit, window, algorithm: '${algorithm}' })\`; otherwise defaults`,
     only: 'limiter',
     inFlight: 0,
     open: (context) => openOurs(context, algorithm),

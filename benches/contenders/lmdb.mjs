@@ -1,8 +1,8 @@
 /**
- * lmdb, the embedded store that several processes can share; a write here does not sync, and all is in memory.
+ * lmdb, an embedded store that several processes can share. Writes do not sync here, and all data is in memory.
  *
- * As it comes, the reads of one turn of the event loop go through one transaction, which sees no other process's writes;
- * `resetReadTxn` before each get makes them visible, as they are in every other shared store here.
+ * By default, all reads in one turn of the event loop use one transaction, which does not see later writes of other
+ * processes. `resetReadTxn` before each get makes them visible, as in every other shared store here.
  */
 import { join } from 'node:path'
 
@@ -15,7 +15,7 @@ export const lmdb = [
     id: 'lmdb',
     label: 'lmdb',
     package: 'lmdb',
-    settings: `as it comes (msgpack); ${common}; reads see no other process's writes within a turn of the event loop`,
+    settings: `defaults (msgpack); ${common}; reads see no other process's writes within a turn of the event loop`,
     inFlight: 0,
     open: (context) => openStore(context),
   },
@@ -23,7 +23,7 @@ export const lmdb = [
     id: 'lmdb-fresh',
     label: 'lmdb, fresh read transaction',
     package: 'lmdb',
-    settings: `as it comes (msgpack); ${common}; resetReadTxn before each get, which then sees other processes' writes`,
+    settings: `defaults (msgpack); ${common}; resetReadTxn before each get, which then sees other processes' writes`,
     inFlight: 0,
     open: (context) => openStore(context, { fresh: true }),
   },

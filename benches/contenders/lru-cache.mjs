@@ -1,7 +1,6 @@
 /**
- * lru-cache: what one uses inside one process.
- *
- * It returns the object that was set, not a copy; each process has its own.
+ * lru-cache: the usual cache inside one process. It returns the stored object itself, not a copy; each process has its
+ * own data.
  */
 
 /** @type {import('./index.mjs').Contender[]} */
@@ -11,7 +10,7 @@ export const lruCache = [
     label: 'lru-cache (in process)',
     package: 'lru-cache',
     settings:
-      '`max` only: neither `ttl` nor sizes, which cost time; returns the stored object itself, each process has its own',
+      '`max` only: no `ttl` and no sizes, which cost time; returns the stored object itself; each process has its own data',
     inProcess: true,
     inFlight: 0,
     open: async ({ entries }) => {

@@ -1,5 +1,5 @@
 /**
- * `Map`: the floor. It has no limit, no expiry and no second process.
+ * `Map`: the lower bound of any cost. It has no limit, no expiry and no second process.
  */
 
 /** @type {import('./index.mjs').Contender[]} */
@@ -8,7 +8,7 @@ export const map = [
     id: 'map',
     label: 'Map (in process)',
     package: 'node',
-    settings: 'as it comes; unbounded, each process has its own',
+    settings: 'defaults; unbounded; each process has its own data',
     inProcess: true,
     inFlight: 0,
     open: async () => {

@@ -1,34 +1,25 @@
 /**
  * memcached through memjs, over a Unix socket.
  *
- * Of the clients, `memcached` is slow with large values, and `memcache` and `memcache-client` do not reach a Unix socket. Nor does
- * memjs by its own parser of addresses; but it passes host and port on to `net.connect`, which takes a path for a port.
+ * Other clients were tried: `memcached` is slow with large values; `memcache` and `memcache-client` cannot connect to a
+ * Unix socket. The address parser of memjs does not accept a socket path either, but memjs passes host and port on to
+ * `net.connect`, which accepts a path as port.
  */
 import { codecOf } from './codecs.mjs'
-
-const server = 'memcached over a Unix socket; objects as JSON'
+import { clientVariants } from './descriptions.mjs'
 
 /** @type {import('./index.mjs').Contender[]} */
-export const memcached = [
+export const memcached = clientVariants(
   {
     id: 'memcached',
     label: 'memcached, memjs',
     package: 'memjs',
-    settings: `${server}; one call at a time`,
     server: 'memcached',
-    inFlight: 1,
-    open: openStore,
+    settings: 'memcached over a Unix socket; objects as JSON',
+    pipelined: '100 calls in flight on its one connection',
   },
-  {
-    id: 'memcached-pipelined',
-    label: 'memcached, memjs, 100 in flight',
-    package: 'memjs',
-    settings: `${server}; 100 calls in flight on its one connection`,
-    server: 'memcached',
-    inFlight: 100,
-    open: openStore,
-  },
-]
+  openStore,
+)
 
 async function openStore({ socket, kind }) {
   const { default: memjs } = await import('memjs')

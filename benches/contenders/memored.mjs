@@ -1,32 +1,20 @@
 /**
- * memored: a Map in the cluster primary, asked with callbacks over the default JSON channel.
+ * memored: a Map in the cluster primary, read and written with callbacks over the default JSON channel.
  */
+import { primaryLibrary } from './descriptions.mjs'
 
 /** @type {import('./index.mjs').Contender[]} */
-export const memored = [
-  {
-    id: 'memored',
-    label: 'memored',
-    package: 'memored',
-    settings: 'as it comes; no Buffers, which come back as plain objects; one call at a time',
-    kinds: ['string', 'object'],
-    server: 'primary',
-    serialization: 'json',
-    store: 'memored',
-    inFlight: 1,
-    open: openStore,
-  },
-]
+export const memored = [primaryLibrary('memored', 'defaults', openStore)]
 
 async function openStore() {
   const { default: library } = await import('memored')
-  const calling = (start) =>
+  const promiseOf = (start) =>
     new Promise((resolve, reject) => {
       start((error, value) => (error ? reject(error) : resolve(value)))
     })
   return {
-    get: (key) => calling((done) => library.read(key, done)),
-    set: (key, value) => calling((done) => library.store(key, value, done)),
+    get: (key) => promiseOf((done) => library.read(key, done)),
+    set: (key, value) => promiseOf((done) => library.store(key, value, done)),
     close: () => undefined,
   }
 }

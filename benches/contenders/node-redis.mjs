@@ -1,32 +1,23 @@
 /**
- * Redis through node-redis (the package `redis`), over a Unix socket. It pipelines the calls of one turn by itself.
+ * Redis through node-redis (the package `redis`), over a Unix socket. The client pipelines the calls of one turn of the
+ * event loop by itself.
  */
 import { Buffer } from 'node:buffer'
 import { codecOf } from './codecs.mjs'
-
-const server = 'Redis over a Unix socket, no persistence; objects as JSON'
+import { clientVariants } from './descriptions.mjs'
 
 /** @type {import('./index.mjs').Contender[]} */
-export const nodeRedis = [
+export const nodeRedis = clientVariants(
   {
     id: 'node-redis',
     label: 'Redis, node-redis',
     package: 'redis',
-    settings: `${server}; one call at a time`,
     server: 'redis',
-    inFlight: 1,
-    open: openStore,
+    settings: 'Redis over a Unix socket, no persistence; objects as JSON',
+    pipelined: '100 calls in flight, which the client pipelines',
   },
-  {
-    id: 'node-redis-pipelined',
-    label: 'Redis, node-redis, 100 in flight',
-    package: 'redis',
-    settings: `${server}; 100 calls in flight, which it pipelines`,
-    server: 'redis',
-    inFlight: 100,
-    open: openStore,
-  },
-]
+  openStore,
+)
 
 async function openStore({ socket, name, kind }) {
   const { createClient, RESP_TYPES } = await import('redis')
@@ -34,8 +25,8 @@ async function openStore({ socket, name, kind }) {
   client.on('error', fail)
   await client.connect()
 
-  // The server is shared with other contenders.
-  const channel = `bell:${name}`
+  // The name keeps the channel apart: other contenders use the same server.
+  const channel = `wake-up:${name}`
   const { encode, decode, binary } = codecOf(kind)
   const reader = binary ? client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }) : client
   const connections = [client]
@@ -43,7 +34,7 @@ async function openStore({ socket, name, kind }) {
     get: binary ? (key) => reader.get(key) : async (key) => decode(await reader.get(key)),
     set: (key, value) => client.set(key, encode(value)),
     close: () => connections.forEach((connection) => connection.destroy()),
-    ring: (text) => client.publish(channel, text),
+    notify: (text) => client.publish(channel, text),
     listen: async (listener) => {
       const subscriber = client.duplicate()
       connections.push(subscriber)

@@ -1,7 +1,7 @@
 /**
  * node-shared-cache-x: a hash table in shared memory, locked by flock().
  *
- * `fastGet` shares the lock and leaves the order of the LRU list alone; a plain property read takes the lock alone.
+ * `fastGet` takes a shared lock and does not change the LRU order; a plain property read takes an exclusive lock.
  */
 import { rmSync } from 'node:fs'
 
@@ -11,7 +11,7 @@ export const nodeSharedCache = [
     id: 'node-shared-cache-x',
     label: 'node-shared-cache-x',
     package: 'node-shared-cache-x',
-    settings: 'fastGet, blocks of 256 bytes (of 16 KiB for larger values), three times as large as the data',
+    settings: 'fastGet; blocks of 256 bytes (16 KiB for larger values); the cache is three times as large as the data',
     inFlight: 0,
     open: openStore,
   },
@@ -27,7 +27,7 @@ async function openStore({ name, kind, bytes, limit }) {
     close: () => undefined,
     destroy: () => {
       library.release(name)
-      // Its release leaves this one behind.
+      // `release` does not remove the lock file.
       rmSync(`/dev/shm/${name}.lock`, { force: true })
     },
   }

@@ -1,7 +1,7 @@
 /**
- * `process.send` to the primary, which keeps a Map and answers: what one writes without a library.
+ * `process.send` to the primary, which keeps a Map and answers: the usual code without a library.
  *
- * The primary's half is servers/primary.mjs. The JSON channel has no bytes, so Buffers travel as base64 there.
+ * servers/primary.mjs is the primary's side. JSON cannot hold bytes, so Buffers travel as base64 on the JSON channel.
  */
 import { Buffer } from 'node:buffer'
 import { PrimaryChannel } from '../servers/primary-channel.mjs'
@@ -54,7 +54,7 @@ async function openStore({ kind, serialization }) {
     get: async (key) => decode(await channel.get(key)),
     set: (key, value) => channel.set(key, encode(value)),
     close: () => undefined,
-    ring: (text) => channel.ring(text),
+    notify: (text) => channel.notify(text),
     listen: (listener) => channel.listen(listener),
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The servers of a run: each starts when a contender first needs it, one for each placement, and all are stopped at the end.
+ * The servers of a run. A server starts when a contender first needs it, one for each placement; all stop at the end.
  */
 import { join } from 'node:path'
 import { memcached } from './memcached.mjs'
@@ -12,12 +12,12 @@ export class Servers {
   #folder
   #running = new Map()
 
-  /** @param {string} folder for the sockets: a short path */
+  /** @param {string} folder for the sockets; its path must be short */
   constructor(folder) {
     this.#folder = folder
   }
 
-  /** A server with a `limit` of bytes or an `instance` is one of its own. */
+  /** Each `limit` in bytes and each `instance` has a server of its own. */
   async socketOf(name, placement, options) {
     return (await this.#serverOf(name, placement, options)).socket
   }

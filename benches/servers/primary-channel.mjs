@@ -1,15 +1,15 @@
 /**
- * The worker's half of a Map in the primary: a question has a number, and the answer carries it.
+ * The worker's side of a Map in the primary. Each request has a number, and its answer carries the same number.
  *
- * Messages are small arrays, the shortest form that both serializations take.
+ * Messages are small arrays, the shortest form that both serializations accept.
  */
 
 export const GET = 0
 export const SET = 1
-export const RING = 2
+export const NOTIFY = 2
 
-/** No question has it. */
-const RING_NUMBER = 0
+/** The number of a notification; no request has it. */
+const NO_REQUEST = 0
 
 export class PrimaryChannel {
   #next = 0
@@ -20,7 +20,7 @@ export class PrimaryChannel {
     process.on('message', (message) => {
       if (!Array.isArray(message)) return
       const [number, value] = message
-      if (number === RING_NUMBER) {
+      if (number === NO_REQUEST) {
         this.#listener(value)
         return
       }
@@ -31,24 +31,24 @@ export class PrimaryChannel {
 
   /** @returns {Promise<unknown>} */
   get(key) {
-    return this.#ask(GET, key, null)
+    return this.#request(GET, key, null)
   }
 
-  /** @returns {Promise<unknown>} when the primary has it. */
+  /** @returns {Promise<unknown>} when the primary has stored it. */
   set(key, value) {
-    return this.#ask(SET, key, value)
+    return this.#request(SET, key, value)
   }
 
-  /** The primary passes it on to all its workers. */
-  ring(text) {
-    process.send([RING_NUMBER, RING, '', text])
+  /** The primary forwards the text to all other workers. */
+  notify(text) {
+    process.send([NO_REQUEST, NOTIFY, '', text])
   }
 
   listen(listener) {
     this.#listener = listener
   }
 
-  #ask(operation, key, value) {
+  #request(operation, key, value) {
     return new Promise((resolve) => {
       const number = ++this.#next
       this.#pending.set(number, resolve)

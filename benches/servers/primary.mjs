@@ -1,16 +1,16 @@
 /**
- * A cluster primary whose workers are measuring processes. It is the server of those contenders that keep their data in the
+ * A cluster primary with measuring processes as workers. It is the server of the contenders that keep their data in the
  * primary: a Map, memored or cluster-shared-memory.
  *
- * Its argument: `{ workers: [what each gets as BENCH_CHILD], program, serialization, store }`. It ends with its last worker, and they end
- * with the suite; it has no other life.
+ * Its argument is `{ workers, program, execArgv, serialization, store }`; `workers` has the value of BENCH_CHILD for
+ * each worker. The workers end with the suite, and the primary ends with its last worker.
  */
 import cluster from 'node:cluster'
-import { GET, RING, SET } from './primary-channel.mjs'
+import { GET, NOTIFY, SET } from './primary-channel.mjs'
 
 const { workers, program, execArgv, serialization, store } = JSON.parse(process.argv[2])
 
-// Both libraries answer in the primary as soon as they are loaded there.
+// memored and cluster-shared-memory answer in the primary as soon as they are loaded there.
 if (store !== undefined) await import(store)
 
 cluster.setupPrimary({
@@ -23,7 +23,7 @@ cluster.setupPrimary({
 const values = new Map()
 for (const input of workers) {
   const worker = cluster.fork({ BENCH_CHILD: input })
-  // It may have ended with a question on its way.
+  // An answer to a worker that has ended fails, which is no problem.
   worker.on('error', () => undefined)
   if (store === undefined) worker.on('message', (message) => answer(worker, message))
 }
@@ -37,7 +37,7 @@ function answer(worker, [number, operation, key, value]) {
   } else if (operation === SET) {
     values.set(key, value)
     worker.send([number, true])
-  } else if (operation === RING) {
+  } else if (operation === NOTIFY) {
     for (const listener of Object.values(cluster.workers)) if (listener !== worker) listener.send([number, value])
   }
 }

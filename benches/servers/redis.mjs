@@ -1,5 +1,5 @@
 /**
- * redis-server with nothing but memory: no port, no snapshots, no log of writes.
+ * redis-server in memory only: no port, no snapshots, no append-only file.
  */
 
 export const redis = {
@@ -8,9 +8,9 @@ export const redis = {
   settings: 'Unix socket, no persistence, one thread (its default); with a limit: allkeys-lru',
   /** @param {{ socket: string, folder: string, limit?: number }} options */
   args: ({ socket, folder, limit }) => {
-    const where = ['--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', folder]
+    const location = ['--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', folder]
     const memoryOnly = ['--save', '', '--appendonly', 'no', '--daemonize', 'no', '--loglevel', 'warning']
     const evicting = ['--maxmemory', `${limit}`, '--maxmemory-policy', 'allkeys-lru']
-    return [...where, ...memoryOnly, ...(limit === undefined ? [] : evicting)]
+    return [...location, ...memoryOnly, ...(limit === undefined ? [] : evicting)]
   },
 }

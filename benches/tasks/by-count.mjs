@@ -1,16 +1,16 @@
 /**
- * Caches that hold a number of objects of one size, as traces and the literature count.
+ * Caches with a limit in objects of one size, as traces and the literature count.
  *
- * cache-machine counts bytes: it gets entries and a segment of such sizes that the wanted number fits, and not one more. That
- * is looked at in a segment of its own, not computed, so it does not depend on the layout.
+ * cache-machine counts bytes. So `findPlan` searches for an entry size and a segment size with which exactly the wanted
+ * number of entries fits. It fills trial segments instead of computing the sizes, so it does not depend on the layout.
  */
 
-const SMALLEST_SEGMENT = 2 * 2 ** 20
-const LARGEST_SEGMENT = 64 * 2 ** 20
+const MIN_SEGMENT = 2 * 2 ** 20
+const MAX_SEGMENT = 64 * 2 ** 20
 const PAGE = 4096
 const UNIT = 64
-const SMALLEST_ENTRY = 8 * UNIT
-/** All keys have its length. */
+const MIN_ENTRY = 8 * UNIT
+/** All keys have the same length. */
 const SOME_KEY = keyOf(0)
 
 export function keyOf(number) {
@@ -42,13 +42,13 @@ async function openCacheMachine(objects, name) {
   }
 }
 
-/** There is a shard for every 16 MiB, but where entries of a fifth of the segment must fit. */
+/** A segment has one shard for each 16 MiB, unless `maxEntrySize` is a fifth of the segment: then it has one shard. */
 function openOneShard({ open }, name, size) {
   const isLarge = size > 16 * 2 ** 20
   return open({ name, size, near: false, ...(isLarge && { maxEntrySize: Math.floor(size / 5) }) })
 }
 
-/** By number of objects: the size of the segment, and the value that makes an entry as large as it must be. */
+/** By number of objects: the size of the segment, and a value that gives the entry its planned size. */
 const plans = new Map()
 
 function planOf(library, objects, name) {
@@ -57,21 +57,21 @@ function planOf(library, objects, name) {
 }
 
 function findPlan(library, objects, name) {
-  const within = (size, look) => {
+  const within = (size, read) => {
     const cache = openOneShard(library, name, size)
     try {
-      return look(cache)
+      return read(cache)
     } finally {
       cache.close()
       library.segments.destroy(name)
     }
   }
-  const room = within(SMALLEST_SEGMENT, (cache) => cache.stats().capacityBytes)
-  let size = SMALLEST_SEGMENT
-  for (let entry = firstEntry(room, objects); size < LARGEST_SEGMENT; entry += UNIT) {
-    const value = within(SMALLEST_SEGMENT, (cache) => longestValue(cache, entry))
-    size = Math.max(SMALLEST_SEGMENT, Math.floor((objects * entry) / PAGE) * PAGE)
-    for (; size < LARGEST_SEGMENT; size += PAGE) {
+  const room = within(MIN_SEGMENT, (cache) => cache.stats().capacityBytes)
+  let size = MIN_SEGMENT
+  for (let entry = firstEntry(room, objects); size < MAX_SEGMENT; entry += UNIT) {
+    const value = within(MIN_SEGMENT, (cache) => longestValue(cache, entry))
+    size = Math.max(MIN_SEGMENT, Math.floor((objects * entry) / PAGE) * PAGE)
+    for (; size < MAX_SEGMENT; size += PAGE) {
       const capacity = within(size, (cache) => cache.stats().capacityBytes)
       if (capacity < objects * entry) continue
       const held = within(size, (cache) => countHeld(cache, objects, value))
@@ -79,12 +79,14 @@ function findPlan(library, objects, name) {
       if (held > objects) break
     }
   }
-  throw new Error(`no segment holds ${objects} entries, and not one more`)
+  throw new Error(`no segment holds exactly ${objects} entries`)
 }
 
-/** The smallest segment may have room for larger ones. */
+/**
+ * The first entry size to try; larger than the minimum where a segment of the minimum size would hold too many entries.
+ */
 function firstEntry(room, objects) {
-  return Math.max(SMALLEST_ENTRY, Math.floor(room / (objects + 1) / UNIT) * UNIT)
+  return Math.max(MIN_ENTRY, Math.floor(room / (objects + 1) / UNIT) * UNIT)
 }
 
 /** The longest string that makes an entry of `entry` bytes. */

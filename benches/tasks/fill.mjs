@@ -1,7 +1,7 @@
 /**
- * Sets of ever new keys into a store with a limit: first until it is full, then by the clock.
+ * Sets of new keys in a store with a limit: first a fixed number to fill the store, then for a fixed time.
  *
- * What is written carries its own number, so that a reader can tell what is left of it.
+ * Each key contains its number, so `survivors` can count the keys that are still there.
  */
 import { now } from '../measure.mjs'
 import { kinds } from '../values.mjs'
@@ -25,7 +25,7 @@ export async function insert(memory, { duration }) {
   return { calls: memory.written - before, elapsed: now() - start }
 }
 
-/** How many of the newest `count` keys are there, each with its value; throws for a wrong one. */
+/** Counts the keys that are still there of the newest `count`. @throws if one has a wrong value. */
 export async function survivors({ store, written }, { kind, count }) {
   let found = 0
   for (let number = written - count; number < written; number++) {
@@ -37,14 +37,14 @@ export async function survivors({ store, written }, { kind, count }) {
   return found
 }
 
-async function insertWhile(memory, goesOn) {
+async function insertWhile(memory, shouldContinue) {
   const { inFlight } = memory.contender
   if (inFlight === 0) {
-    while (goesOn()) for (let i = 0; i < BATCH; i++) insertNext(memory)
+    while (shouldContinue()) for (let i = 0; i < BATCH; i++) insertNext(memory)
     return
   }
   const lane = async () => {
-    while (goesOn()) await insertNext(memory)
+    while (shouldContinue()) await insertNext(memory)
   }
   await Promise.all(Array.from({ length: inFlight }, lane))
 }

@@ -1,5 +1,5 @@
 /**
- * A trace of requests through a store: each is a get, and a miss is followed by a set.
+ * Replays a trace of requests in a cache: each request is a get, and a set follows a miss.
  */
 import { Buffer } from 'node:buffer'
 import { readFileSync } from 'node:fs'
@@ -7,9 +7,9 @@ import { gunzipSync } from 'node:zlib'
 import { keyOf, openByCount } from './by-count.mjs'
 
 /**
- * @param {{ contender: string, file: string, objects: number, name: string }} args A cache of `objects` objects, in one shard; `name` is its
- *   segment.
- * @returns {Promise<number>} per cent of the requests that hit
+ * @param {{ contender: string, file: string, objects: number, name: string }} args `objects`: the capacity of the cache, which is
+ *   one shard; `name`: its segment.
+ * @returns {Promise<number>} the hit ratio in per cent
  */
 export async function replay(memory, { contender, file, objects, name }) {
   const requests = readTrace(memory, file)
@@ -27,7 +27,7 @@ export async function replay(memory, { contender, file, objects, name }) {
   }
 }
 
-/** @returns {Uint32Array} one key's number for each request */
+/** @returns {Uint32Array} the number of the key of each request */
 function readTrace(memory, file) {
   memory.traces ??= new Map()
   if (!memory.traces.has(file)) {

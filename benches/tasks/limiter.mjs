@@ -1,5 +1,6 @@
 /**
- * Tokens taken one call after the other, by keys drawn as in all other workloads; and whether all of them were counted.
+ * Takes tokens one call after the other, with keys by Zipf's law as in the other workloads; then checks that the
+ * limiter counted all of them.
  */
 import { now } from '../measure.mjs'
 import { keyOf } from '../values.mjs'
@@ -7,7 +8,9 @@ import { zipfIndices } from '../zipf.mjs'
 
 const LENGTH = 1 << 14
 const MASK = LENGTH - 1
-/** The clock is read once for so many calls: a few microseconds of ours, half a millisecond of a round trip. */
+/**
+ * Calls between two readings of the clock: some microseconds without a round trip, half a millisecond with round trips.
+ */
 const BATCH = { sync: 512, async: 16 }
 
 /** @param {{ keys: number, seed: number }} args */
@@ -27,15 +30,15 @@ export async function takeTokens({ store, contender, tokens }, { duration }) {
   return { calls: tokens.next - first, elapsed }
 }
 
-/** In a bucket that drains over ten years so many come back while a run lasts. */
-const MOST_BACK = 20
+/** The maximum of tokens that return to a bucket during a run; a bucket needs ten years to refill. */
+const MAX_RETURNED = 20
 
 /** Throws unless each key has used as many tokens as were taken. */
 export async function checkTokens({ store, tokens }) {
   for (const [index, taken] of tokens.taken.entries()) {
     const used = await store.used(keyOf(index))
-    if (used > taken || used < taken - MOST_BACK)
-      throw new Error(`${keyOf(index)} used ${used} tokens, and took ${taken}`)
+    if (used > taken || used < taken - MAX_RETURNED)
+      throw new Error(`${keyOf(index)} has used ${used} tokens, but ${taken} were taken`)
   }
 }
 

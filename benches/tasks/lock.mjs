@@ -1,22 +1,23 @@
 /**
- * A lock of each contender that has one: how long it takes to get and give back, and to get from another process.
+ * The locks of the contenders: how long a process needs to acquire and release one, and to take one over from another
+ * process.
  *
- * Times are of the clock that is the same in all processes of a host.
+ * Times are readings of a clock that is the same in all processes of the host.
  */
 import { now } from '../measure.mjs'
 
-/** Longer than any run; Redlock's locks have to have one. */
+/** Longer than any run; Redlock requires a lifetime. */
 const TTL_MS = 60_000
 const KEY = 'lock'
 
-/** By contender. `acquire` resolves with what releases. */
+/** By contender. `acquire` resolves with a function that releases the lock. */
 const makers = {
   'cache-machine-off': async ({ name }) => {
     const { open } = await import('../../dist/index.js')
     const cache = open({ name })
     return {
       acquire: async () => {
-        const lock = await cache.lock(KEY, { ref: true })
+        const lock = await cache.lock(KEY)
         return () => lock.release()
       },
       close: () => cache.close(),
@@ -25,7 +26,7 @@ const makers = {
   ioredis: async ({ name, socket }) => {
     const [{ default: Redlock }, { Redis }] = await Promise.all([import('redlock'), import('ioredis')])
     const client = new Redis({ path: socket, enableReadyCheck: false })
-    // Redlock asks again and again: as often as its timers allow, where the default is every 200 ms.
+    // Redlock polls: here as often as its timers allow; its default is every 200 ms.
     const redlock = new Redlock([client], { retryCount: -1, retryDelay: 1, retryJitter: 0 })
     return {
       acquire: async () => {
@@ -37,10 +38,10 @@ const makers = {
   },
 }
 
-/** The contenders that have a lock. */
+/** The ids of the contenders that have a lock. */
 export const entrants = Object.keys(makers)
 
-/** To be asked once, after `open`; ends with the store. */
+/** Must run once, after `open`. The lock is closed with the store. */
 export async function openLock(memory, { name, socket }) {
   const lock = await makers[memory.contender.id]({ name, socket })
   const { close } = memory.store
@@ -51,7 +52,7 @@ export async function openLock(memory, { name, socket }) {
   }
 }
 
-/** Gets the lock and gives it back, `count` times. @returns {number} milliseconds for one time */
+/** Acquires and releases the lock `count` times. @returns {Promise<number>} milliseconds for one cycle */
 export async function takeAndRelease({ lock }, { count }) {
   const start = now()
   for (let i = 0; i < count; i++) await (await lock.acquire())()
@@ -62,19 +63,19 @@ export async function takeLock(memory) {
   memory.release = await memory.lock.acquire()
 }
 
-/** Begins to wait; `gotLock` tells of the end. */
+/** Starts to wait for the lock; `gotLock` awaits the end of the wait. */
 export function startWaiting(memory) {
   memory.waiting = memory.lock.acquire().then((release) => ({ release, at: now() }))
 }
 
-/** @returns {number} the moment before the release */
+/** @returns {Promise<number>} the time just before the release */
 export async function releaseLock(memory) {
   const at = now()
   await memory.release()
   return at
 }
 
-/** @returns {number} the moment at which it was got */
+/** @returns {Promise<number>} the time at which the process got the lock */
 export async function gotLock(memory) {
   const { release, at } = await memory.waiting
   memory.release = release

@@ -1,11 +1,11 @@
 /**
- * What every measuring process can do: open its store, load and verify it, let go.
+ * The tasks of every measuring process: open its store, load it, verify it, close it.
  */
 import { contenderOf } from '../contenders/index.mjs'
 import { keyOf, kinds } from '../values.mjs'
 import { randomFrom } from '../zipf.mjs'
 
-/** As many calls are under way while an asynchronous store is loaded or verified. */
+/** Calls in flight while an asynchronous store is loaded or verified. */
 const LOAD_IN_FLIGHT = 100
 
 /** @param {{ contender: string, context: import('../contenders/index.mjs').Context }} args */
@@ -14,12 +14,12 @@ export async function open(memory, { contender, context }) {
   memory.store = await memory.contender.open({ ...context, serialization: memory.contender.serialization })
 }
 
-/** Sets every key to a value of its own. */
+/** Sets every key to its own value. */
 export async function load({ store, contender }, { kind, keys }) {
   await forEachIndex(contender, keys, (i) => store.set(keyOf(i), kinds[kind].make(i)))
 }
 
-/** Compares each value in full; of `sample` keys if that is given. */
+/** Compares values in full: of all keys, or of `sample` random keys. */
 export async function verify({ store, contender }, { kind, keys, sample = keys }) {
   const random = randomFrom(keys)
   const indexOf = sample < keys ? () => Math.floor(random() * keys) : (i) => i
@@ -30,25 +30,25 @@ export async function verify({ store, contender }, { kind, keys, sample = keys }
   })
 }
 
-/** Reads every value, and leaves as little garbage as the store does. */
+/** Reads every value, and creates no garbage beside that of the store. */
 export async function readAll({ store, contender }, { kind, keys }) {
   let sum = 0
   await forEachIndex(contender, keys, async (i) => {
-    // Not in one expression: the lanes take turns at every await.
+    // Not `sum += use(await …)`: that reads `sum` before the await, and other lanes change it meanwhile.
     const value = await store.get(keyOf(i))
     sum += kinds[kind].use(value)
   })
   return sum
 }
 
-/** Makes every value, and keeps none. */
+/** Makes every value and keeps none. */
 export function makeAll(_memory, { kind, keys }) {
   let sum = 0
   for (let i = 0; i < keys; i++) sum += kinds[kind].use(kinds[kind].make(i))
   return sum
 }
 
-/** What is garbage must not count as memory. */
+/** Collects garbage, which must not count as memory of the store. */
 export function collect() {
   for (let i = 0; i < 3; i++) globalThis.gc()
 }

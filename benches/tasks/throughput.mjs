@@ -1,5 +1,5 @@
 /**
- * Calls per second of one process: `prepare` once, `warm` each operation, then `run` as often as asked.
+ * Calls per second of one process: `prepare` once, `warm` once for each operation, then `run` any number of times.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeRunner, now } from '../measure.mjs'
@@ -7,22 +7,22 @@ import { makeSchedule } from '../schedule.mjs'
 import { kinds } from '../values.mjs'
 
 /**
- * @param {{ kind: string, keys: number, operations: string[], seed: number, place?: number }} args `place`: where on the ring of
- *   calls this process starts, so that several do not walk in step.
+ * @param {{ kind: string, keys: number, operations: string[], seed: number, offset?: number }} args `offset`: the first call of this
+ *   process in the schedule, so that several processes do not make the same calls at the same time.
  */
-export function prepare(memory, { kind, keys, operations, seed, place = 0 }) {
+export function prepare(memory, { kind, keys, operations, seed, offset = 0 }) {
   const { store, contender } = memory
   memory.runners = Object.fromEntries(
     operations.map((operation) => {
       const schedule = makeSchedule({ kind, keys, operation, seed })
       const runner = makeRunner({ store, kind: kinds[kind], schedule, operation, inFlight: contender.inFlight })
-      runner.moveTo(place)
+      runner.moveTo(offset)
       return [operation, runner]
     }),
   )
 }
 
-/** Until V8 has compiled what it is going to. */
+/** Runs until V8 has compiled the loop. */
 export async function warm({ runners }, { operation, duration }) {
   await runners[operation].run({ duration })
 }

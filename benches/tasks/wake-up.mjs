@@ -1,36 +1,36 @@
 /**
- * From just before one process rings until the other has the message in its hands.
+ * The time from just before one process notifies until another process has the message.
  *
- * The ringer puts its clock into the message; the clock is the same in all processes of a host.
+ * The message contains the sender's clock reading; the clock is the same in all processes of a host.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../measure.mjs'
 import { randomFrom } from '../zipf.mjs'
 
-/** From now on the process keeps what it hears, and when. */
+/** Starts to record each message with its time of arrival. */
 export async function listen(memory) {
-  memory.heard = []
-  await memory.store.listen((text) => memory.heard.push({ sent: Number(text), at: now() }))
+  memory.received = []
+  await memory.store.listen((text) => memory.received.push({ sent: Number(text), at: now() }))
 }
 
 /**
- * Rings `count` times, with pauses that let the listener fall asleep.
+ * Sends `count` messages, with pauses of `min` to `max` milliseconds that let the listener fall asleep.
  *
- * @returns {Promise<number[]>} when, in milliseconds
+ * @returns {Promise<number[]>} the time of each, in milliseconds
  */
-export async function ring({ store }, { count, shortest, longest, seed }) {
+export async function notify({ store }, { count, min, max, seed }) {
   const random = randomFrom(seed)
   const times = []
   for (let i = 0; i < count; i++) {
-    await sleep(shortest + random() * (longest - shortest))
+    await sleep(min + random() * (max - min))
     const sent = now()
     times.push(sent)
-    await store.ring(String(sent))
+    await store.notify(String(sent))
   }
   return times
 }
 
-/** @returns {{ sent: number, at: number }[]} since the last time it was asked */
-export function heard(memory) {
-  return memory.heard.splice(0)
+/** @returns {{ sent: number, at: number }[]} the messages since the last call */
+export function received(memory) {
+  return memory.received.splice(0)
 }

@@ -6,15 +6,15 @@ import { keyOf, kinds } from '../values.mjs'
 import { delaysOf } from '../workloads/wake-up.mjs'
 import { randomFrom, zipfIndices } from '../zipf.mjs'
 
-test('the median is the middle, or the mean of the two in the middle, whatever the order', (t) => {
+test('the median is the middle sample, or the mean of the middle two, in any order', (t) => {
   t.is(median([9, 1, 5]), 5)
   t.is(median([4, 1, 3, 2]), 2.5)
   t.is(median([7]), 7)
-  // As numbers, not as text.
+  // Compared as numbers, not as text.
   t.is(median([100, 20, 3]), 20)
 })
 
-test('a percentile is a sample, and the largest one for all of them', (t) => {
+test('a percentile is a sample, and the 100th percentile is the maximum', (t) => {
   const samples = Array.from({ length: 100 }, (_, i) => 100 - i)
   t.is(percentile(samples, 0.5), 50)
   t.is(percentile(samples, 0.99), 99)
@@ -22,18 +22,18 @@ test('a percentile is a sample, and the largest one for all of them', (t) => {
   t.is(percentile([3], 0.5), 3)
 })
 
-test('a summary has the median, the spread, and the samples in their order', (t) => {
+test('a summary has the median, the spread, and the samples in their original order', (t) => {
   t.deepEqual(summary([3, 1, 2]), { median: 2, min: 1, max: 3, samples: [3, 1, 2] })
 })
 
-test('random numbers depend on nothing but their seed', (t) => {
+test('random numbers depend only on their seed', (t) => {
   const draw = (seed) => Array.from({ length: 5 }, randomFrom(seed))
   t.deepEqual(draw(1), draw(1))
   t.notDeepEqual(draw(1), draw(2))
   t.true(draw(3).every((number) => number >= 0 && number < 1))
 })
 
-test("keys follow Zipf's law, and hot ones are no neighbours", (t) => {
+test("keys follow Zipf's law, and the two hottest keys are not neighbours", (t) => {
   const count = 1000
   const length = 200_000
   const indices = zipfIndices({ count, length, seed: 5 })
@@ -53,7 +53,7 @@ test("keys follow Zipf's law, and hot ones are no neighbours", (t) => {
 })
 
 for (const kind of ['string', 'object', 'buffer-16k']) {
-  test(`a value of kind ${kind} is told from that of another key, by check and by use`, (t) => {
+  test(`check and use distinguish a value of kind ${kind} from that of another key`, (t) => {
     const { make, check, use, bytes } = kinds[kind]
     t.true(check(make(7), 7))
     t.false(check(make(7), 8))
@@ -64,7 +64,7 @@ for (const kind of ['string', 'object', 'buffer-16k']) {
   })
 }
 
-test('a schedule has the share of writes of its operation', (t) => {
+test('a schedule has the share of writes that its operation asks for', (t) => {
   for (const [operation, share] of Object.entries({ get: 0, set: 1, '95/5': 0.05, '50/50': 0.5 })) {
     const { writes, keys } = makeSchedule({ kind: 'string', keys: 100, operation, seed: 3 })
     t.is(keys.length, LENGTH)
@@ -73,30 +73,30 @@ test('a schedule has the share of writes of its operation', (t) => {
   }
 })
 
-test('what a stretch of a schedule must read adds up, also over the end of the ring', (t) => {
+test('the expected sum of a range of calls is right, also beyond the end of the schedule', (t) => {
   const schedule = makeSchedule({ kind: 'string', keys: 50, operation: '50/50', seed: 4 })
   const indexOf = new Map(Array.from({ length: 50 }, (_, i) => [keyOf(i), i]))
   const { make, use } = kinds.string
   const from = LENGTH - 10
   let sum = 0
   for (let i = from; i < from + LENGTH + 25; i++) {
-    const place = i % LENGTH
-    if (schedule.writes[place] === 0) sum += use(make(indexOf.get(schedule.keys[place])))
+    const index = i % LENGTH
+    if (schedule.writes[index] === 0) sum += use(make(indexOf.get(schedule.keys[index])))
   }
   t.is(expectedSum(schedule, from, LENGTH + 25), sum)
 })
 
-test('a ring that is heard with the next one has waited until then', (t) => {
-  const heard = [
+test('a message that is received with the next one has the delay until then', (t) => {
+  const received = [
     { sent: 10, at: 11 },
     { sent: 30, at: 34 },
   ]
-  t.deepEqual(delaysOf([10, 20, 30], heard), [1, 14, 4])
+  t.deepEqual(delaysOf([10, 20, 30], received), [1, 14, 4])
 })
 
 const scheduleOf = (operation) => makeSchedule({ kind: 'string', keys: 100, operation, seed: 3 })
 
-/** A store in a Map, synchronous or not. */
+/** A runner on a store in a Map, synchronous or asynchronous. */
 function runnerOf(values, operation, inFlight) {
   const wrap = (result) => (inFlight === 0 ? result : Promise.resolve(result))
   const store = { get: (key) => wrap(values.get(key)), set: (key, value) => wrap(values.set(key, value)) }
@@ -109,12 +109,12 @@ for (const inFlight of [0, 1, 100]) {
   for (const operation of ['get', '95/5']) {
     const how = `${operation}, ${inFlight === 0 ? 'synchronous' : `${inFlight} in flight`}`
 
-    test(`${how}: every read of a run is verified, and calls are counted`, async (t) => {
+    test(`${how}: a run verifies every read and counts its calls`, async (t) => {
       const runner = runnerOf(allValues(), operation, inFlight)
       const { calls, elapsed } = await runner.run({ duration: 5 })
       t.true(calls > 0)
       t.true(elapsed >= 5)
-      // The next run goes on where this one ended.
+      // The next run continues where this one ended.
       await t.notThrowsAsync(runner.run({ duration: 5 }))
     })
 

@@ -4,8 +4,8 @@ import test from 'ava'
 import { claims, judge } from '../claims.mjs'
 import { contenderOf } from '../contenders/index.mjs'
 import { bestOf } from '../figures.mjs'
-import { markdownTable, short, textTable } from '../format.mjs'
-import { renderReadme, withSection } from '../readme.mjs'
+import { markdownTable, short, textTable, wrap } from '../format.mjs'
+import { documents, renderDocument, withSection } from '../readme.mjs'
 import { htmlReport } from '../report-html.mjs'
 import { terminalReport } from '../report-terminal.mjs'
 import { summary } from '../statistics.mjs'
@@ -41,7 +41,7 @@ function resultsOf(figures) {
     },
     versions: { 'cache-machine': '0.1.0' },
     plan: { rounds: 5, window: 100 },
-    settings: [{ label: 'lmdb', settings: 'as it comes' }],
+    settings: [{ label: 'lmdb', settings: 'defaults' }],
     absent: [{ what: 'memcached', why: 'not installed' }],
     problems: [{ contender: 'lmdb', where: 'here', error: 'it <broke>' }],
     figures,
@@ -49,16 +49,16 @@ function resultsOf(figures) {
   return { ...results, claims: judge(results) }
 }
 
-test('a speed is ours over theirs, the best client and placement of theirs', (t) => {
+test('a speed is our figure divided by that of the best client and placement of the rival', (t) => {
   const figures = [
     speedOf('cache-machine-off', 1000),
     speedOf('ioredis', 5),
     speedOf('ioredis', 10, { placement: 'one' }),
     speedOf('node-redis', 8),
-    // Of another scene: not to be compared.
+    // Another scene, which does not count.
     speedOf('node-redis', 900, { scene: 'object-1k' }),
   ]
-  const claim = { name: 'c', unit: 'times', ours: { contender: 'cache-machine-off' }, atLeast: 100 }
+  const claim = { what: 'c', against: 'd', unit: 'times', ours: { contender: 'cache-machine-off' }, atLeast: 100 }
   const theirs = { workload: 'throughput', scene: 'string-1k', operation: 'get', contender: ['ioredis', 'node-redis'] }
   const [verdict] = judge({ figures }, [{ ...claim, theirs }])
   t.is(verdict.measured, 100)
@@ -67,7 +67,7 @@ test('a speed is ours over theirs, the best client and placement of theirs', (t)
   t.false(judge({ figures }, [{ ...claim, theirs, atLeast: 100.1 }])[0].reached)
 })
 
-test('where less is better, as many times quicker counts, and a part of their bytes', (t) => {
+test('a speed from times is the inverse ratio, and memory is a part of the memory of the rival', (t) => {
   const time = { unit: 'µs', better: 'lower' }
   const figures = [
     speedOf('cache-machine-off', 20, time),
@@ -75,22 +75,22 @@ test('where less is better, as many times quicker counts, and a part of their by
     speedOf('ioredis', 80, { ...time, placement: 'one' }),
   ]
   const sides = { ours: { contender: 'cache-machine-off' }, theirs: { contender: 'ioredis' } }
-  const [quicker] = judge({ figures }, [{ name: 'c', unit: 'times', ...sides, atLeast: 4 }])
+  const [quicker] = judge({ figures }, [{ what: 'c', against: 'd', unit: 'times', ...sides, atLeast: 4 }])
   t.is(quicker.measured, 4)
   t.true(quicker.reached)
-  const [part] = judge({ figures }, [{ name: 'c', unit: 'part', ...sides, atMost: 0.2 }])
+  const [part] = judge({ figures }, [{ what: 'c', against: 'd', unit: 'part', ...sides, atMost: 0.2 }])
   t.is(part.measured, 0.25)
   t.false(part.reached)
 })
 
-test('a claim whose figure is missing is neither reached nor lost', (t) => {
+test('a claim without one of its figures is neither reached nor missed', (t) => {
   for (const verdict of judge({ figures: [] })) {
     t.is(verdict.measured, undefined)
     t.is(verdict.reached, undefined)
   }
 })
 
-test('hit ratios are compared over all cells, or not at all', (t) => {
+test('hit ratios are compared only if no cell is missing', (t) => {
   const [mean, worst] = claims.slice(-2)
   const figures = [
     hitRatio('reference S3-FIFO', 'a', 50),
@@ -110,7 +110,7 @@ test('hit ratios are compared over all cells, or not at all', (t) => {
   )
 })
 
-test('every claim names contenders and scenes that there are', (t) => {
+test('the contenders and scenes of every claim exist', (t) => {
   for (const { ours, theirs } of claims.filter(({ measure }) => measure === undefined)) {
     for (const { contender, scene, workload } of [ours, theirs]) {
       for (const id of [contender].flat()) t.notThrows(() => contenderOf(id))
@@ -123,7 +123,7 @@ test('every claim names contenders and scenes that there are', (t) => {
   }
 })
 
-test('the best of figures is the highest, or the lowest where less is better', (t) => {
+test('the best figure is the highest, or the lowest where lower is better', (t) => {
   const figures = [speedOf('a', 1), speedOf('b', 3), speedOf('c', 2)]
   t.is(bestOf({ figures }, {}).contender, 'b')
   const times = figures.map((figure) => ({ ...figure, better: 'lower' }))
@@ -151,7 +151,7 @@ test('tables have a row for each contender and placement, in the order of the co
   )
 })
 
-test('numbers have three digits that mean something', (t) => {
+test('numbers have three significant digits', (t) => {
   t.deepEqual([18_234_567, 38_120, 1_234, 64, 0.123_45, 0].map(short), [
     '18.2 M',
     '38.1 k',
@@ -162,7 +162,7 @@ test('numbers have three digits that mean something', (t) => {
   ])
 })
 
-test('tables are as wide as their cells, and markdown keeps its bars', (t) => {
+test('columns are as wide as their cells, and Markdown cells escape their bars', (t) => {
   t.is(
     textTable([
       ['a', 'bb'],
@@ -179,7 +179,7 @@ test('tables are as wide as their cells, and markdown keeps its bars', (t) => {
   )
 })
 
-test('the terminal and the page show what was measured, what is missing and what failed', (t) => {
+test('the terminal and the page show figures, missing parts and failures', (t) => {
   const results = resultsOf([speedOf('cache-machine-copy', 90), speedOf('lru-cache', 100)])
   const text = terminalReport(results)
   for (const part of ['cache-machine, near: copy', 'memcached: not installed', 'it <broke>', '0.9 ×'])
@@ -188,27 +188,46 @@ test('the terminal and the page show what was measured, what is missing and what
   const page = htmlReport(results, '/* a library of charts </script> */')
   for (const part of ['A &lt;processor&gt;', 'it &lt;broke&gt;', '0.9 ×', 'prefers-color-scheme: dark'])
     t.true(page.includes(part), part)
-  t.false(page.includes('charts </script>'), 'the library must not end its own tag')
-  t.notRegex(page, /(?:src|href)="?https?:/, 'nothing is fetched')
+  t.false(page.includes('charts </script>'), 'the library must not end its script element')
+  t.notRegex(page, /(?:src|href)="?https?:/, 'the page loads nothing')
 })
 
-test('a machine that was busy is not passed over in silence', (t) => {
+test('the reports have a caution for a busy machine', (t) => {
   const results = resultsOf([speedOf('cache-machine-copy', 90)])
   results.machine.busyBefore = 0.5
-  t.regex(terminalReport(results), /50 % busy/)
-  t.regex(htmlReport(results, ''), /50 % busy/)
+  t.regex(terminalReport(results), /took 50 % of the processors/)
+  t.regex(htmlReport(results, ''), /took 50 % of the processors/)
 })
 
-test('a section takes the place of the old one, and marks that are missing or twice are refused', (t) => {
+test('a section replaces the old one, and missing or repeated markers are refused', (t) => {
   const text = 'a\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nb\n'
   t.is(withSection(text, 'new'), 'a\nnew\nb\n')
   t.throws(() => withSection('a', 'new'))
   t.throws(() => withSection(text + text, 'new'))
 })
 
-test('the README shows the results that are committed, or that there are none', async (t) => {
-  const file = `${root}benches/results/README.json`
-  const results = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
-  const readme = readFileSync(`${root}README.md`, 'utf8')
-  t.is(await renderReadme(readme, results), readme, 'node benches/readme.mjs mends it')
+test('a paragraph wraps at 120 columns and loses nothing', (t) => {
+  const text = Array.from({ length: 100 }, (_, i) => 'x'.repeat(i % 12) + i).join(' ')
+  const wrapped = wrap(text)
+  t.is(wrapped.replaceAll('\n', ' '), text)
+  t.true(wrapped.split('\n').every((line) => line.length <= 120))
 })
+
+const titles = {
+  readme: 'the README shows the committed results, or that there are none',
+  performance: 'docs/performance.md shows the committed results, or that there are none',
+}
+
+for (const [name, document] of Object.entries(documents)) {
+  test(titles[name], async (t) => {
+    const file = `${root}benches/results/README.json`
+    const results = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
+    const text = readFileSync(document.file, 'utf8')
+    t.is(await renderDocument(document, text, results), text, 'node benches/readme.mjs updates it')
+    const [, section] = text.split(/<!-- bench:(?:begin|end) -->/)
+    t.true(
+      section.split('\n').every((line) => line.length <= 120),
+      'lines have at most 120 columns',
+    )
+  })
+}

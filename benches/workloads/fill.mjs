@@ -1,12 +1,12 @@
 /**
- * Sets of ever new keys into a store that is full, and has to evict one entry or more for each.
+ * Sets of new keys into a full store, which has to evict one or more entries for each set.
  */
-import { inLanes } from '../suite.mjs'
+import { startAll } from '../suite.mjs'
 import { kinds } from '../values.mjs'
 
 const KIND = 'object'
 const NEWEST = 500
-/** An entry is more than its value: that many do not fit for sure. */
+/** An entry is larger than its value, so this multiple of the limit certainly does not fit. */
 const OVERFILL = 1.25
 
 const entrants = [
@@ -29,24 +29,27 @@ export async function measureFill(suite) {
   const { plan, progress } = suite
   progress.part(`${title}, ${kinds[KIND].label}, ${plan.fillBytes / 2 ** 20} MiB`)
   const ids = plan.quick ? quickEntrants : entrants
-  const start = ({ contender, placement }) => {
+  const startEntrant = ({ contender, placement }) => {
     progress.step(`filling ${contender.label}`)
     const limit = plan.fillBytes
     const entries = Math.floor(limit / (kinds[KIND].bytes + 100))
     const context = { name: suite.newName(), kind: KIND, bytes: limit, limit, entries }
-    return suite.start('fill', { contender, placement, context }, async (crew) => {
-      await crew.first.ask('fillUp', { kind: KIND, count: Math.ceil((limit / kinds[KIND].bytes) * OVERFILL) })
-      await crew.first.ask('insert', { duration: plan.warmUp })
+    return suite.start('fill', { contender, placement, context }, async (group) => {
+      await group.first.ask('fillUp', { kind: KIND, count: Math.ceil((limit / kinds[KIND].bytes) * OVERFILL) })
+      await group.first.ask('insert', { duration: plan.warmUp })
     })
   }
-  const entrantsNow = suite.entrants(({ id }) => ids.includes(id))
-  const crews = (await inLanes(entrantsNow, 1, start)).filter((crew) => crew !== undefined)
+  const groups = await startAll(
+    suite.entrants(({ id }) => ids.includes(id)),
+    1,
+    startEntrant,
+  )
 
-  const results = await suite.alternate('fill', crews, async ({ first }) => {
+  const results = await suite.alternate('fill', groups, async ({ first }) => {
     const { calls, elapsed } = await first.ask('insert', { duration: plan.window })
     return (calls / elapsed) * 1000
   })
-  for (const crew of crews) await suite.attempt('fill', crew, checkSurvivors)
+  for (const group of groups) await suite.attempt('fill', group, checkSurvivors)
 
   for (const [{ contender, placement }, samples] of await suite.finish(results)) {
     suite.record({
@@ -62,8 +65,8 @@ export async function measureFill(suite) {
   }
 }
 
-/** What was set last should be there, or it was not stored at all. */
+/** Checks that the store keeps new entries: at least half of the newest must be there. */
 async function checkSurvivors({ first }) {
   const found = await first.ask('survivors', { kind: KIND, count: NEWEST })
-  if (found < NEWEST / 2) throw new Error(`of the newest ${NEWEST} entries ${found} are there`)
+  if (found < NEWEST / 2) throw new Error(`only ${found} of the newest ${NEWEST} entries are there`)
 }

@@ -1,9 +1,9 @@
 /**
- * The share of requests that hit, on real traces, for a cache of so many objects in one shard.
+ * Hit ratios on real traces, for a cache with a fixed number of objects in one shard.
  *
- * The traces are not part of the package; their README has the ratios of other policies, which are shown beside ours. What differs
- * from one run to the next is only how the keys hash, and for lru-cache nothing. `crates/core/tests/hit_ratio.rs` measures the
- * same in Rust.
+ * The traces are not part of the package. Their README has the ratios of other policies, which the reports show beside
+ * ours. Runs differ only in the hashes of the keys; runs of lru-cache do not differ. `crates/core/tests/hit_ratio/`
+ * measures the same in Rust.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,15 +17,15 @@ export async function measureHitRatio(suite) {
   const { plan, progress } = suite
   const cells = readReference(plan.traces)
   if (cells.length === 0) {
-    suite.absent.push({ what: 'hit ratios on real traces', why: 'there are no traces where --traces says' })
-    progress.say(`No traces in ${plan.traces}: the hit ratios are left out.`)
+    suite.absent.push({ what: 'hit ratios on real traces', why: 'the folder of --traces has no traces' })
+    progress.say(`Hit ratios are skipped: there are no traces in ${plan.traces}.`)
     return
   }
 
   progress.part(title)
   for (const contender of suite.contenders.filter(({ id }) => entrants.includes(id))) {
-    const crew = await suite.start('hit-ratio', {})
-    if (crew === undefined) continue
+    const group = await suite.start('hit-ratio', {})
+    if (group === undefined) continue
     for (const { trace, objects } of cells) {
       progress.step(`${trace}, ${objects} objects, ${contender.label}`)
       const file = join(plan.traces, `${trace}.u32.gz`)
@@ -33,12 +33,12 @@ export async function measureHitRatio(suite) {
       const rounds = contender.package === 'cache-machine' ? plan.traceRounds : 1
       for (let round = 0; round < rounds; round++) {
         const args = { contender: contender.id, file, objects, name: suite.newName() }
-        const percent = await suite.attempt('hit-ratio', crew, () => crew.first.ask('replay', args))
+        const percent = await suite.attempt('hit-ratio', group, () => group.first.ask('replay', args))
         if (percent !== undefined) samples.push(percent)
       }
       suite.record({ ...cellOf(trace, objects), contender: contender.id, samples })
     }
-    await crew.end(suite)
+    await group.end(suite)
   }
   for (const { trace, objects, policies } of cells) {
     for (const [policy, percent] of Object.entries(policies)) {
@@ -51,7 +51,7 @@ function cellOf(trace, objects) {
   return { workload: 'hit-ratio', scene: trace, operation: `${objects} objects`, unit: '%', better: 'higher' }
 }
 
-/** The table of the traces' README: a row for each trace and size, a column for each policy. */
+/** Reads the table in the README of the traces: a row for each trace and size, a column for each policy. */
 function readReference(folder) {
   const file = join(folder, 'README.md')
   if (!existsSync(file)) return []

@@ -1,16 +1,23 @@
 /**
- * Everything that is measured, in order. `group` is another name for several of them.
+ * All workloads, in the order in which they run. `group` is a common name of several workloads; one with `isByName` runs
+ * only when `--only` names it.
  */
+import { measureApps } from './apps.mjs'
+import { measureBounds } from './bounds.mjs'
 import { measureFill } from './fill.mjs'
 import { measureHitRatio } from './hit-ratio.mjs'
 import { measureLimiter } from './limiter.mjs'
 import { measureLock } from './lock.mjs'
 import { measureMemory } from './memory.mjs'
 import { measureProcesses } from './processes.mjs'
+import { measureCatalogue, measureTaggedReads } from './tags.mjs'
 import { measureThroughput, scenes } from './throughput.mjs'
 import { measureWakeUp } from './wake-up.mjs'
 
-/** @type {{ id: string, group?: string, isQuick?: boolean, measure: (suite: import('../suite.mjs').Suite) => Promise<void> }[]} */
+/**
+ * @type {{ id: string, group?: string, isQuick?: boolean, isByName?: boolean, measure: (suite: import('../suite.mjs').Suite) =>
+ *   Promise<void> }[]}
+ */
 export const workloads = [
   ...scenes.map((scene) => ({
     id: scene.id,
@@ -25,14 +32,19 @@ export const workloads = [
   { id: 'memory', measure: measureMemory },
   { id: 'fill', measure: measureFill },
   { id: 'hit-ratio', measure: measureHitRatio },
+  { id: 'tagged-reads', group: 'tags', isQuick: false, measure: measureTaggedReads },
+  { id: 'catalogue', group: 'tags', isQuick: false, measure: measureCatalogue },
+  { id: 'bounds', isByName: true, measure: measureBounds },
+  { id: 'apps', isByName: true, measure: measureApps },
 ]
 
 /**
- * @param {string | undefined} only Names and groups with commas between; default: all.
- * @throws if there is no such workload.
+ * @param {string | undefined} only Names and groups, separated by commas; default: all without `isByName`.
+ * @throws if there is no workload of a name.
  */
 export function selectWorkloads(only, { quick = false } = {}) {
-  if (only === undefined) return workloads.filter(({ isQuick = true }) => !quick || isQuick)
+  if (only === undefined)
+    return workloads.filter(({ isQuick = true, isByName = false }) => !isByName && (!quick || isQuick))
   const wanted = only.split(',').map((name) => name.trim())
   const names = new Set(workloads.flatMap(({ id, group }) => [id, group]))
   const unknown = wanted.filter((name) => !names.has(name))

@@ -1,10 +1,11 @@
 /**
- * The memory of 4 workers that can each read the same 100,000 objects, over the same 4 workers with no cache: empty ones, and
- * such as have made all the objects and kept none. Between the two is what V8 keeps for young objects once there were many,
- * about 10 MiB for each worker, whatever the cache. Claims are over the empty ones.
+ * The memory of 4 workers that can each read the same 100,000 objects, minus that of 4 workers without a cache. There
+ * are two kinds of workers without a cache: empty ones, and ones that have made all the objects and kept none. The two
+ * kinds differ by the memory that V8 keeps for young objects after it had many: about 10 MiB for each worker, with any
+ * cache. The claims use the empty ones.
  *
- * The sum of PSS: a page that n processes share counts a part of n in each. A server counts with its own PSS. All workers
- * have read every value and collected garbage before.
+ * Memory is the sum of PSS: each of n processes that share a page counts 1/n of it. A server adds its own PSS. Before
+ * the measurement, all workers read every value and collect garbage.
  */
 import { readFileSync } from 'node:fs'
 import { kinds } from '../values.mjs'
@@ -59,36 +60,36 @@ export async function measureMemory(suite) {
   }
 }
 
-/** In bytes; undefined if it failed. */
+/** Bytes; undefined if the measurement failed. */
 async function memoryOf(suite, contender, round, { makesAll = false } = {}) {
   const keys = suite.plan.memoryKeys
   const values = { kind: KIND, keys }
   const bytes = keys * (kinds[KIND].bytes + 100)
-  // A server of its own for each round, with nothing else in it.
+  // Each round starts a server of its own, which is empty.
   const instance = `memory-${round}`
   const context = { name: suite.newName(), bytes, kind: KIND, instance }
   const options = { contender, count: WORKERS, context, execArgv: ['--expose-gc'] }
-  const crew = await suite.start('memory', options)
-  if (crew === undefined) return undefined
-  const total = await suite.attempt('memory', crew, async () => {
-    if (contender?.inProcess) await crew.askAll('load', () => values)
-    else if (contender !== undefined) await crew.first.ask('load', values)
-    if (contender !== undefined) await readEverything(crew, values)
-    if (makesAll) await crew.askAll('makeAll', () => values)
-    await crew.askAll('collect')
-    const pids = [...crew.pids]
+  const group = await suite.start('memory', options)
+  if (group === undefined) return undefined
+  const total = await suite.attempt('memory', group, async () => {
+    if (contender?.inProcess) await group.askAll('load', () => values)
+    else if (contender !== undefined) await group.first.ask('load', values)
+    if (contender !== undefined) await readEverything(group, values)
+    if (makesAll) await group.askAll('makeAll', () => values)
+    await group.askAll('collect')
+    const pids = [...group.pids]
     if (contender?.server !== undefined) pids.push(await suite.servers.pidOf(contender.server, 'free', { instance }))
     return pids.reduce((sum, pid) => sum + proportionalSetSize(pid), 0)
   })
-  await crew.end(suite)
+  await group.end(suite)
   if (contender?.server !== undefined) await suite.servers.stop(contender.server, 'free', { instance })
   return total
 }
 
-/** All workers, so that each has touched what it can share, and cached what it may cache. */
-async function readEverything(crew, values) {
-  await crew.askAll('verify', () => ({ ...values, sample: SAMPLE }))
-  const sums = await crew.askAll('readAll', () => values)
+/** Reads all values in all workers, so that each has mapped all shared pages and filled its near cache. */
+async function readEverything(group, values) {
+  await group.askAll('verify', () => ({ ...values, sample: SAMPLE }))
+  const sums = await group.askAll('readAll', () => values)
   if (new Set(sums).size !== 1) throw new Error(`the workers have read different values: ${sums}`)
 }
 

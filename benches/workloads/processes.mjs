@@ -1,11 +1,11 @@
 /**
- * Calls per second of 1, 2, 4 and 8 processes with one store, together.
+ * Total calls per second of 1, 2, 4 and 8 processes with one store.
  *
- * All start at the same instant and count until the same instant. More processes than processors keep those busy, so only the
- * free placement is measured.
+ * All start and stop at the same time. More processes than processors keep the processors busy, so only the free
+ * placement is measured.
  */
 import { now } from '../measure.mjs'
-import { inLanes } from '../suite.mjs'
+import { startAll } from '../suite.mjs'
 import { kinds } from '../values.mjs'
 
 const SEED = 77
@@ -15,11 +15,11 @@ const SAMPLE = 2_000
 export const counts = [1, 2, 4, 8]
 const operations = ['get', '95/5']
 const cells = operations.flatMap((operation) => counts.map((count) => ({ operation, count })))
-/** Long enough that every process gets its turns on a processor. */
+/** A multiple of the usual window, so that every process gets time on a processor. */
 const WINDOWS = 2
-/** Until the question has reached every process. */
+/** Milliseconds between the request and the common start, so that the request reaches every process. */
 const LEAD_MS = 30
-/** Processes start their walk over the ring of calls far from one another. */
+/** The distance between the first calls of two processes in the schedule. */
 const STRIDE = 7919
 
 export const title = `1, 2, 4 and 8 processes, ${kinds[KIND].label}, ${KEYS.toLocaleString('en')} keys`
@@ -45,11 +45,9 @@ export async function measureProcesses(suite) {
   progress.part(title)
   const ids = plan.quick ? quickEntrants : entrants
   const contenders = suite.contenders.filter(({ id }) => ids.includes(id))
-  const crews = (await inLanes(contenders, 1, (contender) => start(suite, contender))).filter(
-    (crew) => crew !== undefined,
-  )
+  const groups = await startAll(contenders, 1, (contender) => startEntrant(suite, contender))
 
-  const results = await suite.alternate('processes', crews, (crew) => runEach(crew, plan))
+  const results = await suite.alternate('processes', groups, (group) => runEach(group, plan))
   for (const [{ contender, placement }, rounds] of await suite.finish(results)) {
     for (const { operation, count } of cells) {
       suite.record({
@@ -67,33 +65,33 @@ export async function measureProcesses(suite) {
   }
 }
 
-function start(suite, contender) {
+function startEntrant(suite, contender) {
   suite.progress.step(`starting ${contender.label}`)
   const bytes = KEYS * (kinds[KIND].bytes + 100)
   const context = { name: suite.newName(), kind: KIND, bytes }
-  return suite.start('processes', { contender, count: counts.at(-1), context }, async (crew) => {
+  return suite.start('processes', { contender, count: counts.at(-1), context }, async (group) => {
     const values = { kind: KIND, keys: KEYS }
-    if (contender.inProcess) await crew.askAll('load', () => values)
-    else await crew.first.ask('load', values)
-    await crew.askAll('verify', () => ({ ...values, sample: SAMPLE }))
-    await crew.askAll('prepare', (place) => ({ ...values, operations, seed: SEED, place: place * STRIDE }))
+    if (contender.inProcess) await group.askAll('load', () => values)
+    else await group.first.ask('load', values)
+    await group.askAll('verify', () => ({ ...values, sample: SAMPLE }))
+    await group.askAll('prepare', (index) => ({ ...values, operations, seed: SEED, offset: index * STRIDE }))
     for (const operation of operations) {
-      await crew.askAll('warm', () => ({ operation, duration: suite.plan.warmUp }))
+      await group.askAll('warm', () => ({ operation, duration: suite.plan.warmUp }))
     }
   })
 }
 
-async function runEach(crew, plan) {
+async function runEach(group, plan) {
   const rates = {}
   for (const { operation, count } of cells) {
-    rates[`${operation} ${count}`] = await runTogether(crew, operation, count, plan)
+    rates[`${operation} ${count}`] = await runTogether(group, operation, count, plan)
   }
   return rates
 }
 
-/** @returns {Promise<number>} calls per second of all together */
-async function runTogether(crew, operation, count, { window }) {
+/** @returns {Promise<number>} calls per second of all processes together */
+async function runTogether(group, operation, count, { window }) {
   const startAt = now() + LEAD_MS
-  const runs = await crew.askAll('run', () => ({ operation, duration: window * WINDOWS, startAt }), count)
+  const runs = await group.askAll('run', () => ({ operation, duration: window * WINDOWS, startAt }), count)
   return runs.reduce((total, { calls, elapsed }) => total + (calls / elapsed) * 1000, 0)
 }

@@ -1,11 +1,11 @@
 /**
  * Calls per second of one process, for each kind of value and number of keys: gets, sets and mixes, keys by Zipf's law.
  */
-import { inLanes } from '../suite.mjs'
+import { startAll } from '../suite.mjs'
 import { kinds } from '../values.mjs'
 
 const SEED = 99
-/** Of a round trip each verification costs one, so they are sampled; every timed read is checked all the same. */
+/** Stores behind a round trip are verified by a sample, to save time. Every timed read is checked anyway. */
 const SAMPLE = 2_000
 const MANY = 100_000
 
@@ -24,7 +24,7 @@ export const scenes = [
   { id: 'buffer-1m', kind: 'buffer-1m', keys: 32, operations: ['get', 'set'] },
 ]
 
-/** For `--quick`: what the claims speak of. */
+/** For `--quick`: the operations and contenders of the claims. */
 const quickOperations = ['get', 'set']
 const quickContenders = /^(cache-machine-(off|copy|frozen)|lru-cache|lmdb|lmdb-tuned|ioredis|process-send-json)$/
 
@@ -45,16 +45,16 @@ export async function measureThroughput(suite, scene) {
   progress.part(`${titleOf(scene)}: ${operations.join(', ')}`)
   const entrants = suite.entrants((contender) => takesPart(contender, scene, plan))
   const loaded = new Set()
-  const start = ({ contender, placement }) => {
+  const startEntrant = ({ contender, placement }) => {
     progress.step(`starting ${contender.label}`)
     const bytes = keys * (kinds[kind].bytes + 100)
     const options = { contender, placement, context: { name: suite.newName(), kind, bytes } }
-    return suite.start(id, options, (crew) => prepare(crew, { ...scene, operations }, loaded, plan))
+    return suite.start(id, options, (group) => prepare(group, { ...scene, operations }, loaded, plan))
   }
-  const crews = (await inLanes(entrants, 2, start)).filter((crew) => crew !== undefined)
+  const groups = await startAll(entrants, 2, startEntrant)
 
-  const results = await suite.alternate(id, crews, (crew) => runEach(crew, operations, plan))
-  for (const crew of crews) await suite.attempt(id, crew, () => verify(crew, scene))
+  const results = await suite.alternate(id, groups, (group) => runEach(group, operations, plan))
+  for (const group of groups) await suite.attempt(id, group, () => verify(group, scene))
 
   for (const [{ contender, placement }, rounds] of await suite.finish(results)) {
     for (const operation of operations) {
@@ -75,22 +75,22 @@ export async function measureThroughput(suite, scene) {
 function takesPart({ id, kinds: accepted, only, inFlight, server }, { kind, keys }, { quick }) {
   if (only !== undefined && only !== 'throughput') return false
   if (accepted !== undefined && !accepted.includes(kind)) return false
-  // A hundred megabytes under way measure the memory, not the server.
+  // 100 values of 1 MiB in flight would measure the memory, not the server.
   if (kind === 'buffer-1m' && inFlight > 1) return false
-  // How many keys a Map in the primary has is not what a round trip to it costs, and to load them takes long.
+  // The number of keys does not change the cost of a round trip, and loading 100,000 keys into a primary takes long.
   if (keys >= MANY && (server === 'primary' || (quick && server !== undefined))) return false
   return !quick || quickContenders.test(id)
 }
 
-/** Two clients of one server store the same keys and values, so the first loads for both. */
-async function prepare(crew, { kind, keys, operations }, loaded, { warmUp }) {
-  const { contender, placement, first } = crew
+/** Clients of one server use the same keys and values, so only the first loads them. */
+async function prepare(group, { kind, keys, operations }, loaded, { warmUp }) {
+  const { contender, placement, first } = group
   const isServer = contender.server === 'redis' || contender.server === 'memcached'
   const store = isServer ? `${contender.server} ${placement}` : contender.id + placement
   if (!loaded.has(store)) await first.ask('load', { kind, keys })
   loaded.add(store)
 
-  await verify(crew, { kind, keys })
+  await verify(group, { kind, keys })
   await first.ask('prepare', { kind, keys, operations, seed: SEED })
   for (const operation of operations) await first.ask('warm', { operation, duration: warmUp })
 }

@@ -1,8 +1,8 @@
 /**
- * The measuring processes of one contender: one, or several with the same store.
+ * The measuring processes of one contender: one process, or several with the same store.
  *
- * `Crew.start` resolves when all have opened it. The thing to get wrong: a crew must be ended also when its start fails, so
- * it is in the suite's list from its first process on.
+ * `ProcessGroup.start` resolves when all of them have opened the store. A group must also end when its start fails, so
+ * it is in the suite's list before its first process starts.
  */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -10,11 +10,11 @@ import { prefixOf } from './placement.mjs'
 
 const program = fileURLToPath(new URL('child.mjs', import.meta.url))
 const primary = fileURLToPath(new URL('servers/primary.mjs', import.meta.url))
-const LONGEST_END = 10_000
+const MAX_STOP_MS = 10_000
 
 let started = 0
 
-export class Crew {
+export class ProcessGroup {
   #processes = []
   #peers = []
   #exits = []
@@ -22,20 +22,20 @@ export class Crew {
   /**
    * @param {import('./suite.mjs').Suite} suite
    * @param {{ contender?: import('./contenders/index.mjs').Contender, placement?: string, count?: number, context?: object, execArgv?: string[] }} options
-   *   `contender`: none for processes that have no store; `count`: how many processes.
+   *   `contender`: none for processes without a store; `count`: the number of processes.
    */
   static async start(suite, { contender, placement = 'free', count = 1, context = {}, execArgv = [] }) {
-    const crew = new Crew()
-    crew.contender = contender
-    crew.placement = placement
+    const group = new ProcessGroup()
+    group.contender = contender
+    group.placement = placement
     if (suite.isAbandoned) throw new Error('the run was interrupted')
-    suite.crews.add(crew)
+    suite.groups.add(group)
     try {
-      await crew.#launch(suite.hub, count, execArgv)
-      if (contender !== undefined) await crew.#open(suite, context)
-      return crew
+      await group.#launch(suite.hub, count, execArgv)
+      if (contender !== undefined) await group.#open(suite, context)
+      return group
     } catch (error) {
-      await crew.end(suite)
+      await group.end(suite)
       throw error
     }
   }
@@ -44,38 +44,32 @@ export class Crew {
     return this.#peers[0]
   }
 
-  /** The processes of the crew. */
   get pids() {
     return this.#peers.map(({ pid }) => pid)
   }
 
-  /** The primary's, if it has one. */
-  get primaryPid() {
-    return this.contender?.server === 'primary' ? this.#processes[0].pid : undefined
-  }
-
-  /** Asks the first `count` processes at the same time. */
+  /** Sends a command to the first `count` processes at the same time. */
   askAll(command, argsOf = () => ({}), count = this.#peers.length) {
     return Promise.all(this.#peers.slice(0, count).map((peer, i) => peer.ask(command, argsOf(i))))
   }
 
-  ask(place, command, args) {
-    return this.#peers[place].ask(command, args)
+  ask(index, command, args) {
+    return this.#peers[index].ask(command, args)
   }
 
-  /** Closes the store, removes what is left of it, and resolves when the processes are gone. */
+  /** Closes the store, removes it from the host, and resolves when the processes have ended. */
   async end(suite) {
-    if (!suite.crews.delete(this)) return
-    for (const peer of this.#peers.slice(1)) await peer.ask('close', {}, LONGEST_END).catch(() => undefined)
-    await this.first?.ask('close', { destroy: true }, LONGEST_END).catch(() => undefined)
-    for (const peer of this.#peers) peer.hangUp()
-    const impatience = setTimeout(() => this.kill(), LONGEST_END)
-    await this.gone()
-    clearTimeout(impatience)
+    if (!suite.groups.delete(this)) return
+    for (const peer of this.#peers.slice(1)) await peer.ask('close', {}, MAX_STOP_MS).catch(() => undefined)
+    await this.first?.ask('close', { destroy: true }, MAX_STOP_MS).catch(() => undefined)
+    for (const peer of this.#peers) peer.disconnect()
+    const killTimer = setTimeout(() => this.kill(), MAX_STOP_MS)
+    await this.ended()
+    clearTimeout(killTimer)
   }
 
-  /** Resolves when all its processes are. */
-  async gone() {
+  /** Resolves when all processes have ended. */
+  async ended() {
     await Promise.all(this.#exits)
   }
 
@@ -120,7 +114,7 @@ export class Crew {
         ? undefined
         : await suite.servers.socketOf(server, this.placement, context)
     const args = { contender: this.contender.id, context: { folder: suite.memoryFolder, socket, ...context } }
-    // The first creates what the others attach to.
+    // The first process creates the store; the others attach to it.
     const [first, ...others] = this.#peers
     await first.ask('open', args)
     await Promise.all(others.map((peer) => peer.ask('open', args)))

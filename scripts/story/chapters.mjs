@@ -1,5 +1,5 @@
 /**
- * The chapters of the story. Each does something to the running app, says what happened, and checks what it says.
+ * The chapters of the story. Each does something to the running app, prints what happened, and checks each claim.
  *
  * Each takes the `scene`: `url`, `pm2`, `report`, `signal`, `ecosystemFile`, `segment` (its name), `segments`.
  */
@@ -34,12 +34,13 @@ export async function callBackAnotherWorker(scene) {
   const { report } = scene
   report.chapter('A worker starts a job at the algorithm service and waits; the service calls back later.')
 
-  // PM2 deals out connections in turn, so the first job does it, unless another request came in between.
+  // PM2 gives connections to the workers in turn. So the callback of the first job already reaches another worker,
+  // unless another request came in between.
   let answer
   for (let attempt = 0; attempt < 5; attempt++) {
     answer = await runJob(scene, 300)
     if (answer.waitedBy !== answer.calledBack) break
-    report.line(`The callback came to worker ${answer.waitedBy}, which was the one that waited. Once more.`)
+    report.line(`The callback came to worker ${answer.waitedBy}, which also waited. Once more.`)
   }
   report.line(
     `Worker ${answer.waitedBy} waited ${duration(answer.waitedMs)}. The callback came to ${answer.calledBack}, ` +
@@ -57,8 +58,8 @@ export async function callBackAnotherWorker(scene) {
       `${duration(Math.max(...wakeUps))} at most.`,
   )
   report.claim(wakeUps.length >= answers.length / 2, 'most callbacks come to another worker', wakeUps.length)
-  // A waiter that nobody woke would look for itself after 50 ms.
-  report.claim(median < 25, 'a waiter is woken, it does not poll', median)
+  // A waiter that misses its wake-up checks again after 50 ms.
+  report.claim(median < 25, 'a waiter is woken and does not poll', median)
 }
 
 export async function shareLoad(scene) {
@@ -66,7 +67,7 @@ export async function shareLoad(scene) {
   const before = await readStats(scene)
   const requested = new Set()
   const pick = () => {
-    // Cubed, so that some items are asked for far more often than others.
+    // Cubed, so that some items are requested far more often than others.
     const item = Math.floor(itemCount * Math.random() ** 3)
     requested.add(item)
     return item
@@ -95,10 +96,10 @@ export async function shareLoad(scene) {
   claimAnswers(report, tally, 0)
   report.claim(tally.workers.size === workerCount, 'all workers answer', [...tally.workers])
   report.claim(tally.misses >= requested.size, 'each item is missed at first', tally.misses)
-  // Two workers that miss the same item at the same time both load it; one after the other they don't.
-  report.claim(tally.misses < 2 * requested.size, 'what one worker has loaded is a hit in the others', tally.misses)
+  // Two workers that miss the same item at the same time both load it. Otherwise the second worker has a hit.
+  report.claim(tally.misses < 2 * requested.size, 'an item that one worker loaded is a hit in the others', tally.misses)
   const counted = counts(after)
-  report.claim(covers(counted), "the cache's own statistics cover these hits and misses", counted)
+  report.claim(covers(counted), "the cache's own stats include these hits and misses", counted)
 
   const shared = after.requests - before.requests
   report.line(`One count over all workers says ${count(shared)}: exact.`)
@@ -159,14 +160,14 @@ export async function killWorker(scene, { items }) {
       `${count(tally.hits)} hits, ${count(tally.misses)} misses. ` +
       `Worker ${successor} found the cache warm: ${count(tally.workers.get(successor))} requests, all hits.`,
   )
-  // Each client may have lost the request that it had with the worker, and no other.
+  // Each client may have lost the one request that the killed worker was answering.
   claimAnswers(report, tally, clientCount)
-  report.claim(tally.misses === 0, 'all that was cached before the kill is a hit after it', tally.misses)
+  report.claim(tally.misses === 0, 'every item cached before the kill is a hit after it', tally.misses)
   report.claim(sum(workersAfter) === sum(workersBefore) + 1, 'PM2 has restarted one worker', workersAfter)
 
   const shared = after.requests - before.requests
   report.line(
-    `The shared count went up by ${count(shared)}: all ${count(tally.answered)} that were answered, and ` +
+    `The shared count went up by ${count(shared)}: all ${count(tally.answered)} answered requests, and ` +
       `${shared - tally.answered} of the ${tally.lost} lost.`,
   )
   const bounded = shared >= tally.answered && shared <= tally.sent
@@ -178,7 +179,7 @@ export async function reloadWorkers(scene, { items }) {
   const before = await readStats(scene)
   const oldPids = pidsOf(await pm2.workers())
 
-  // The worker that waits for this one is told to leave before the callback comes.
+  // PM2 tells the worker that waits for this job to end before the callback comes.
   const job = runJob(scene, 1500)
   const start = performance.now()
   let took
@@ -202,10 +203,10 @@ export async function reloadWorkers(scene, { items }) {
     `A job that worker ${answer.waitedBy} waited for meanwhile was called back on ${answer.calledBack}, and answered ` +
       `before ${answer.waitedBy} left.`,
   )
-  report.claim(oldPids.includes(answer.waitedBy), 'a worker that is replaced answers those who wait', answer)
+  report.claim(oldPids.includes(answer.waitedBy), 'a worker that is replaced answers its waiting requests', answer)
   report.claim(newPids.length === workerCount && newPids.every((pid) => !oldPids.includes(pid)), 'all are new', newPids)
   claimAnswers(report, tally, 0)
-  report.claim(tally.misses === 0, 'all that was cached before the reload is a hit throughout', tally.misses)
+  report.claim(tally.misses === 0, 'every item cached before the reload is a hit throughout', tally.misses)
 
   const shared = after.requests - before.requests
   report.claim(shared === tally.answered, 'the shared count is the number of answered requests', shared)
@@ -214,10 +215,12 @@ export async function reloadWorkers(scene, { items }) {
 function claimAnswers(report, { refused, lost, wrong, reasons }, lostAtMost) {
   report.claim(refused === 0, 'no request is answered with an error', Object.fromEntries(reasons))
   report.claim(lost <= lostAtMost, `at most ${lostAtMost} requests are lost`, Object.fromEntries(reasons))
-  report.claim(wrong === 0, 'every answer is the item that was asked for', wrong)
+  report.claim(wrong === 0, 'every answer is the requested item', wrong)
 }
 
-/** The statistics once they are settled: a worker tells of the hits of its near cache once a second. As they are, after five. */
+/**
+ * The stats once they are settled, or after five seconds. A worker reports the hits of its near cache once a second.
+ */
 async function readSettledStats(scene, isSettled) {
   const end = performance.now() + 5_000
   for (;;) {

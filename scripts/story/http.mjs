@@ -1,13 +1,14 @@
 /**
- * HTTP requests, each on a connection of its own: PM2 hands out connections, so only a fresh one may meet any worker.
+ * HTTP requests, each on a new connection: PM2 distributes connections, so only a new one can reach any worker.
  */
 import { request as httpRequest } from 'node:http'
 
 /**
- * Resolves with the decoded body of a 200, and rejects for everything else: with a `status` if there was an answer.
+ * Resolves with the decoded body of a 200. Rejects for everything else; the error has a `status` if there was an
+ * answer.
  *
- * @param {number} options.timeout Milliseconds for the whole exchange. A connection on its way to a worker when that
- *   was killed is never answered and never closed, so this bound is the only end of it.
+ * @param {number} options.timeout Milliseconds for the whole exchange. A connection that was being passed to a worker
+ *   when the worker was killed is never answered and never closed, so only this limit ends the wait.
  */
 export function request(method, url, { body, timeout = 15_000 } = {}) {
   return new Promise((resolve, reject) => {

@@ -1,22 +1,22 @@
 /**
- * Whatever cuts the story short, as one aborted signal, so that it ends in the same way each time.
+ * Turns everything that can interrupt the story into one aborted signal, so that the story always ends in the same way.
  */
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
 /**
- * From here to `dispose`, Ctrl-C, SIGTERM, a closed terminal, a closed pipe, and `longest` milliseconds gone by abort
- * `signal`. A second Ctrl-C changes nothing: the first is being obeyed.
+ * From its construction to `dispose`, these abort `signal`: Ctrl-C, SIGTERM, a closed terminal, a closed pipe, and
+ * the end of `maxTime` milliseconds. A second Ctrl-C changes nothing.
  */
 export class Interruption {
   #controller = new AbortController()
   #timer
-  /** What the shell expects of a process that a signal has ended. */
+  /** The exit code that a shell expects after the signal. */
   exitCode
 
-  constructor(longest) {
-    this.#timer = setTimeout(() => this.abort(new Error(`not done within ${longest / 1000} s`)), longest)
+  constructor(maxTime) {
+    this.#timer = setTimeout(() => this.abort(new Error(`not done within ${maxTime / 1000} s`)), maxTime)
     for (const name of Object.keys(exitCodes)) process.on(name, this.#onSignal)
-    // Whoever listened has gone, as in `npm start | head -1`.
+    // The reader of the pipe has ended, as in `npm start | head -1`.
     process.stdout.on('error', (error) => this.abort(error))
   }
 

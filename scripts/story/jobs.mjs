@@ -1,9 +1,9 @@
 /**
- * Jobs for the algorithm service, and how fast those who wait for them wake up.
+ * Jobs for the algorithm service, and how fast the waiting workers wake up.
  */
 import { request } from './http.mjs'
 
-/** A job whose result is known: the prime factors of 600,851,475,143. */
+/** A job with a known result: the prime factors of 600,851,475,143. */
 export async function runJob({ url, report, signal }, delay) {
   signal.throwIfAborted()
   const answer = await request('POST', `${url}/jobs`, { body: { number: 600_851_475_143, delay } })
@@ -11,7 +11,10 @@ export async function runJob({ url, report, signal }, delay) {
   return answer
 }
 
-/** Milliseconds from a worker's set to the end of another's wait; what one worker did with itself does not count. */
+/**
+ * Milliseconds from the `set` of one worker to the end of the wait in another. Answers within one worker do not
+ * count.
+ */
 export function wakeUpsOf(answers) {
   return answers.filter(({ waitedBy, calledBack }) => waitedBy !== calledBack).map(({ wakeUpMs }) => wakeUpMs)
 }

@@ -1,33 +1,33 @@
 /**
- * A load of item requests from several clients at once, and what became of each of them.
+ * Sends item requests from several clients at once, and counts the results.
  */
 import { request } from './http.mjs'
 
-/** So many requests are under way at any time. */
+/** How many requests are in flight at any time. */
 export const clientCount = 16
 
 const nothing = { sent: 0, answered: 0, refused: 0, lost: 0, hits: 0, misses: 0, wrong: 0 }
 
 /**
  * @typedef {object} Tally
- * @property {number} sent Once the load is over, each of them is answered, refused or lost.
+ * @property {number} sent After the load, each of these was answered, refused or lost.
  * @property {number} answered
  * @property {number} refused Answered with an error.
  * @property {number} lost Not answered.
  * @property {number} hits
  * @property {number} misses
- * @property {number} wrong Answers with another item than the one that was asked for.
+ * @property {number} wrong Answers with another item than the requested one.
  * @property {Map<number, number>} workers Answers by process id.
  * @property {Map<string, number>} reasons Why requests were refused or lost.
  * @property {number} milliseconds
  */
 
 /**
- * Sends requests until `done` says so.
+ * Sends requests until `done` returns true.
  *
- * @param {() => number} options.pick The next item to ask for.
- * @param {(tally: Tally) => boolean} options.done Asked before each request.
- * @param {number} options.within Milliseconds; a load that is not done by then rejects.
+ * @param {() => number} options.pick The next item to request.
+ * @param {(tally: Tally) => boolean} options.done Called before each request.
+ * @param {number} options.within Milliseconds; the load rejects if it is not done by then.
  * @param {number} options.timeout Milliseconds after which a request counts as lost.
  * @returns {Promise<Tally>}
  */

@@ -1,8 +1,8 @@
 /**
- * Memory of a process, as its system sees it.
+ * The memory of a process, as the kernel counts it.
  *
- * RSS counts a shared page in every process that has touched it, PSS divides it among them: the sum of PSS is what all
- * processes together really take.
+ * RSS counts a shared page in full in every process that has accessed it. PSS divides the page among these processes,
+ * so the sum of PSS is the memory that all processes take together.
  */
 import { readFileSync } from 'node:fs'
 

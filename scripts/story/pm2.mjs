@@ -1,9 +1,10 @@
 /**
- * A PM2 of our own, driven through its command line as its users do.
+ * A separate PM2 daemon, controlled through its command line.
  *
- * Everything that PM2 keeps, sockets and logs included, hangs on PM2_HOME: the user's own PM2 is never met. PM2 copies
+ * All files of PM2, sockets and logs included, are in PM2_HOME, so the user's own PM2 is not affected. PM2 copies
  * each variable of its caller's environment into the settings of every app, where a stray `name` or `instances` does
- * harm, and variables such as PM2_DAEMON_RPC_PORT overrule PM2_HOME: hence an environment of the few that are needed.
+ * harm, and variables such as PM2_DAEMON_RPC_PORT override PM2_HOME. So the environment only has the variables that
+ * are needed.
  */
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -28,7 +29,7 @@ export class Pm2 {
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => passedOn.test(name))),
       ...variables,
       PM2_HOME: home,
-      // No banner, no question at npm whether there is a newer one, no agent.
+      // No banner, no request to npm for a newer version, no agent.
       PM2_DISCRETE_MODE: 'true',
       PM2_DISABLE_VERSION_CHECK: 'true',
       PM2_NO_INTERACTION: 'true',
@@ -60,7 +61,7 @@ export class Pm2 {
       .map((app) => ({ pid: app.pid, restarts: app.pm2_env.restart_time }))
   }
 
-  /** The last lines that the daemon and the apps have written, for whoever has to find out what went wrong. */
+  /** The last lines of the logs of the daemon and the apps, to find out what went wrong. */
   lastWords(lines = 15) {
     const logs = join(this.#home, 'logs')
     const files = [join(this.#home, 'pm2.log')]
@@ -78,7 +79,7 @@ export class Pm2 {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: commandTimeout,
       killSignal: 'SIGKILL',
-      // A session of its own: Ctrl-C is for the story, which then needs `pm2 kill` to come to its end.
+      // A session of its own: Ctrl-C must reach the story only, which then needs `pm2 kill` to run to its end.
       detached: true,
     })
     const ended = new Promise((resolve, reject) => {

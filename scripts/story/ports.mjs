@@ -1,12 +1,12 @@
 /**
- * Ports that nobody listens on.
+ * Free ports.
  */
 import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 
 /**
- * Resolves with `howMany` different ports of the loopback interface, free a moment ago. They are below the range from
- * which systems take the near ends of outgoing connections, so that none of those takes one before the app does.
+ * Resolves with `howMany` different ports of the loopback interface that were free a moment ago. They are below the
+ * range of ephemeral ports, so that no outgoing connection takes one before the app does.
  */
 export async function freePorts(howMany) {
   const ports = new Set()

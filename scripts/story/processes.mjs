@@ -1,17 +1,17 @@
 /**
- * The processes of one run, found without trusting anybody's bookkeeping: whoever has this run's PM2_HOME in its
- * environment belongs to it, a worker that PM2 has started a moment ago as well as one that PM2 has lost.
+ * The processes of one run, found independently of the records of PM2: a process belongs to the run if its
+ * environment has the run's PM2_HOME. This includes a worker that PM2 has just started and one that PM2 has lost.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Ids of the living processes that belong to `home`. */
+/** The ids of the processes that belong to `home` and are alive. */
 export function processesOf(home) {
   const candidates = process.platform === 'linux' ? pidsByEnvironment(home) : pidsByFile(home)
   return candidates.filter(isAlive)
 }
 
-/** Also true of a zombie: a number that its parent has not yet asked for. */
+/** Also true for a zombie: a dead process that its parent has not reaped yet. */
 export function exists(pid) {
   try {
     return process.kill(pid, 0)
@@ -35,18 +35,18 @@ function pidsByEnvironment(home) {
     .map(Number)
 }
 
-/** Elsewhere, what PM2 has written down. */
+/** On other systems, the records of PM2. */
 function pidsByFile(home) {
   const files = [join(home, 'pm2.pid')]
   try {
     files.push(...readdirSync(join(home, 'pids')).map((file) => join(home, 'pids', file)))
   } catch {
-    // No daemon has been here.
+    // There was no daemon.
   }
   return files.map((file) => Number(textOf(file))).filter((pid) => pid > 0)
 }
 
-/** The file's text; empty when it is gone or somebody else's. */
+/** The file's text; empty if the file does not exist or belongs to another user. */
 function textOf(path) {
   try {
     return readFileSync(path, 'latin1')

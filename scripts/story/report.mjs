@@ -1,6 +1,5 @@
 /**
- * What the story says and what it claims. A claim is checked where it is made; one that fails is printed, remembered,
- * and costs the exit code.
+ * Prints the story and counts its claims. A claim that does not hold is printed and makes the exit code 1.
  */
 export class Report {
   #chapter = 0

@@ -1,8 +1,8 @@
 /**
- * One run of the story: a temporary folder that is its PM2_HOME, a segment of the same name, and the end of both.
+ * One run of the story: a temporary folder that is its PM2_HOME, a segment of the same name, and the removal of both.
  *
- * The folder says who runs it. A run that was itself killed with SIGKILL leaves everything behind; the next one on this
- * host ends it.
+ * The folder records the process that runs the story. A run that was itself killed with SIGKILL leaves everything
+ * behind; the next run on this host removes it.
  */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
@@ -21,7 +21,7 @@ export function createRun() {
   return home
 }
 
-/** From now on the run is its user's to end. */
+/** From now on the user must end the run. */
 export function keepRun(home) {
   writeOwner(home, { kept: true })
 }
@@ -35,7 +35,7 @@ export function segmentOf(home) {
   return basename(home)
 }
 
-/** Runs whose story was killed before it could end them. */
+/** Runs left behind by a story that was killed. */
 export function orphanedRuns() {
   return readdirSync(tmpdir())
     .filter((entry) => entry.startsWith(prefix))
@@ -49,24 +49,24 @@ export function orphanedRuns() {
 /**
  * Ends the run's processes, and removes its segment and its folder. Safe to repeat.
  *
- * @returns {Promise<string[]>} what is left all the same; empty when all is well.
+ * @returns {Promise<string[]>} what could not be removed.
  */
 export async function endRun(home, segments) {
   const known = processesOf(home)
   const living = () => [...new Set([...known, ...processesOf(home)])].filter(isAlive)
 
-  // What PM2 can't end, for whatever reason, is ended below.
+  // Processes that PM2 fails to end are killed below.
   if (known.length > 0) await new Pm2(home).kill().catch(() => {})
   await until(() => living().length === 0, { what: 'PM2 to end', within: 5000 }).catch(() => killAll(living))
-  // The daemon was adopted by the system, which is given a moment to bury it: then `ps` does not show it either.
-  await until(() => !known.some(exists), { what: 'the last zombie to go', within: 3000 }).catch(() => {})
+  // The daemon's parent is the init process, which takes a moment to reap it. Until then `ps` shows a zombie.
+  await until(() => !known.some(exists), { what: 'the last zombie to be reaped', within: 3000 }).catch(() => {})
 
   segments?.destroy(segmentOf(home), { force: true })
   rmSync(home, { recursive: true, force: true })
   return leftovers(home, living(), segments)
 }
 
-/** Again and again, because the daemon may replace a worker before its own turn comes. */
+/** Repeatedly, since the daemon may start a new worker before it is killed itself. */
 function killAll(living) {
   const killed = () => {
     const pids = living()

@@ -1,0 +1,43 @@
+/**
+ * Adapters: each has its suite, a guide and a row in README, and each of its hosts is an optional peer dependency that
+ * is installed here at one version.
+ */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { readJson, readText, root } from '../setup.mjs'
+import { adapters } from '../setup/entries.mjs'
+import { judge } from './outcomes.mjs'
+
+/** Adapters that keep no values of their host, so that no suite of stores applies. Their specs run servers of it. */
+const withoutStore = ['socket-io']
+
+export function checkAdapters() {
+  return judge('Adapters without one of their parts', [...adapters().flatMap(gapsOf), ...peerGaps()])
+}
+
+function gapsOf(name) {
+  const specs = filesBelow('__test__/adapters', /\.spec\.ts$/)
+  const guides = filesBelow('docs/guides', /\.md$/)
+  const suites = [`adapterSuite('${name}',`, `limitSuite('${name}')`]
+  const runsSuite =
+    withoutStore.includes(name) || specs.some((path) => suites.some((call) => readText(path).includes(call)))
+  const isEntry = (text) => text.includes(`cache-machine/${name}'`) || text.includes(`cache-machine/${name}\``)
+  return [
+    ...(runsSuite ? [] : [`${name}: no spec runs adapterSuite('${name}', …) or limitSuite('${name}')`]),
+    ...(guides.some((path) => isEntry(readText(path))) ? [] : [`${name}: no guide imports cache-machine/${name}`]),
+    ...(readText('README.md').includes(`\`/${name}\``) ? [] : [`${name}: README.md has no row with \`/${name}\``]),
+  ]
+}
+
+function peerGaps() {
+  const { peerDependencies = {}, peerDependenciesMeta = {}, devDependencies } = readJson('package.json')
+  return Object.keys(peerDependencies).flatMap((name) => [
+    ...(peerDependenciesMeta[name]?.optional === true ? [] : [`${name} is a peer dependency that is not optional`]),
+    ...(/^\d/.test(devDependencies[name] ?? '') ? [] : [`${name} is no development dependency at one version`]),
+  ])
+}
+
+function filesBelow(folder, pattern) {
+  const names = readdirSync(join(root, folder), { recursive: true })
+  return names.filter((name) => pattern.test(name)).map((name) => join(folder, name))
+}

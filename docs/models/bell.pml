@@ -1,31 +1,33 @@
-/* Waiting for a key: a waiter marks its slot in the key's stripe and sleeps on its slot's bell; a writer rings marked
- * slots.
+/* Waiting for a key: a waiter marks its slot in the key's stripe and sleeps on its slot's bell; a writer wakes the
+ * marked slots.
  *
- * Promises: when all is quiet, nobody sleeps over a change of the key that it has not seen. Without a death no waiter
- * needs the bounded look (50 ms); a writer killed between its publish and its last wake costs each waiter one look. A
- * slot's new owner neither inherits its predecessor's mark nor loses its own: nobody rings for a process that does not
- * wait.
+ * Promises: when no process can move, no waiter sleeps through a change of the key that it has not seen. Without a
+ * death no waiter needs the periodic check (50 ms). A writer that is killed between its publish and its last wake
+ * costs each waiter one periodic check. A new owner of a slot neither inherits its predecessor's mark nor loses its
+ * own: no writer wakes a process that does not wait.
  *
  * WRITERS processes change the key WRITES times each and may be killed at any step. WAITERS processes wait WAITS times
- * each; each may be killed at any step, also asleep, and may get a successor in its slot. DEATHS in all.
+ * each; each may be killed at any step, also asleep, and its slot may get a new owner. DEATHS is the total of kills.
  *
- * Abstracted: the key is a counter and a wait is for any change of it; the writers are not serialised by the shard's
- * lock, which allows more; a waiter is one thread (watcher.pml has the callers and the watcher of one process); the
- * clock is `awake`: a look happens when nobody else can move (EARLY_TICKS: at any moment). One would expect the wake
- * itself to carry the news: it does not, it may come before the sleep. The bump carries it, because the sleep compares
- * the bell with the value loaded before the key was looked at.
+ * Abstracted: the key is a counter and a wait is for any change of it. The shard's lock does not order the writers
+ * here, which allows more interleavings. A waiter is one thread (watcher.pml has the callers and the watcher of one
+ * process). `awake` replaces the clock: a periodic check happens when no other process can move (EARLY_TICKS: at any
+ * moment).
+ *
+ * Caution: the wake does not carry the news, since it may come before the sleep. The bump of the bell carries it: the
+ * sleep compares the bell with the value that was loaded before the key was checked.
  *
  * Broken variants, each of which must be reported:
- *   LATE_BELL      the waiter loads its bell after it has looked at the key
- *   NO_RECHECK     the waiter does not look at the key again after marking
- *   LATE_MARK      the waiter marks its slot after it has looked at the key
+ *   LATE_BELL      the waiter loads its bell after it has checked the key
+ *   NO_RECHECK     the waiter does not check the key again after marking
+ *   LATE_MARK      the waiter marks its slot after it has checked the key
  *   EARLY_MARKS    the writer reads the marks before it publishes
  *   NO_BUMP        the writer wakes without bumping the bell
  *   EARLY_WAKE     the writer wakes before it bumps the bell
- *   NO_TICK        the sleep has no bound
- *   NO_CLEAR       a successor leaves its predecessor's mark
- *   LATE_CLEAR     a successor clears the mark after it has begun to wait
- *   WRITER_CLEARS  a writer clears the mark of a slot whose lease it found free
+ *   NO_TICK        the sleep has no timeout
+ *   NO_CLEAR       a new owner of a slot leaves its predecessor's mark
+ *   LATE_CLEAR     a new owner clears the mark after it has begun to wait
+ *   WRITER_CLEARS  a writer clears the mark of a slot after it found the slot's lease free
  */
 #ifndef WRITERS
 #define WRITERS 2
@@ -43,16 +45,16 @@
 #define DEATHS 2
 #endif
 
-byte key = 0;                    /* how often it was changed */
+byte key = 0;                    /* number of changes so far */
 bool mark[WAITERS];              /* the stripe of the key */
 byte bell[WAITERS];
 bool asleep[WAITERS];            /* the futex queue of each bell */
 bool lease[WAITERS];
 
-/* Ghosts: what no process can see. */
-byte known[WAITERS];             /* the change that the waiter has seen */
-bool owed[WAITERS];              /* a writer was killed while it should have rung this waiter */
-byte awake = WRITERS + WAITERS;  /* who can still move without being woken */
+/* Ghost variables: only the assertions read them. */
+byte known[WAITERS];             /* the last change that the waiter has seen */
+bool owed[WAITERS];              /* a writer was killed before it woke this waiter */
+byte awake = WRITERS + WAITERS;  /* processes that can move without being woken */
 byte deaths = DEATHS;
 
 #ifdef NO_TICK
@@ -68,7 +70,7 @@ byte deaths = DEATHS;
 #define QUIET (awake == 0)
 #endif
 
-/* Whoever comes to rest last may leave nobody asleep over news. */
+/* When the last process comes to rest, no waiter may sleep through a change. */
 #define SERVED(i) (!asleep[i] || known[i] == key || MAY_TICK(i))
 inline rest() {
   awake--;
@@ -81,7 +83,7 @@ inline rest() {
 #endif
 }
 
-/* What the kernel does at a waiter's death; the mark stays. Its news are nobody's any more. */
+/* What the kernel does at a waiter's death. The mark stays. The change that it waited for no longer matters. */
 inline die() {
   deaths--;
   lease[s] = false;
@@ -111,9 +113,9 @@ want:
 #endif
   :: else
   fi;
-  STEP known[s] = key END;       /* not what the caller waits for: it waits for a change */
+  STEP known[s] = key END;       /* the wait is for a change from this value */
 #ifndef LATE_MARK
-  STEP mark[s] = true END;       /* a full fence follows: the mark is seen, or the change is */
+  STEP mark[s] = true END;       /* a full fence follows: the writer sees the mark or the waiter the change */
 #endif
 #ifdef LATE_CLEAR
   STEP if :: late -> mark[s] = false; late = false :: else fi END;
@@ -200,9 +202,9 @@ inline owe() {
 
 proctype writer() {
   byte i = 0;
-  byte rung = 0;                 /* the slots that are marked */
+  byte rung = 0;                 /* the marked slots */
   byte writes = WRITES;
-  bool ringing = false;          /* ghost: published, and not done with waking */
+  bool ringing = false;          /* ghost variable: published, not all slots woken yet */
 
 want:
   if
@@ -215,7 +217,7 @@ want:
   :: else -> i = 0; break
   od;
 #endif
-  WSTEP key++; ringing = true END;         /* a full fence follows, the partner of the waiter's */
+  WSTEP key++; ringing = true END;         /* a full fence follows; it pairs with the waiter's */
 #ifndef EARLY_MARKS
   do
   :: i < WAITERS ->

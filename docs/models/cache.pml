@@ -1,23 +1,23 @@
-/* One key of the cache: its index word, the entries that the word may name, and everybody who reads and writes it.
+/* One key of the cache: its index word, the entries that the word may name, and all readers and writers of the key.
  *
- * Promises: a reader, holding nothing, never returns a torn value, never one older than a value that was acknowledged
- * before it began, and never one older than any finished read returned; the same holds for a near copy, which is
- * believed while the index word's generation is unchanged; a writer always finds room for its new entry. A word names
- * units in use.
+ * Promises: a reader, which holds no lock, never returns a torn value, never a value older than one that was
+ * acknowledged before the read began, and never a value older than one that a finished read returned. The same holds
+ * for a near copy, which is valid while the index word's generation is unchanged. A writer always finds room for its
+ * new entry. A word names only units in use.
  *
- * WRITERS processes replace the key (with DELETES, or empty its word) WRITES times each under one lock. KILLS of them
- * are killed before any store, also inside the rebuild that a dead owner's successor runs. READERS read READS times
- * each.
+ * WRITERS processes replace the key (with DELETES: or empty its word) WRITES times each under one lock. KILLS of them
+ * are killed before any store, also inside the rebuild that the next owner of a dead owner's lock runs. READERS read
+ * READS times each.
  *
- * Abstracted: an entry is two payload words, torn when they differ; the space has one unit more than entries, so a leak
- * shows at once; the lock is one step (lock.pml has the real one) and an acknowledgement is the unlock. One would
- * expect the derived free list to be protected too: it is not, a dead owner leaves it wrong, and only the rebuild makes
- * it right.
+ * Abstracted: an entry is two payload words, torn when they differ. The space has one unit more than entries, so a
+ * leak shows at once. The lock is one step (lock.pml has the real one) and an acknowledgement is the unlock.
+ *
+ * Caution: the derived free list is not protected. A dead owner leaves it wrong, and only the rebuild corrects it.
  *
  * Broken variants, each of which must be reported:
  *   NO_RECHECK     a reader trusts its copy without loading the word again
  *   NO_GENERATION  replacing keeps the generation
- *   NO_REBUILD     a dead owner's lock is taken as it is
+ *   NO_REBUILD     a dead owner's lock is taken without a rebuild
  *   EARLY_PUBLISH  the word is stored before the entry is written
  *   EARLY_ACK      a write is acknowledged before its word is stored
  *   IN_PLACE       replacing writes over the published entry
@@ -40,23 +40,23 @@
 #define KILLS 1
 #endif
 
-#define UNITS 2                  /* one published, one in the making */
-#define EMPTY 3                  /* a word that names no unit still counts */
+#define UNITS 2                  /* one published, one being written */
+#define EMPTY 3                  /* such a word names no unit but keeps its generation */
 #define UNIT(w) ((w) & 3)
 #define GENERATION(w) ((w) >> 2)
 #define FREE 0
 #define HELD 1
-#define DEAD 2                   /* held, and the owner was killed */
+#define DEAD 2                   /* held by an owner that was killed */
 
 short word = 0;                  /* generation * 4 + unit */
 byte A[UNITS];
 byte B[UNITS];
-bool used[UNITS];                /* derived: the free list */
+bool used[UNITS];                /* derived: the inverse of the free list */
 byte lock = FREE;
-byte next = 1;                   /* every write gets a number, and stores it as its value */
+byte next = 1;                   /* each write has a number and stores it as its value */
 byte kills = KILLS;
 
-/* Ghosts: what no process can see. */
+/* Ghost variables: only the assertions read them. */
 byte acked = 0;                  /* the newest acknowledged write */
 byte seen = 0;                   /* the newest write that a finished read returned */
 byte emptied = 0;                /* the write that emptied the word, when it is empty */

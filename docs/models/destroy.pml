@@ -1,32 +1,38 @@
-/* Opening a segment by its name, destroying it, and what attached handles believe meanwhile.
+/* Opening a segment by its name, destroying it, and what attached handles take for true meanwhile.
  *
- * Promises: no write is acknowledged, and no read answered, by a segment that is unlinked; so no two handles use
- * different segments under one name without one of them noticing at its next operation. Only the inode that was checked
- * is unlinked. A destroyer killed half way blocks nobody and costs a handle at most one detachment.
+ * Promises: no write is acknowledged in, and no read answered from, a segment that was unlinked before the call began,
+ * or at the moment of the answer. When a destruction has passed the shard's lock, no process changes the segment any
+ * more. A destruction without force ends no handle of another process. Only the inode that was checked is unlinked. A
+ * process that is killed in the middle of a destruction blocks no other process and costs a handle at most one
+ * detachment.
  *
- * PROCESSES processes open and then do OPERATIONS operations each, any of write, read and destroy; DESTROYS
- * destructions and DEATHS deaths at any step in all; BUSY destroyers give up waiting for the shard's lock. Gates and
- * shard locks of the dead are dropped (lock.pml has the real lock).
+ * PROCESSES processes open and then do OPERATIONS operations each: write, read or destroy. DESTROYS destructions and
+ * DEATHS deaths (at any step) happen in all. SKIPS destroyers do not wait for the holder of the shard's lock, which may
+ * be suspended. Gates and shard locks of dead processes are released (lock.pml has the real lock).
  *
  * Abstracted: a segment has one shard; creating under a private name and publishing it is one step, as the rename is;
- * bounded waits are waits. One would expect the state alone to tell a handle that its segment is gone. But readers look
- * at it only when the epoch differs from the one they know: an opener must load its epoch while it still holds the
- * gate, or know none, so that its first read looks (FIRST_LOOK).
+ * waits with a timeout are waits.
+ *
+ * A handle starts with no epoch, so its first read checks the state: an opener may join a segment that is destroyed by
+ * force at that moment.
  *
  * Broken variants, each of which must be reported:
  *   NO_GATE          openers do not hold the gate
- *   EARLY_RELEASE    an opener releases the gate before it loads its epoch
- *   ONE_DESCRIPTION  two openers lock the gate through one file description: the first to leave drops it for both
- *   NO_CHECK         an opener does not check, under the gate, that the name means this inode and that it is alive
- *   NO_FINISH        an opener takes a segment that a dead destroyer left behind for a living one
- *   HALF_FINISH      an opener unlinks what a dead destroyer left behind, and does nothing of the rest
+ *   EARLY_RELEASE    an opener leaves the gate before it joins
+ *   ONE_DESCRIPTION  two openers lock the gate through one file description: the first to leave releases it for both
+ *   OPEN_GATE        a destroyer without force does not exclude openers
+ *   KNOWN_EPOCH      an opener loads the epoch, and takes the segment for checked at this epoch
+ *   NO_FINISH        an opener uses a segment that a dead destroyer left half destroyed
+ *   HALF_FINISH      an opener unlinks what a dead destroyer left, and does no other step of the destruction
  *   BLIND_UNLINK     destroy does not check, under the gate, that the name still means its inode
- *   NO_PASS          destroy unlinks without passing through the shard's lock
+ *   TWO_DESTROYERS   destroyers do not exclude each other
+ *   NO_PASS          destroy does not pass through the shard's lock
  *   LATE_STATE       destroy passes through the shard's lock before it sets the state
  *   EARLY_UNLINK     destroy unlinks before it sets the state
  *   NO_EPOCH         destroy does not bump the epoch
  *   EARLY_EPOCH      destroy bumps the epoch before it sets the state
- *   EARLY_LOOK       a writer looks at the state before it has the shard's lock
+ *   EARLY_LOOK       a writer checks the state before it has the shard's lock
+ *   NO_SECOND_LOOK   a writer does not check the state again before it acknowledges
  */
 #ifndef PROCESSES
 #define PROCESSES 3
@@ -40,26 +46,30 @@
 #ifndef DEATHS
 #define DEATHS 2
 #endif
-#ifndef BUSY
-#define BUSY 1
+#ifndef SKIPS
+#define SKIPS 1
 #endif
 
-#define NO_EPOCH_YET 255         /* equals none */
-#define SEGMENTS (DESTROYS + 2)  /* 0 means none; each destruction makes room for one more */
+#define NO_EPOCH_YET 255         /* different from every epoch */
+#define SEGMENTS (DESTROYS + 2)  /* 0 means none; each destruction allows one more segment */
 
 byte name = 0;                   /* the inode that the name means */
 byte newest = 0;
 bool destroyed[SEGMENTS];        /* the state */
 byte epoch[SEGMENTS];
-byte shared[SEGMENTS];           /* the gate: how many hold it shared, and who holds it exclusively */
-byte exclusive[SEGMENTS];
+byte shared[SEGMENTS];           /* the gate of openers: number of holders */
+bool closed[SEGMENTS];           /* a destroyer without force holds it */
+byte exclusive[SEGMENTS];        /* the gate of destroyers: 1 + its holder */
+byte members[SEGMENTS];          /* number of processes that have joined */
 byte lock[SEGMENTS];             /* the shard's lock: 1 + owner */
 
-/* Ghosts: what no process can see. */
+/* Ghost variables: only the assertions read them. */
 bool unlinked[SEGMENTS];
+bool forced[SEGMENTS];
+bool passed[SEGMENTS];
 byte destroys = DESTROYS;
 byte deaths = DEATHS;
-byte busy = BUSY;
+byte skips = SKIPS;
 
 inline leave_gate() {
   if
@@ -72,12 +82,17 @@ inline leave_gate() {
   fi
 }
 
-/* The kernel drops the gate; the lock of a dead owner goes to whoever asks next. */
+inline leave_segment() {
+  if :: joined -> members[s]--; joined = false :: else fi;
+  s = 0; mine = 0
+}
+
+/* The kernel releases gates and leases; the next process that asks gets the lock of a dead owner. */
 inline die() {
   leave_gate();
-  if :: exclusive[s] == p + 1 -> exclusive[s] = 0 :: else fi;
+  if :: exclusive[s] == p + 1 -> exclusive[s] = 0; closed[s] = false :: else fi;
   if :: lock[s] == p + 1 -> lock[s] = 0 :: else fi;
-  s = 0; mine = 0; last = 0; operations = 0; finishes = false
+  leave_segment(); last = 0; operations = 0; finishes = false
 }
 
 #define KILLED :: atomic { deaths > 0 -> deaths--; die(); goto dead }
@@ -86,47 +101,50 @@ inline die() {
 #define END } fi
 
 proctype process(byte p) {
-  byte s = 0;                    /* my segment */
-  byte mine = 0;                 /* its epoch, when I last looked at its state */
-  bool inside = false;           /* I hold its gate shared */
-  bool finishes = false;         /* on my way in I finish what a dead destroyer left */
+  byte s = 0;                    /* the segment of this process */
+  byte mine = 0;                 /* its epoch at the last check of its state */
+  bool inside = false;           /* this process holds the gate of openers */
+  bool joined = false;           /* this process holds a lease */
+  bool finishes = false;         /* while opening, this process finishes what a dead destroyer left */
+  bool force = false;
   byte operations = OPERATIONS;
-  byte last = 0;                 /* ghost: the segment that I was detached from */
+  byte last = 0;                 /* ghost variable: the segment that this process was detached from */
 
 open:
   STEP
     if
-    :: name == 0 -> newest++; assert(newest < SEGMENTS); s = newest; name = s; goto attached
+    :: name == 0 -> newest++; assert(newest < SEGMENTS); s = newest; name = s
     :: else -> s = name
     fi
   END;
 #ifndef NO_GATE
-  WHEN(exclusive[s] == 0) shared[s]++; inside = true END;
+  WHEN(!closed[s]) shared[s]++; inside = true END;
 #endif
-#ifndef NO_CHECK
   STEP if :: name != s -> leave_gate(); s = 0; goto open :: else fi END;
 #ifndef NO_FINISH
-  STEP if :: destroyed[s] -> leave_gate(); finishes = true; goto destroy :: else fi END;
-#endif
+  STEP if :: destroyed[s] -> leave_gate(); finishes = true; force = true; goto destroy :: else fi END;
 #endif
 #ifdef EARLY_RELEASE
   STEP leave_gate() END;
 #endif
-#ifdef FIRST_LOOK
-  STEP mine = NO_EPOCH_YET END;
-#else
+  STEP members[s]++; joined = true END;
+#ifdef KNOWN_EPOCH
   STEP mine = epoch[s] END;
+#else
+  STEP mine = NO_EPOCH_YET END;
 #endif
+  STEP if :: name != s -> leave_gate(); leave_segment(); goto open :: else fi END;
 #ifndef EARLY_RELEASE
   STEP leave_gate() END;
 #endif
 
 attached:
   if
-  :: atomic { operations == 0 -> last = 0; s = 0; mine = 0; goto dead }
+  :: atomic { operations == 0 -> last = 0; leave_segment(); goto dead }
   :: atomic { operations > 0 -> operations--; goto write }
   :: atomic { operations > 0 -> operations--; goto read }
-  :: atomic { operations > 0 && destroys > 0 -> operations--; destroys--; goto destroy }
+  :: atomic { operations > 0 && destroys > 0 -> operations--; destroys--; force = true; leave_segment(); s = name; goto destroy }
+  :: atomic { operations > 0 && destroys > 0 -> operations--; destroys--; force = false; leave_segment(); s = name; goto destroy }
   fi;
 
 write:
@@ -137,7 +155,12 @@ write:
 #ifndef EARLY_LOOK
   STEP if :: destroyed[s] -> lock[s] = 0; goto detached :: else fi END;
 #endif
-  STEP assert(!unlinked[s]) END;           /* the publish; from here on the write may be acknowledged */
+  STEP assert(!passed[s]) END;             /* the publish */
+#ifndef NO_SECOND_LOOK
+  STEP if :: destroyed[s] -> lock[s] = 0; goto detached :: else -> assert(!unlinked[s]) fi END;
+#else
+  STEP assert(!unlinked[s]) END;           /* from here on the write may be acknowledged */
+#endif
   STEP lock[s] = 0 END;
   goto attached;
 
@@ -151,14 +174,25 @@ read:
   STEP if :: destroyed[s] -> goto detached :: else -> goto read fi END;
 
 detached:
-  atomic { assert(s != last); last = s; s = 0; mine = 0; operations++ }
+  atomic { assert(s != last && forced[s]); last = s; leave_segment(); operations++ }
   goto open;
 
 destroy:
-  WHEN(exclusive[s] == 0 && shared[s] == 0) exclusive[s] = p + 1 END;
+  if :: s == 0 -> goto destroyed_by_another :: else fi;
+#ifndef TWO_DESTROYERS
+  WHEN(exclusive[s] == 0) exclusive[s] = p + 1 END;
+#endif
 #ifndef BLIND_UNLINK
   STEP if :: name != s -> exclusive[s] = 0; goto destroyed_by_another :: else fi END;
 #endif
+  if
+  :: force
+  :: else ->
+#ifndef OPEN_GATE
+     WHEN(shared[s] == 0) closed[s] = true END;
+#endif
+     STEP if :: members[s] > 0 -> exclusive[s] = 0; closed[s] = false; goto destroyed_by_another :: else fi END
+  fi;
 #ifdef HALF_FINISH
   if :: finishes -> goto unlink :: else fi;
 #endif
@@ -167,25 +201,14 @@ destroy:
 #endif
 #ifdef LATE_STATE
   WHEN(lock[s] == 0) lock[s] = p + 1 END;
-  STEP lock[s] = 0 END;
+  STEP lock[s] = 0; passed[s] = true END;
 #endif
 #ifdef EARLY_EPOCH
   STEP epoch[s]++ END;
 #endif
-  STEP destroyed[s] = true END;
+  STEP destroyed[s] = true; forced[s] = forced[s] || force END;
 #if !defined(NO_EPOCH) && !defined(EARLY_EPOCH)
   STEP epoch[s]++ END;
-#endif
-#if !defined(NO_PASS) && !defined(LATE_STATE)
-  if
-  :: atomic {
-     busy > 0 && lock[s] != 0 ->
-     busy--; exclusive[s] = 0;
-     if :: finishes -> finishes = false; s = 0; goto open :: else -> goto attached fi
-     }
-  :: WHEN(lock[s] == 0) lock[s] = p + 1 END
-  fi;
-  STEP lock[s] = 0 END;
 #endif
 #ifdef HALF_FINISH
 unlink:
@@ -193,7 +216,18 @@ unlink:
 #ifndef EARLY_UNLINK
   STEP assert(name == s); unlinked[s] = true; name = 0 END;
 #endif
-  STEP exclusive[s] = 0 END;
+#if defined(NO_PASS)
+  STEP passed[s] = true END;
+#elif !defined(LATE_STATE)
+  if
+  :: finishes
+  :: atomic { !finishes && skips > 0 && lock[s] != 0 -> skips-- }
+  :: !finishes ->
+     WHEN(lock[s] == 0) lock[s] = p + 1 END;
+     STEP lock[s] = 0; passed[s] = true END
+  fi;
+#endif
+  STEP exclusive[s] = 0; closed[s] = false END;
 destroyed_by_another:
   atomic { s = 0; mine = 0; finishes = false }
   goto open;

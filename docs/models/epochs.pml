@@ -1,29 +1,30 @@
-/* Clearing a namespace, or everything, by adding 1 to one epoch word; see crates/core/src/namespaces.rs (life,
- * clear_namespace), cache.rs (guard), locked.rs (write, begin_life, follow, sweep), shard.rs (count_anew, entries) and read.rs.
+/* Clearing a namespace, or everything, by adding 1 to one epoch word. A life is the pair of the root's epoch and the
+ * namespace's epoch. The code is in crates/core: namespaces, the write path, the sweep, the rebuild and the read path.
  *
- * Promises: once a clear is acknowledged nobody gets a value that was there before it, or what was made of one, from the
- * segment or from a near copy. A value that was set after it is there until something happens to it, also where others clear
- * late or reclaim what the clear has ended. No entry is counted after the clear that ended it. After every unlock the
- * counts are right, and what no life holds any more is marked to be reclaimed, wherever somebody was killed.
+ * Promises: once a clear is acknowledged, no reader gets a value that was there before it, or a value made from one,
+ * from the segment or from a near copy. A value that was set after the clear stays until something happens to it, also
+ * where other processes clear late or reclaim what the clear has ended. No entry is counted after the clear that ended
+ * it. After every unlock the counts are right, and every entry of an earlier life is marked to be reclaimed, wherever
+ * a process was killed.
  *
- * WRITERS processes set one of KEYS keys or add to the number there, WRITES times each; CLEARERS clear the namespace or
- * everything once each; SWEEPERS reclaim once each; DEATHS of all these are killed. READERS read READS times each, with a near
- * copy, or ask how many entries there are.
+ * WRITERS processes set one of KEYS keys or add to the number there, WRITES times each. CLEARERS clear the namespace
+ * or everything once each. SWEEPERS reclaim once each. DEATHS of all these are killed. READERS read READS times each,
+ * with a near copy, or ask for the number of entries.
  *
- * Abstracted: one namespace and the root above it; publishing an entry and reading one are single steps (cache.pml), the lock is one
- * step (lock.pml), a line is swept in one step. One would expect a death between a clear and what follows it to matter:
- * nothing follows it that anybody needs.
+ * Abstracted: one namespace and the root above it; publishing an entry and reading one are single steps (cache.pml);
+ * the lock is one step (lock.pml); a line is swept in one step. A death between a clear and its follow-up does no
+ * harm: no process needs the follow-up.
  *
  * Broken variants, each of which must be reported:
  *   OWN_ONLY       a near copy depends on the namespace's epoch alone
  *   LATE_NEAR      a near copy keeps the epochs as loaded after the entry was read
- *   NO_LIFE        a reader does not look at the life of the entry
+ *   NO_LIFE        a reader does not check the life of the entry
  *   EARLY_LIFE     a writer reads the life before it has the lock
- *   TWO_LIVES      a writer looks with one life and stamps with another
- *   EARLY_SWEEP    who reclaims reads the life before it has the lock
- *   LIFE_FIRST     the life that is counted is stored before the count is 0
- *   NO_PURGE       who notices a clear does not mark what is to be reclaimed
- *   NO_REBUILD     a dead owner's lock is taken as it is
+ *   TWO_LIVES      a writer checks with one life and stamps with another
+ *   EARLY_SWEEP    a sweeper reads the life before it has the lock
+ *   LIFE_FIRST     the counted life is stored before the count is 0
+ *   NO_PURGE       a process that notices a clear does not mark what is to be reclaimed
+ *   NO_REBUILD     a dead owner's lock is taken without a rebuild
  */
 #ifndef WRITERS
 #define WRITERS 2
@@ -58,24 +59,24 @@
 /* Truth. */
 byte root = 0;
 byte own = 0;
-byte entry[KEYS];                /* the number of the write that made it, 0: none */
+byte entry[KEYS];                /* the number of the write that stored it; 0: none */
 byte stamp[KEYS];                /* its life */
-byte origin[KEYS];               /* the oldest write that is in its value */
+byte origin[KEYS];               /* the oldest write that its value is made from */
 byte generation[KEYS];
 /* Derived. */
-byte counted = 0;                /* the life that is counted */
+byte counted = 0;                /* the life that `count` belongs to */
 byte count = 0;
 bool purge = false;
 byte lock = FREE;
 
-/* Ghosts: what no process can see. */
+/* Ghost variables: only the assertions read them. */
 byte next = 1;
-byte clears = 0;                 /* clears that have taken place */
+byte clears = 0;                 /* clears so far */
 byte outdated[KEYS];             /* the newest write that was there before a clear */
-byte gone[KEYS];                 /* and before one that is acknowledged */
-byte needed[KEYS];               /* the newest acknowledged write that no clear has met since it began */
-byte under_way = 0;              /* writes */
-byte begun = 0;                  /* of these, and those that were, all that were not over at the last clear */
+byte gone[KEYS];                 /* the same, of the acknowledged clears only */
+byte needed[KEYS];               /* the newest acknowledged write with no clear since it began */
+byte under_way = 0;              /* writes in progress */
+byte begun = 0;                  /* writes that began after the last clear or were in progress at it */
 byte deaths = DEATHS;
 
 #define IS_NEWER(a, b) ((a) > (b) -> (a) : (b))
@@ -107,7 +108,7 @@ inline take_lock() {
   suspect = false
 }
 
-/* Notices a clear. */
+/* Follows a clear: the counts begin anew for the new life. */
 inline begin_life() {
   if
   :: counted != l ->
@@ -164,7 +165,7 @@ proctype writer() {
 #endif
        from = 0
      END;
-     STEP                        /* set, or add to what is there and lives */
+     STEP                        /* set, or add to a value of this life */
        v = next; next++; from = v;
        if
        :: true
@@ -312,7 +313,7 @@ answer:
           assert(got == 0 || from > ended);
           assert(met != clears || got >= need)
         }
-     :: true ->                  /* how many there are */
+     :: true ->                  /* the number of entries */
         r = root;
         l = r * 8 + own;
         if

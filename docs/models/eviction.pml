@@ -1,33 +1,36 @@
-/* Room for a new entry: a victim's index word is emptied, its units are freed and written again for another key, in a line that
- * others have gone past; see crates/core/src/locked.rs (store, make_room, insert, replace, remove, free_position, sweep),
- * shard.rs (search), recover.rs (rebuild) and read.rs.
+/* Room for a new entry: a victim's index word is emptied, its units are freed and written again for another key, in a
+ * line that other keys have overflowed. The code is in crates/core: the write path, the shard's search, the rebuild,
+ * the sweep and the read path.
  *
- * Promises: who looks for a key that is there, and stays, finds it, whatever becomes of its neighbours, in whichever line; and
- * never gets another key's value, a torn one, one that has expired, or one older than what was acknowledged before it began. A near
- * copy is believed only while its entry is the one that is there. An entry is never the victim of its own change. What is reclaimed
- * as expired has expired. After every unlock the bitmap, the count of free units and the overflow count are right, wherever
- * somebody was killed.
+ * Promises: a reader finds a key that is there and stays there, whatever happens to its neighbours, in either line. It
+ * never gets another key's value, a torn value, an expired value, or a value older than one that was acknowledged
+ * before the read began. A near copy is valid only while its entry is the current one. An entry is never the victim of
+ * its own change. What is reclaimed as expired has expired. After every unlock the bitmap, the count of free units and
+ * the overflow count are right, wherever a process was killed.
  *
- * KEYS keys share a line of one word, and behind it another; there are UNITS units, full at first. WRITERS processes set a key or delete
- * one, WRITES times each; SWEEPERS look for expired entries once each; DEATHS of them are killed before any store, also
- * inside the rebuild of a dead owner's successor. READERS look READS times for a key of their choice, with a near copy.
+ * KEYS keys share a line of one word, followed by a second line. There are UNITS units, full at first. WRITERS
+ * processes set or delete a key, WRITES times each. SWEEPERS look for expired entries once each. DEATHS of them are
+ * killed before any store, also inside the rebuild by the next owner of a dead owner's lock. READERS read a key of
+ * their choice READS times, with a near copy.
  *
- * Abstracted: an entry is a key word and a value word, torn when they are not of one write; the policy is any choice of a
- * victim, its queues are left out; the lock is one step (lock.pml). One would expect the rebuild to be invisible to readers,
- * since all it makes is derived: the overflow counts are not, so it stores each once, with its final value.
+ * Abstracted: an entry is a key word and a value word, torn when they come from different writes. The policy is any
+ * choice of a victim; its queues are left out. The lock is one step (lock.pml).
+ *
+ * Caution: a rebuild is not invisible to readers, although it writes only derived data. Readers see the overflow
+ * counts, so it stores each of them once, with its final value.
  *
  * Broken variants, each of which must be reported:
  *   NO_SPARE       the victim may be the entry that is to be replaced
  *   EARLY_REUSE    the victim's unit is written before its word is emptied
- *   LATE_COUNT     the overflow count is raised after the key that went past is published
- *   EARLY_UNCOUNT  and lowered before its word is emptied
+ *   LATE_COUNT     the overflow count is raised after the overflowing key is published
+ *   EARLY_UNCOUNT  the overflow count is lowered before the word of such a key is emptied
  *   ZERO_FIRST     a rebuild sets the overflow count to 0 and then counts
- *   NO_RECOUNT     a rebuild leaves the overflow count as it is
- *   NO_REBUILD     a dead owner's lock is taken as it is
+ *   NO_RECOUNT     a rebuild leaves the overflow count unchanged
+ *   NO_REBUILD     a dead owner's lock is taken without a rebuild
  *   NO_RECHECK     a reader does not load the word again
- *   NO_GENERATION  an emptied word that is used again does not count
+ *   NO_GENERATION  emptying a word and using it again keeps its generation
  *   ZEROED         emptying a word clears its generation
- *   BLIND_SWEEP    what is to be reclaimed is chosen before the lock is taken
+ *   BLIND_SWEEP    the entry to reclaim is chosen before the lock is taken
  *   NO_DEADLINE    a near copy does not know when it expires
  */
 #ifndef WRITERS
@@ -64,24 +67,24 @@
 #define DEAD 2
 
 /* Truth. */
-byte word[2];                    /* generation * 4 + unit; the first is the line of all keys, the second the line behind it */
+byte word[2];                    /* generation * 4 + unit; first the line of all keys, then the overflow line */
 byte key_of[UNITS];
 byte value_of[UNITS];
 bool mortal_of[UNITS];
-bool late = false;               /* the time at which mortal entries expire has come */
+bool late = false;               /* mortal entries have expired */
 /* Derived. */
 bool used[UNITS];
 byte free = 0;
-byte overflow = 0;               /* keys that went past the first line */
+byte overflow = 0;               /* keys that overflowed the first line */
 byte lock = FREE;
 
-/* Ghosts: what no process can see. */
+/* Ghost variables: only the assertions read them. */
 byte next = 1;
-byte owner[12];                  /* whose value a number is */
+byte owner[12];                  /* by value: the key that it belongs to */
 bool mortal[12];
-byte now[KEYS];                  /* the value that is there, 0: none */
-byte acked[KEYS];                /* the newest value that was acknowledged */
-byte absences[KEYS];             /* how often the key has gone */
+byte now[KEYS];                  /* the current value; 0: none */
+byte acked[KEYS];                /* the newest acknowledged value */
+byte absences[KEYS];             /* how often the key became absent */
 byte deaths = DEATHS;
 
 #define KILL deaths--; lock = DEAD
@@ -133,7 +136,7 @@ inline take_lock() {
   suspect = false
 }
 
-/* Where the key is, or NONE. */
+/* at: the position of the key, or NONE. */
 inline find(k) {
   if
   :: UNIT(word[0]) != EMPTY && key_of[UNIT(word[0])] == k -> at = 0
@@ -145,7 +148,7 @@ inline find(k) {
   fi
 }
 
-/* Empties a word: the entry is gone. Its overflow is uncounted, its unit freed. */
+/* Removes an entry: empties its word, lowers the overflow count if it overflowed, frees its unit. */
 inline remove(place) {
   i = UNIT(word[place]);
 #ifdef EARLY_UNCOUNT

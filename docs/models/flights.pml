@@ -1,34 +1,36 @@
-/* Flights: one loader per key on the whole host, those who wait for it, and what happens to the key meanwhile; see
- * crates/core/src/flights.rs (board_without_lock, begin_flight, finish_flight, end_flight, outdate_flight, flight_is_over).
+/* Flights: at most one loader per key on the whole host, the waiters for its result, and what happens to the key
+ * meanwhile. The code is in crates/core: flights.
  *
- * Promises: nobody begins a load while a living process does whose time is not up, unless the key was written, deleted or
- * cleared meanwhile; so there is one load more only for each of these, each death, each lease that ended and each failure. A
- * value is never kept that is older than what was written, deleted or cleared before, or than what another load
- * brought, also where the newer one is gone already; nobody gets one that is older than what was acknowledged before it asked. A
- * failure reaches everybody who waited for that load. Everybody who waits comes to an end.
+ * Promises: no process begins a load while a living process with a valid lease loads, unless the key was
+ * written, deleted or cleared meanwhile. So each of these events, each death, each ended lease and each failure allows
+ * one more load, and nothing else does. A value is never kept that is older than what was written, deleted or cleared
+ * before, or than what another load brought, also where the newer one is no longer there. No caller gets a value older
+ * than what was acknowledged before it asked. A failure reaches every waiter for that load. Every wait ends.
  *
- * N processes ask for the key ROUNDS times each. Each may be killed at any step, DEATHS in all, and may get a successor in
- * its slot; its load may fail, FAILURES in all; last longer than its lease, EXPIRIES in all; never end, STUCK in all. A user
- * changes the source and then sets, deletes, takes or clears, EVENTS times; an eviction or the end of a lifetime takes the
- * value, EVICTIONS times.
+ * N processes ask for the key ROUNDS times each. Each may be killed at any step, DEATHS in all, and its slot may get a
+ * new owner. A load may fail (FAILURES in all), outlast its lease (EXPIRIES in all) or never end (STUCK in all). A
+ * user changes the source and then sets, deletes, takes or clears, EVENTS times. An eviction or the end of a lifetime
+ * removes the value, EVICTIONS times.
  *
- * Abstracted: what is changed in one hold of the shard's lock is atomic but for deaths, readers and `clear` (cache.pml,
- * lock.pml); a record and an entry are stored in one step. Who waits sees what ends its wait (bell.pml), a probe sees the dead.
- * A value's data is the number of changes of its source that its loader had seen. One would expect a version to tell
- * whether a value was set meanwhile: not if that one was evicted before the load ended.
+ * Abstracted: a change made in one hold of the shard's lock is atomic except for deaths, readers and `clear`
+ * (cache.pml, lock.pml); a record and an entry are stored in one step. A waiter sees what ends its wait (bell.pml), a
+ * probe sees dead processes. A value's data is the number of changes of its source that its loader had seen.
+ *
+ * Caution: a version does not tell whether a value was set meanwhile, since that value may have been evicted before
+ * the load ended.
  *
  * Broken variants, each of which must be reported:
- *   NO_FENCE       a landing does not look whose flight is on
- *   NO_LIFE        a landing does not look whether the key was cleared
- *   LATE_LIFE      a value is stamped with the life of its store, not with the one that was looked at
- *   SET_KEEPS      a set leaves the flight on, and only the version in the index tells of it
- *   TAKE_KEEPS     a take leaves the flight on
- *   DELETE_KEEPS   a delete leaves the flight on
+ *   NO_FENCE       storing the result does not check that the flight is still this load's
+ *   NO_LIFE        storing the result does not check whether the key was cleared
+ *   LATE_LIFE      a value is stamped with the life at its store, not with the life that was checked
+ *   SET_KEEPS      a set leaves the flight, and only the version in the index tells of the set
+ *   TAKE_KEEPS     a take leaves the flight
+ *   DELETE_KEEPS   a delete leaves the flight
  *   LATE_OUTDATE   a delete ends the flight in a second hold of the lock
- *   NO_LOOK        whoever begins a flight does not look again under the lock
- *   NO_PROBE       nobody asks whether the loader lives
- *   BY_SLOT        the dead are known by their slot alone
- *   NO_LEASE       nobody looks whether the lease has ended
+ *   NO_LOOK        a process that begins a flight does not check again under the lock
+ *   NO_PROBE       no process asks whether the loader lives
+ *   BY_SLOT        a dead process is known by its slot alone
+ *   NO_LEASE       no process checks whether the lease has ended
  *   BEGIN_FORGETS  a flight that begins forgets how the last one ended
  */
 #ifndef N
@@ -59,13 +61,13 @@
 #define REFRESHES 0
 #endif
 
-/* The record: slot + 1 of the owner, 0: nobody loads; its slot's generation; and how flights ended, by token. */
+/* The record: slot + 1 of the owner, 0: no load; its slot's generation; and how flights ended, by token. */
 byte owner = 0;
 byte owned_by = 0;
 byte token = 0;
 byte begun_in = 0;               /* the key's life when it began */
 #ifdef SET_KEEPS
-byte over = 0;                   /* the version that there was */
+byte over = 0;                   /* the version at its begin */
 #endif
 bool late = false;               /* its lease has ended */
 short failures_of = 0;
@@ -82,14 +84,14 @@ bool lock = false;
 bool lease[N];
 byte generation[N];
 
-/* Ghosts: what no process can see. */
-byte source = 0;                 /* changes of what is loaded */
-byte newest = 0;                 /* of these, what the cache has last been told of, or has held */
-byte acked = 0;                  /* and what it has confirmed */
-byte loader = 0;                 /* slot + 1 of the living loader for which the others are to wait */
+/* Ghost variables: only the assertions read them. */
+byte source = 0;                 /* number of changes of the source */
+byte newest = 0;                 /* the newest change that the cache was notified of or has held */
+byte acked = 0;                  /* the newest change that it has acknowledged */
+byte loader = 0;                 /* slot + 1 of the living loader that the others must wait for */
 byte loads = 0;
-byte allowed = 1;                /* loads for which there is a reason */
-short failed = 0;                /* tokens whose failure is to reach those who waited */
+byte allowed = 1;                /* loads that have a reason */
+short failed = 0;                /* tokens of failures that must reach their waiters */
 bool stuck[N];
 byte deaths = DEATHS;
 byte evictions = EVICTIONS;
@@ -121,7 +123,7 @@ inline forget_flight() { owner = 0; owned_by = 0; token = 0; begun_in = 0; late 
 
 inline remove_record() { forget_flight(); failures_of = 0; failed = 0 }
 
-/* What is being loaded is older than what happens to the key now. */
+/* The load in progress is older than this change of the key. */
 inline outdate() {
   if :: owner > 0 -> loader = 0; allowed++ :: else fi;
   remove_record()
@@ -163,7 +165,7 @@ want:
     asked = acked; l = life;
     if
     :: true
-    :: refreshes > 0 && there -> refreshes--; allowed++; than = version   /* only a newer one will do */
+    :: refreshes > 0 && there -> refreshes--; allowed++; than = version   /* only a newer version will do */
     fi
   END;
 again:
@@ -227,7 +229,7 @@ again:
 #ifdef SET_KEEPS
        may_keep = may_keep && !(IS_FRESH(l) && version != over)
 #endif
-    :: else -> rounds--; forget(); goto want     /* another has the flight */
+    :: else -> rounds--; forget(); goto want     /* the flight is no longer this load's */
     fi
   END;
   STEP
@@ -236,7 +238,7 @@ again:
 #endif
     if :: may_keep -> keep(loaded, l) :: else fi
   END;
-  STEP                           /* only then the record's end */
+  STEP                           /* the record ends only after that */
     if :: loader == s + 1 -> loader = 0 :: else fi;
     if :: may_keep && l == life :: else -> allowed++ fi;
     remove_record(); lock = false; rounds--; forget()
@@ -281,7 +283,7 @@ dead:
   g = 0;
   if
   :: goto gone
-  :: atomic { lease[s] = true }  /* a successor in the slot: the lease, then the generation */
+  :: atomic { lease[s] = true }  /* a new owner of the slot takes the lease, then bumps the generation */
   fi;
   STEP generation[s] = generation[s] + 1; g = generation[s] END;
   if
@@ -299,7 +301,7 @@ gone:
   skip
 }
 
-/* Changes the source, then tells the cache. It may be killed as well. */
+/* Changes the source, then notifies the cache. It may be killed as well. */
 #define USER_STEP if :: atomic { deaths > 0 -> deaths--; if :: holds -> lock = false :: else fi; goto dead } :: atomic { true ->
 #define USER_LOCKED if :: atomic { deaths > 0 -> deaths--; goto dead } :: atomic { !lock -> lock = true; holds = true;
 
@@ -371,7 +373,7 @@ dead:
   mine = 0; l = 0; holds = false
 }
 
-/* Time and want of room. */
+/* Leases that end, and evictions. */
 proctype world() {
 end_world:
   do

@@ -1,27 +1,28 @@
-/* An index that is divided while others read: the level says in which line a key belongs (growth.rs, ShardView::search,
- * Core::keys_in_line).
+/* An index that is divided while other processes read: the level says in which line a key belongs. The code is in
+ * crates/core: the growth of an index, the shard's search and the walk over keys.
  *
- * Promises: a key that is there is found by every reader, with a value not older than what was acknowledged before the
- * read began; so is one that overflowed; no near copy outlives the value that it was made of; a walk meets the key
- * exactly once. All of it wherever a writer is killed, also in a division and in the rebuild after it.
+ * Promises: every reader finds a key that is there, with a value not older than what was acknowledged before the read
+ * began. The same holds for a key that overflowed. No near copy outlives the value that it was made of. A walk meets
+ * the key exactly once. All of this holds wherever a writer is killed, also in a division and in the rebuild after it.
  *
- * WRITERS processes take the lock, divide the index or not, set the key, and end; KILLS of them are killed, and whoever
- * takes the lock then rebuilds first. READERS read READS times, with a near copy and a look at the overflowed key. A
- * walker walks once. Divided twice at most; the key goes up each time: line 0, line 1, line 3 of four.
+ * WRITERS processes take the lock, divide the index or not, set the key, and end. KILLS of them are killed, and the
+ * next owner of the lock then rebuilds first. READERS read READS times, with a near copy and a read of the overflowed
+ * key. A walker walks once. The index is divided at most twice, and the key moves up each time: line 0, line 1, line 3
+ * of four.
  *
- * Abstracted: entries are their versions, whole (cache.pml); a key that overflowed stays where it is, and is found as
+ * Abstracted: an entry is its version, whole (cache.pml). A key that overflowed stays where it is, and is found as
  * long as the count of its own line is not 0. The lock is one step (lock.pml).
  *
  * Broken variants, each of which must be reported:
- *   NO_RELOOK        who misses does not look at the level again
+ *   NO_RELOOK        a reader that misses does not check the level again
  *   EARLY_LEVEL      the level is stored before the words are copied
  *   EARLY_EMPTY      the words are emptied before the level is stored
  *   NO_FINISH        a rebuild leaves what a killed division left
  *   SAME_GENERATION  a word is emptied without a new generation
  *   LATE_COUNT       the overflow counts of the new lines are stored after the level
- *   EARLY_UNCOUNT    those of the old ones are lowered before it
+ *   EARLY_UNCOUNT    the overflow counts of the old lines are lowered before the level is stored
  *   NO_FILTER        a walk takes words that are out of place for entries
- *   NO_REWALK        a walk does not look at the level again after a line
+ *   NO_REWALK        a walk does not check the level again after a line
  */
 #ifndef WRITERS
 #define WRITERS 2
@@ -43,12 +44,12 @@
 
 byte level = 0;
 byte lock = FREE;
-/* By level: the word of the key in the line where it belongs at that level, and that line's overflow count. */
+/* By level: the word of the key in its line at that level, and that line's overflow count. */
 byte entry[3];
 byte generation[3];
 byte overflowed[3];
 
-/* Ghosts: what no process can see. */
+/* Ghost variables: only the assertions read them. */
 byte newest = 1;
 byte acknowledged = 1;
 byte kills = KILLS;
@@ -159,7 +160,7 @@ again:
   od
 }
 
-/* Places in the order of walks; the key's lines are those of the places 0, 2 and 3. */
+/* Places are in the order of walks; the key's lines are at the places 0, 2 and 3. */
 #define KEY_IS_HERE(l) (l == 0 || (l == 1 && place == 2) || (l == 2 && place == 3))
 #define PLACES(l) (l == 0 -> 4 : (l == 1 -> 2 : 1))
 

@@ -1,35 +1,37 @@
-/* The lock of one shard: a futex word that names its owner, and leases that the kernel drops when a process ends.
+/* The lock of one shard: a futex word that names its owner, and leases that the kernel releases when a process ends.
  *
- * Promises: never two owners among the living, so a living owner, stopped or not, is never robbed; data that a dead
- * owner or a panic left half written is repaired before anybody uses it; nobody is left asleep, and each death costs
- * the sleepers at most one bounded sleep: without a death every wake arrives by itself.
+ * Promises: there are never two living owners, so a living owner, suspended or not, never loses its lock to another.
+ * Data that a dead owner or a panic left half written is repaired before any process uses it. No waiter sleeps for
+ * ever, and each death costs the sleepers at most one bounded sleep; without a death every wake arrives by itself.
  *
  * N processes, each in a slot of its own, take the lock ROUNDS times. DEATHS of them may be killed at any step, also
- * asleep, while attaching and inside the repair; a successor in the dead one's slot may come (and take the lock or stay
- * idle), or not. PANICS owners unwind and leave the reserved suspect word. STOPS of them stop for good. BUSY deadlines
- * pass. SIBLING gives process 0 a second thread, which has the same slot and dies with it.
+ * asleep, while attaching and inside the repair. The slot of a dead process may get a new owner, which takes the lock
+ * or stays idle. PANICS owners unwind and leave the reserved suspect word. STOPS of them are suspended for good. BUSY
+ * deadlines pass. SIBLING gives process 0 a second thread, which has the same slot and dies with it.
  *
- * Abstracted: a compare-exchange that fails is a look; the short spin is one look; the protected data is one bit; the
- * clock is `awake`: a bounded sleep ends when nobody else can move (EARLY_TICKS: at any moment). Generations do not
- * wrap. One would expect the lease alone to say who is dead, yet a successor's lease hides its predecessor's death, and
- * only the generation in the word tells the two apart.
+ * Abstracted: a failed compare-exchange is a read; the short spin is one read; the protected data is one bit. `awake`
+ * replaces the clock: a bounded sleep ends when no other process can move (EARLY_TICKS: at any moment). Generations do
+ * not wrap.
+ *
+ * Caution: the lease alone does not say which owner is dead. A new owner's lease of the slot hides its predecessor's
+ * death, and only the generation in the word tells the two apart.
  *
  * Broken variants, each of which must be reported:
- *   NO_GENERATION   the word names the slot alone; a successor looks first whether it inherits the lock
- *   EARLY_USE       a successor uses the lock before it bumps its slot's generation
- *   EARLY_BUMP      a successor bumps the generation of a slot before it has the slot's lease
- *   LEASE_ONLY      only the lease is asked, never the recorded generation
- *   NO_REPAIR       a dead owner's lock is used as it is
- *   NO_SUSPECT      a panic unlocks as if nothing had happened                              (PANICS=1)
- *   PROBE_OWN       the own slot's lease is probed; the kernel answers "free" to its holder (SIBLING)
- *   ROB_STOPPED     an owner that lets a bounded sleep pass is taken for dead               (STOPS=1)
+ *   NO_GENERATION   the word names the slot alone; a new owner of a slot first checks whether it inherits the lock
+ *   EARLY_USE       a new owner of a slot uses the lock before it bumps the slot's generation
+ *   EARLY_BUMP      a new owner bumps the generation of a slot before it has the slot's lease
+ *   LEASE_ONLY      only the lease is checked, never the recorded generation
+ *   NO_REPAIR       a dead owner's lock is used without a repair
+ *   NO_SUSPECT      a panic unlocks as if nothing had happened                                      (PANICS=1)
+ *   PROBE_OWN       the own slot's lease is probed; the kernel answers "free" to its holder         (SIBLING)
+ *   ROB_STOPPED     an owner that outlasts a bounded sleep of a waiter is taken for dead            (STOPS=1)
  *   NO_WAITERS_BIT  a waiter sleeps without setting the waiters bit
- *   LOST_WAKE       who slept takes the lock without the waiters bit; no bounded sleep
+ *   LOST_WAKE       a process that slept takes the lock without the waiters bit; no bounded sleep
  *   DROPPED_BIT     a takeover forgets the dead owner's waiters bit
  *   BLIND_SLEEP     the sleep does not compare the word with the value seen
  *   EARLY_WAKE      unlock wakes before it frees the word
- *   EATEN_WAKE      a woken waiter whose deadline passed leaves without setting the waiters bit (BUSY=1)
- *   UNBOUNDED       the sleep has no bound
+ *   EATEN_WAKE      a woken waiter leaves at its deadline without setting the waiters bit (BUSY=1)
+ *   UNBOUNDED       the sleep has no timeout
  */
 #ifndef N
 #define N 3
@@ -82,26 +84,26 @@ bool lease[N];
 byte generation[N];
 bool asleep[THREADS];            /* the futex queue of the word */
 
-/* Ghosts: what no process can see. */
-byte holder = 0;                 /* 1 + the living thread that believes it owns the lock */
+/* Ghost variables: only the assertions read them. */
+byte holder = 0;                 /* 1 + the living thread that takes itself for the owner */
 bool dirty = false;              /* the data is half written */
 byte awake = THREADS;            /* threads that can still move by themselves */
 byte sleepers = 0;
-byte owed = 0;                   /* deaths that nobody has paid a bounded sleep for yet */
-byte stopped = 0;                /* 1 + the slot of the stopped process */
-bool calm = false;               /* nothing has moved since the one look that is under way began */
+byte owed = 0;                   /* deaths that have not cost a bounded sleep yet */
+byte stopped = 0;                /* 1 + the slot of the suspended process */
+bool calm = false;               /* nothing has moved since the only read in progress began */
 byte deaths = DEATHS;
 byte panics = PANICS;
 byte stops = STOPS;
 byte busy = BUSY;
 #ifdef SIBLING
-bool halted = false;             /* the first process of slot 0 is dead, and both its threads with it */
+bool halted = false;             /* the first process of slot 0 is dead, with both its threads */
 #define ALIVE (!(first && halted))
 #else
 #define ALIVE true
 #endif
 
-/* Whoever comes to rest last may leave somebody asleep only if a death, or a stopped process, explains it. */
+/* When the last thread comes to rest, only a death or a suspended process may explain a sleeper. */
 #ifdef UNBOUNDED
 #define MAY_TICK false
 #else
@@ -152,7 +154,7 @@ inline wake_one() {
   fi
 }
 
-/* What the kernel does at a death: the lease is free, the sleeper is gone from the queue. The data stays as it is. */
+/* What the kernel does at a death: it frees the lease and removes the sleeper from the queue. The data stays. */
 inline die() {
   deaths--;
   owed++;
@@ -165,7 +167,7 @@ inline die() {
   if
   :: first ->
      halted = true;
-     owed++;                     /* one thread may hold the lock while the other eats a wake */
+     owed++;                     /* one thread may hold the lock while the other consumes a wake */
      if :: holder == 1 || holder == N + 1 -> holder = 0 :: else fi;
      if :: asleep[N - t] -> leave_queue(N - t) :: else fi
   :: else
@@ -190,8 +192,8 @@ inline die() {
 #define END } fi
 
 proctype thread(byte t; byte s) {
-  byte g = 1;                    /* my slot's generation, as I bumped it */
-  byte w = 0;                    /* the word as I saw it */
+  byte g = 1;                    /* the generation of this thread's slot */
+  byte w = 0;                    /* the word as this thread saw it */
   bool slept = false;
   byte rounds = ROUNDS;
 #ifdef SIBLING
@@ -215,7 +217,7 @@ look:
     :: else -> w = word
     fi
   END;
-  STEP                           /* the generation first: it is a load, the lease is a system call */
+  STEP                           /* the generation first: it costs a load, the lease a system call */
     if
 #ifndef LEASE_ONLY
     :: OTHER_GENERATION(w) -> goto takeover
@@ -257,13 +259,13 @@ mark:
     fi
 #endif
   END;
-  STEP                           /* the deadline is looked at after the bit is set: I may have eaten a wake */
+  STEP                           /* check the deadline after setting the bit: this thread may have consumed a wake */
     if
     :: busy > 0 -> busy--; w = 0; slept = false; rounds = 0; goto idle
     :: !SAME -> w = 0; goto look
     :: SAME ->
        if
-       :: calm && stopped > 0 ->  /* the deadline: nothing else can move, so only a stopped owner may be in the way */
+       :: calm && stopped > 0 ->  /* the deadline: nothing else can move, so the owner must be suspended */
           assert(SLOT(w) == stopped - 1); w = 0; slept = false; rounds = 0; goto idle
        :: else -> w = 0; slept = true; asleep[t] = true; sleepers++; rest()
        fi
@@ -284,7 +286,7 @@ takeover:
     if
     :: word == w ->
        word = NAME | KEPT | SLEPT; w = 0; own();
-       if :: owed > 0 -> owed-- :: else fi           /* whoever slept on a dead owner is woken by its successor */
+       if :: owed > 0 -> owed-- :: else fi           /* the next owner wakes sleepers of a dead one */
     :: else -> w = 0; goto look
     fi
   END;
@@ -337,7 +339,7 @@ dead:
   g = 0;
   if
   :: goto gone
-  :: atomic {                    /* any slot whose lease is free: a lease that is refused changes nothing */
+  :: atomic {                    /* any slot with a free lease: a refused lease changes nothing */
 #ifdef EARLY_BUMP
        if :: s = 0 :: s = 1 fi;
        generation[s] = generation[s] + 1; g = generation[s] }; atomic {
@@ -358,7 +360,7 @@ dead:
 #endif
   if
   :: rounds = ROUNDS
-  :: rounds = 0                  /* it lives and never asks for the lock */
+  :: rounds = 0                  /* the process lives and never asks for the lock */
   fi;
   goto want;
 

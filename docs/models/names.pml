@@ -1,20 +1,21 @@
-/* Naming a namespace: a table that only grows, of names of two words, read by everybody without a lock; see
- * crates/core/src/namespaces.rs (namespace_number, find_name, add_name, registered).
+/* Naming a namespace: a table of names, two words each, that only grows and that all processes read without a lock.
+ * The code is in crates/core: namespaces.
  *
- * Promises: all who ask for a name get the same number, and two names never do, whoever is killed while it gives one. A number
- * that was given is among those that are counted, for whoever asks afterwards.
+ * Promises: all processes that ask for one name get the same number, and two names never get the same, whichever
+ * process is killed while it gives a number. A process that asks for the count after a number was given counts that
+ * number.
  *
- * PROCESSES ask for one of two names each, which begin alike, TIMES times; DEATHS of them are killed before any store.
+ * PROCESSES ask for one of two names each, which begin alike, TIMES times. DEATHS of them are killed before any store.
  *
- * Abstracted: a name's first word holds its length and its beginning, 0 is a free place; the lock is one step (lock.pml) and
- * needs no repair. One would expect the rest of a dead process's name to matter: its place is still free.
+ * Abstracted: a name's first word holds its length and its beginning; 0 is a free place. The lock is one step
+ * (lock.pml) and needs no repair. The rest of a dead process's name does no harm: its place is still free.
  *
  * Broken variants, each of which must be reported:
  *   FIRST_FIRST  the first word is stored before the rest
- *   NO_LOOK      whoever has the lock does not look again
- *   BY_COUNT     a free place is where the count says, which a death leaves behind
+ *   NO_LOOK      a process that has the lock does not search again
+ *   BY_COUNT     the free place is taken from the count, which a death leaves too low
  *   HALF_NAME    only the first words are compared
- *   BLIND_COUNT  who counts does not look behind the count
+ *   BLIND_COUNT  counting does not search behind the count
  */
 #ifndef PROCESSES
 #define PROCESSES 3
@@ -29,12 +30,12 @@
 
 byte first[PLACES];
 byte rest[PLACES];
-byte noted = 0;                  /* derived: how many there are */
+byte noted = 0;                  /* derived: the number of names */
 bool lock = false;
 
-/* Ghosts: what no process can see. Number + 1 of each name, 0: not given. */
+/* Ghost variables: only the assertions read them. By name: its number + 1; 0: not given. */
 byte given[2];
-byte numbers = 0;                /* that were given */
+byte numbers = 0;                /* numbers given so far */
 byte deaths = DEATHS;
 
 #define STEP if :: atomic { deaths > 0 -> deaths--; lock = false; goto dead } :: atomic { true ->
@@ -47,7 +48,7 @@ byte deaths = DEATHS;
 #define SAME_REST (rest[at] == name + 1)
 #endif
 
-/* at: where the name is, or PLACES. Two loads for a place, with stores of others in between. */
+/* at: the place of the name, or PLACES. Other processes may store between the two loads of a place. */
 inline find() {
   at = 0; found = false;
   do
@@ -113,7 +114,7 @@ proctype process() {
 done:
      LOOK give() END
   :: atomic { numbers > 0 && times > 0 -> times--; at = noted; found = (numbers == 2) };
-     /* How many there are. */
+     /* The number of names. */
 #ifndef BLIND_COUNT
      do
      :: atomic { at < PLACES && first[at] != 0 -> at++ }

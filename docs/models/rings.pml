@@ -1,30 +1,33 @@
-/* A ring of messages: written under its shard's lock, read by everybody without one; see crates/core/src/ring.rs (begin, finish,
- * reset, look, read), feed.rs (look_at_feeds) and recover.rs.
+/* A ring of messages: written under its shard's lock, read by all processes without one. The code is in crates/core:
+ * the ring, its reader and the rebuild.
  *
- * Promises: a reader never takes a message that is torn, old or not published for one; messages come in their order, each once. What
- * did not come is counted, exactly: those that were overwritten, and one for each time that a rebuild reset the ring, so that who
- * watches hears of a change whose writer died before it could tell of it. When all is quiet every reader has come to the end. Without a
- * death nobody needs the bounded look for that.
+ * Promises: a reader never takes a torn, old or unpublished message for a valid one. Messages come in order, each
+ * once. Missing messages are counted exactly: those that were overwritten, and one for each reset of the ring by a
+ * rebuild, so that a watcher learns of a change even when its writer died before it published a message. When all is
+ * quiet, every reader has read to the end. Without a death no reader needs the periodic check for that.
  *
- * WRITERS processes change something and tell of it, WRITES times each; DEATHS of them are killed at any step, also inside the rebuild
- * of a dead owner's successor; somebody takes a dead owner's lock in the end. READERS look whenever they are rung, or, when
- * nothing else happens, by their bounded look.
+ * WRITERS processes change something and publish a message, WRITES times each. DEATHS of them are killed at any step,
+ * also inside the rebuild by the next owner of a dead owner's lock. Some process takes a dead owner's lock in the end.
+ * READERS read whenever they are woken or, when nothing else happens, in their periodic check.
  *
- * Abstracted: the ring has WORDS words and a message two, which carry its number; how lengths are found from the end is the unit
- * tests'. The count and the end are one word. The lock is one step (lock.pml), a bell is one bit (bell.pml, watcher.pml). One
- * would expect moving both words on to be enough for a reset: the words that are skipped hold old messages, hence the floor.
+ * Abstracted: the ring has WORDS words and a message has two, which both carry its number; the unit tests cover how
+ * lengths are found from the end. The count and the end are one word. The lock is one step (lock.pml), a bell is one
+ * bit (bell.pml, watcher.pml).
+ *
+ * Caution: a reset must do more than move both words on. The skipped words hold old messages, so a floor excludes
+ * them.
  *
  * Broken variants, each of which must be reported:
- *   NO_RESERVED    a reader looks at the end again, not at what is reserved
- *   LATE_RESERVED  what is reserved is moved after the message was written
+ *   NO_RESERVED    a reader checks the end again, not the reserved position
+ *   LATE_RESERVED  the reserved position is moved after the message was written
  *   EARLY_STATE    a message is published before it is written
  *   SPLIT_STATE    the count and the end are stored one after the other
- *   NO_RESET       whoever finds a message begun and not published goes on behind it, and no rebuild resets
+ *   NO_RESET       a writer that finds an unpublished message continues behind it, and no rebuild resets
  *   NO_FLOOR       a reset sets no floor
  *   LATE_FLOOR     a reset sets the floor after the state
  *   NO_COUNT       a reset counts no message
- *   NO_REBUILD     a dead owner's lock is taken as it is
- *   NO_TICK        nobody looks unless rung
+ *   NO_REBUILD     a dead owner's lock is taken without a rebuild
+ *   NO_TICK        readers read only when woken
  */
 #ifndef WRITERS
 #define WRITERS 2
@@ -51,16 +54,16 @@
 #define DEAD 2
 
 byte ring[WORDS];
-byte reserved = WORDS;           /* positions count words and never go back; 0 is before the first */
+byte reserved = WORDS;           /* positions count words and never decrease; 0 is before the first */
 byte floor = 0;
-byte end = WORDS;                /* of what is published; one word with the count */
+byte end = WORDS;                /* the end of the published part; in one word with the count */
 byte count = 0;
 byte lock = FREE;
 bool rung[READERS];
 
-/* Ghosts: what no process can see. */
-byte changes = 0;                /* what was to be told of */
-byte published = 0;              /* messages; stored with the state */
+/* Ghost variables: only the assertions read them. */
+byte changes = 0;                /* changes that need a message */
+byte published = 0;              /* published messages; stored with the state */
 byte newest = 0;                 /* the number of the last of them */
 byte resets = 0;                 /* stored with the state */
 byte writing = WRITERS;
@@ -148,7 +151,7 @@ gone:
   atomic { n = 0; to = 0; i = 0; suspect = false; writing-- }
 }
 
-/* Whoever comes next: another writer, or the sweeper. It lives. */
+/* The next owner of a dead owner's lock: another writer, or the sweeper. It is not killed. */
 proctype sweeper() {
   byte to = 0; byte i = 0; bool suspect = false;
   do
@@ -179,7 +182,7 @@ proctype sweeper() {
 }
 
 proctype reader(byte me) {
-  /* The cursor, and what the ghosts were when it was set. */
+  /* The cursor, and the ghost variables when it was set. */
   byte at = WORDS; byte had = 0; byte had_published = 0; byte had_resets = 0;
   byte to = 0; byte c = 0; byte p = 0; byte r = 0;
   byte from = 0; byte valid = 0; byte i = 0; byte n = 0; byte last = 0; byte all_lost = 0; byte came = 0;
@@ -217,7 +220,7 @@ look:
           i = i + 2
        :: else -> break
        od;
-       i = c - had;              /* all there were */
+       i = c - had;              /* all messages since the last read */
        assert(i >= n);
        i = i - n;                /* lost */
        assert(i == (p - had_published - n) + (r - had_resets));

@@ -1,27 +1,28 @@
-/* Invalidating a tag: one clock for the segment, one record per tag (or the floor), near copies that depend on the
- * clock.
+/* Invalidating a tag: one clock for the segment, a record of the tag, near copies that depend on the clock.
  *
- * Promises: once an invalidation is acknowledged, nobody gets a value whose making began before it, from the segment or
- * from a near copy; a value that began after the last invalidation began is not dead on arrival; no near copy outlives
- * an entry that the segment calls dead. The latter two also where an invalidator was killed at any step, and for good.
+ * Promises: once an invalidation is acknowledged, no reader gets a value that a loader began to make before it, from
+ * the segment or from a near copy. A value that was begun after the last invalidation began is not invalid when it is
+ * stored. No near copy outlives an entry that the segment treats as invalid. The latter two promises also hold when an
+ * invalidator is killed at any step and has no successor.
  *
- * INVALIDATORS processes invalidate the tag once each under the tag lock, by its record or, when the table is full, by
- * the floor; DEATHS of them are killed. SETTERS store SETS values each (the stamp is taken when the value begins to be
- * made). READERS read READS times each, with a near copy.
+ * INVALIDATORS processes invalidate the tag once each under the tag lock; DEATHS of them are killed. SETTERS store SETS values each; the stamp is taken when the making of the
+ * value begins. READERS read READS times each, with a near copy.
  *
- * Abstracted: one key, one tag; publishing an entry and reading one are single steps (cache.pml), the tag lock is one
- * step (lock.pml). One would expect a near copy to be safe when the clock has not moved since before the entry was
- * read: not if an invalidator was killed between its record and its second advance. So the clock is odd while somebody
- * invalidates, and what was read under an odd clock is not kept.
+ * Abstracted: one key, one tag with a record that is never reused (judge.pml); publishing an entry and reading one are single steps (cache.pml); the tag lock is one
+ * step (lock.pml).
+ *
+ * Caution: a clock that has not moved since before the entry was read does not make a near copy safe, because an
+ * invalidator may have been killed between its record and its second advance. So the clock is odd during an
+ * invalidation, and what was read under an odd clock is not kept.
  *
  * Broken variants, each of which must be reported:
  *   ODD_NEAR       near copies are kept whether the clock is odd or even
  *   NO_SECOND      the same, and the clock is not advanced after the record; no death is needed
  *   LATE_ADVANCE   the record is stored before the clock is advanced
  *   LATE_CLOCK     a near copy keeps the clock as loaded after the entry was checked
- *   LATE_STAMP     a value is stamped when it is stored, not when it begins to be made
- *   LOW_RECORD     the record is the clock of before the invalidation
- *   NO_RESUME      the successor of a killed invalidator goes on with an odd clock as if it had just advanced it
+ *   LATE_STAMP     a value is stamped when it is stored, not when its making begins
+ *   LOW_RECORD     the record is the clock from before the invalidation
+ *   NO_RESUME      the next invalidator after a killed one continues with an odd clock as if it had just advanced it
  */
 #ifndef INVALIDATORS
 #define INVALIDATORS 2
@@ -50,18 +51,17 @@
 #define HELD 1
 #define DEAD 2
 
-byte clock = 0;                  /* even: quiet, odd: somebody invalidates, or was killed doing so */
+byte clock = 0;                  /* even: quiet; odd: an invalidation is in progress, or was killed */
 byte record = 0;
-byte base = 0;                   /* the floor under all tags */
 byte lock = FREE;                /* the tag lock */
-byte entry = 0;                  /* the published value: the number of its making, 0 for none */
+byte entry = 0;                  /* the published value: the number of its making; 0: none */
 byte stamp = 0;                  /* the clock that the entry carries */
-#define DEAD_ENTRY (stamp < record || stamp < base)
+#define DEAD_ENTRY (stamp < record)
 
-/* Ghosts: what no process can see. */
-byte made = 0;                   /* values whose making has begun */
+/* Ghost variables: only the assertions read them. */
+byte made = 0;                   /* values begun so far */
 byte begun = 0;                  /* invalidations that have begun */
-byte fresh = 0;                  /* of these, how many had begun when the published value began */
+byte fresh = 0;                  /* the part that had begun when the making of the published value began */
 byte gone = 0;                   /* values that an acknowledged invalidation has outdated */
 byte deaths = DEATHS;
 
@@ -88,12 +88,7 @@ proctype invalidator() {
 #ifdef LOW_RECORD
   now--;
 #endif
-  STEP
-    if
-    :: record = now
-    :: base = now                /* the table is full */
-    fi
-  END;
+  STEP record = now END;
 #ifdef LATE_ADVANCE
   STEP clock = now END;
 #endif
@@ -127,7 +122,7 @@ proctype setter() {
 proctype reader() {
   byte reads = READS;
   byte outdated = 0; byte c = 0; byte got = 0; byte s = 0; byte f = 0;
-  byte near = 0; byte nearclock = 0;       /* the near copy: whose making, and the clock from before it was read */
+  byte near = 0; byte nearclock = 0;       /* the near copy: its making, and the clock from before its read */
   do
   :: reads > 0 ->
      atomic { outdated = gone; reads-- }
@@ -145,19 +140,15 @@ proctype reader() {
         if
         :: atomic { s < record -> assert(begun > f); got = 0 }
         :: else ->
-           if
-           :: atomic { s < base -> assert(begun > f); got = 0 }
-           :: else ->
-              assert(got == 0 || got > outdated);
+           assert(got == 0 || got > outdated);
 #ifdef LATE_CLOCK
-              c = clock;
+           c = clock;
 #endif
 #ifdef ODD_NEAR
-              near = got; nearclock = c
+           near = got; nearclock = c
 #else
-              if :: c & 1 -> near = 0 :: else -> near = got; nearclock = c fi
+           if :: c & 1 -> near = 0 :: else -> near = got; nearclock = c fi
 #endif
-           fi
         fi
      fi;
      atomic { outdated = 0; c = 0; got = 0; s = 0; f = 0 }

@@ -1,26 +1,29 @@
-/* Turns: a record of one holder and of those who wait, which hands itself over; see crates/core/src/turns.rs.
+/* A permit that is handed over: a record of one holder and its waiters, in which a release makes the first waiter the
+ * holder. The code is in crates/core: permits.
  *
- * Promises: nobody holds it while another living process does whose time is not up. Tokens grow from holder to holder, and turns
- * come in the order of asking, over all deaths. What a late holder writes is refused as soon as its successor has written.
- * When all is quiet nobody waits: whoever was waited for has released, died, or had its time run out, and the turn has
- * passed on.
+ * Promises: no process holds the permit while another living process with time left holds it. Tokens grow
+ * from holder to holder, and permits are granted in the order of the requests, over all deaths. A write of a late
+ * holder is refused as soon as its successor has written. When no process can move, no process waits: each holder that
+ * was waited for has released, died or run out of time, and the permit was handed on.
  *
- * N processes take it ROUNDS times each. Each may be killed at any step and may get a successor in its slot, DEATHS in all; give
- * up while it waits, GIVE_UPS in all; and hold it for longer than its time, EXPIRIES in all.
+ * N processes take the permit ROUNDS times each. Each may be killed at any step and its slot may get a new owner
+ * (DEATHS in all), give up while it waits (GIVE_UPS in all), and hold the permit for longer than its time (EXPIRIES in
+ * all).
  *
- * Abstracted: a change of the record is one step, which cache.pml and lock.pml show; a reader sees the record as some change
- * left it. The bell is bell.pml's: who has its turn sees it. A probe (every 25 ms) comes when there is something to do for it, as
- * the record and the leases say; so one who never probes for something waits for ever, and is found.
+ * Abstracted: a change of the record is one step, as cache.pml and lock.pml show; a reader sees the record as some
+ * change left it. The bell is bell.pml's: a process that was granted the permit sees it. A probe (every 25 ms) comes
+ * when it would find something to do, as the record and the leases say. So a process that never probes for something
+ * waits for ever, which the search reports.
  *
  * Broken variants, each of which must be reported:
- *   BY_SLOT      the dead are known by their slot alone
- *   OWN_COUNTER  the token is counted in the record, which goes when nobody needs it
- *   ANY_RELEASE  a release does not look whose token it is
- *   OVERTAKE     a free place is taken although others wait
- *   FREE         a release frees the place and hands over to nobody, and a probe looks for the dead alone
- *   NO_PROBE     nobody looks for the dead while it waits
- *   HALF_PROBE   a probe that finds nobody dead does not see that a place is free
- *   NO_FENCE     the store does not look at the token
+ *   BY_SLOT      a dead process is known by its slot alone
+ *   OWN_COUNTER  the token is counted in the record, which is deleted when no process needs it
+ *   ANY_RELEASE  a release does not check the token
+ *   OVERTAKE     a free permit is taken although other processes wait
+ *   FREE         a release frees the permit and hands it to no waiter, and a probe checks for dead processes alone
+ *   NO_PROBE     no process checks for dead processes while it waits
+ *   HALF_PROBE   a probe that finds no dead process does not see that the permit is free
+ *   NO_FENCE     the store does not check the token
  */
 #ifndef N
 #define N 3
@@ -37,9 +40,9 @@
 #ifndef GIVE_UPS
 #define GIVE_UPS 0
 #endif
-#define PLACES 8                 /* of the queue: all who live, and all who died in it */
+#define PLACES 8                 /* tickets of the queue: all living processes, and all that died in it */
 
-/* The record: slot + 1 of the holder, 0: nobody; its slot's generation, its token, the ticket that it waited with. */
+/* The record: slot + 1 of the holder, 0: none; its slot's generation, its token, the ticket that it waited with. */
 byte holder = 0;
 byte held_by = 0;
 byte token = 0;
@@ -51,19 +54,19 @@ byte generation_of[PLACES];
 byte ticket_of[PLACES];
 
 /* Elsewhere in the segment, and in the kernel. */
-byte sequence = 0;               /* of the shard: no rebuild lowers it */
+byte sequence = 0;               /* the shard's sequence: no rebuild lowers it */
 bool lease[N];
 byte generation[N];
 
-/* The store that is written under the lock: the largest token it has seen. */
+/* The store that holders write to: the largest token that it has seen. */
 byte fence = 0;
 
-/* Ghosts: what no process can see. */
-byte living[N];                  /* the generation of the process that lives there; 0: none, or not bumped yet */
-byte owner = 0;                  /* 1 + the slot of the living holder whose time is not up */
+/* Ghost variables: only the assertions read them. */
+byte living[N];                  /* the generation of the living process in the slot; 0: none, or not bumped yet */
+byte owner = 0;                  /* 1 + the slot of the living holder that has time left */
 byte last_token = 0;
 byte last_ticket = 0;
-byte written = 0;                /* the largest token that wrote */
+byte written = 0;                /* the largest token that has written */
 byte deaths = DEATHS;
 byte expiries = EXPIRIES;
 byte give_ups = GIVE_UPS;
@@ -121,7 +124,7 @@ inline hand_over() {
   fi
 }
 
-/* Who of the record is dead: asked before the change, of what some earlier change left. */
+/* Finds the dead processes of the record, before the change, in the state that an earlier change left. */
 inline look_for_the_dead() {
   dead = 0;
   if :: holder > 0 && IS_DEAD(holder - 1, held_by) -> dead = dead | BIT(holder - 1, held_by) :: else fi;
@@ -150,7 +153,7 @@ inline forget_the_dead() {
   ticket_of[0] == mine || ticket_of[1] == mine || ticket_of[2] == mine || ticket_of[3] == mine || \
   ticket_of[4] == mine || ticket_of[5] == mine || ticket_of[6] == mine || ticket_of[7] == mine)
 
-/* Where in the queue I am. */
+/* i: the position of this process's ticket in the queue, or `queued`. */
 inline find_my_ticket() {
   i = 0;
   do
@@ -182,8 +185,8 @@ inline die() {
 #define END } fi
 
 proctype process(byte s) {
-  byte g = 1;                    /* my slot's generation, as I bumped it */
-  byte mine = 0;                 /* my ticket */
+  byte g = 1;                    /* the generation of this process's slot */
+  byte mine = 0;                 /* the ticket of this process */
   byte my_token = 0;
   int dead = 0;
   byte i = 0;
@@ -195,7 +198,7 @@ want:
   :: rounds == 0 -> goto idle
   :: else
   fi;
-  STEP                           /* at once, where it is free and nobody waits */
+  STEP                           /* at once, if the permit is free and no process waits */
     if
 #ifdef OVERTAKE
     :: holder == 0 ->
@@ -216,13 +219,13 @@ want:
        slot_of[queued] = s; generation_of[queued] = g; ticket_of[queued] = mine; queued++
     fi
   END;
-  STEP hand_over() END;          /* where the dead left a free place to those before me */
+  STEP hand_over() END;          /* if dead processes left a free permit to earlier waiters */
 
 waiting:
   if
   KILLED
   :: atomic { MY_TURN -> my_token = token; mine = 0; goto critical }
-  :: atomic { !MY_TURN && !IN_QUEUE -> mine = 0; goto want }  /* its turn came, and its time ran out before it saw that */
+  :: atomic { !MY_TURN && !IN_QUEUE -> mine = 0; goto want }  /* its grant expired before it saw it */
   :: atomic { give_ups > 0 -> give_ups--; goto leave }
 #ifndef NO_PROBE
   :: atomic { !MY_TURN && SOMETHING_TO_DO -> look_for_the_dead() };
@@ -251,7 +254,7 @@ leave:
   goto want;
 
 critical:
-  STEP                           /* something is written to the store, with the token */
+  STEP                           /* write to the store, with the token */
     if
 #ifdef NO_FENCE
     :: true ->
@@ -287,7 +290,7 @@ dead_now:
   g = 0;
   if
   :: goto gone
-  :: atomic { lease[s] = true }  /* a successor in the slot: the lease, then the generation */
+  :: atomic { lease[s] = true }  /* a new owner of the slot takes the lease, then bumps the generation */
   fi;
   STEP generation[s] = generation[s] + 1; g = generation[s]; living[s] = g END;
   if

@@ -1,29 +1,32 @@
-/* Waiting inside one process: callers on several threads register waits, one watcher thread sleeps on the process's
- * bell.
+/* Waiting inside one process: callers on several threads register waits, and one watcher thread sleeps on the
+ * process's bell.
  *
- * Promises: when all is quiet, no caller waits for a change that has happened, and the slot is marked exactly while
- * somebody waits. Without a writer's death nobody needs the bounded look, and a death costs one, although that look
- * looks at the keys only if the count of writes has moved or a writer is in the middle of one.
+ * Promises: when no thread can move, no caller waits for a change that has happened, and the slot is marked exactly
+ * while some caller waits. Without a writer's death no caller needs the periodic check, and a death costs one periodic
+ * check, although that check reads the keys only if the count of writes has moved or a writer is in the middle of a
+ * write.
  *
  * CALLERS threads wait WAITS times each for a change of one key, and may give up (GIVE_UPS) at any moment. WRITERS
  * other processes change the key once each, under one lock; DEATHS of them are killed at any step.
  *
- * Abstracted: a registry that is changed and scanned under a mutex private to the process, so one step each; the mark
- * is changed under that mutex too; several slots are bell.pml's, the lock is lock.pml's; a bounded look happens when
- * nobody else can move. One would expect registering and marking to be enough: the watcher may already be asleep
- * without a bound, because nobody waited when it lay down. So whoever registers rings the own bell.
+ * Abstracted: a registry that is changed and scanned under a mutex private to the process, so one step each. The mark
+ * is changed under that mutex as well. Several slots are in bell.pml, the lock is in lock.pml. A periodic check
+ * happens when no other thread or process can move.
+ *
+ * Caution: registering and marking are not enough, because the watcher may already sleep without a timeout if no
+ * caller waited when it went to sleep. So a caller that registers also wakes its own process's bell.
  *
  * Broken variants, each of which must be reported:
- *   NO_KICK       a caller registers and marks, and does not ring its own watcher
- *   OWN_LOOK      instead of ringing, the caller looks at the key itself; a death finds the watcher without a bound
- *   KICK_FIRST    a caller rings its watcher before it registers
+ *   NO_KICK       a caller registers and marks, and does not wake its own watcher
+ *   OWN_LOOK      instead of waking, the caller checks the key itself; a death finds the watcher without a timeout
+ *   KICK_FIRST    a caller wakes its watcher before it registers
  *   LATE_BELL     the watcher loads the bell after it has scanned the registry
- *   EARLY_RUNG    the watcher takes the stripes that rang before it loads the bell
+ *   EARLY_RUNG    the watcher takes the noted stripes before it loads the bell
  *   LATE_RUNG     a writer bumps the bell before it notes the stripe
- *   NO_QUIET      the bounded look goes by the count of writes alone, also while a writer is in the middle of one
- *   EARLY_QUIET   it looks whether a writer is in the middle of one before it counts
- *   LATE_COUNT    it counts after it has looked at the keys
- *   UNMARK_ALL    whoever stops waiting clears the mark though others wait
+ *   NO_QUIET      the periodic check uses the count of writes alone, also while a writer is in the middle of a write
+ *   EARLY_QUIET   it checks whether a writer is in the middle of a write before it counts
+ *   LATE_COUNT    it counts after it has checked the keys
+ *   UNMARK_ALL    a caller that stops waiting clears the mark though others wait
  *   LATE_UNMARK   the mark is cleared after the mutex is released
  */
 #ifndef CALLERS
@@ -47,22 +50,22 @@
 
 #define FREE 0
 #define HELD 1
-#define DEAD 2                   /* held, and the owner was killed */
-#define UNKNOWN 255              /* a count of writes that equals none */
+#define DEAD 2                   /* held by an owner that was killed */
+#define UNKNOWN 255              /* different from every count of writes */
 
 byte key = 0;
 byte writes = 0;                 /* the shard's sequence; it moves before the key does */
 byte lock = FREE;
 bool mark = false;
-bool rung = false;               /* the key's stripe, among those that rang */
+bool rung = false;               /* the key's stripe is noted as changed */
 byte bell = 0;
 bool asleep = false;             /* the watcher, in the bell's futex queue */
-bool bounded = false;            /* the watcher saw somebody waiting when it lay down */
+bool bounded = false;            /* some caller waited when the watcher went to sleep */
 bool waiting[CALLERS];           /* the registry */
 byte known[CALLERS];
 bool told[CALLERS];
 
-/* Ghosts: what nobody can see. */
+/* Ghost variables: only the assertions read them. */
 byte awake = CALLERS + WRITERS + 1;
 bool owed = false;               /* a writer was killed between its publish and its last wake */
 byte deaths = DEATHS;
@@ -126,7 +129,7 @@ proctype caller(byte c) {
 #elif !defined(NO_KICK) && !defined(KICK_FIRST)
      kick();
 #endif
-     atomic { rest() }           /* if it is told already, that has been counted */
+     atomic { rest() }           /* if the caller was notified already, that has been counted */
 end_waiting:
      if
      :: atomic { told[c] -> told[c] = false }
@@ -139,7 +142,7 @@ next:
   atomic { rest() }
 }
 
-/* One caller's part of a scan; who is told is awake again. */
+/* One caller's part of a scan; a notified caller is awake again. */
 inline tell(c) { if :: waiting[c] && known[c] != key -> waiting[c] = false; told[c] = true; awake++ :: else fi }
 
 inline count() {
@@ -158,7 +161,7 @@ inline count() {
 
 proctype watcher() {
   byte b = 0;
-  byte last = 0;                 /* the count of writes at the last bounded look */
+  byte last = 0;                 /* the count of writes at the last periodic check */
   byte sum = 0;
   bool quiet = false;
   bool due = false;
@@ -179,7 +182,7 @@ look:
 #endif
   if
   :: WAITED ->
-     if :: due = true :: true fi;          /* the last bounded look may be long ago */
+     if :: due = true :: true fi;          /* the last periodic check may be long ago */
      if
      :: due ->
         count();
@@ -237,7 +240,7 @@ end_asleep:
 
 proctype writer() {
   bool holds = false;
-  bool rings = false;            /* ghost: published, and not done with waking */
+  bool rings = false;            /* ghost variable: published, not all woken yet */
   bool marked = false;
   STEP skip END;
   atomic { lock != HELD -> lock = HELD; holds = true }

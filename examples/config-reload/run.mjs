@@ -1,7 +1,9 @@
 /**
- * A configuration that every worker has at once: three workers keep it in a plain object, and follow what the primary changes.
+ * A configuration that changes in all workers at once: three workers keep it in a plain object and follow the changes
+ * of the primary.
  *
- * To look at: `follow`, which watches before it reads, so that nothing is missed in between; and what it does when it was too slow.
+ * Read `follow`: it starts to watch before it reads, so that it misses no change in between, and reads everything again
+ * after lost changes.
  */
 import cluster from 'node:cluster'
 import { once } from 'node:events'
@@ -14,7 +16,7 @@ const cache = open({ name, size: '8mb' })
 if (cluster.isPrimary) await change()
 else await follow()
 
-/** The primary: changes settings while the workers run, and waits until all of them have the last one. */
+/** The primary: changes settings while the workers run, and waits until all workers have the last change. */
 async function change() {
   cache.set('config:log-level', 'info')
   cache.set('config:banner', 'hello')
@@ -24,12 +26,12 @@ async function change() {
   cache.set('config:log-level', 'debug')
   cache.delete('config:banner')
   cache.set('config:rate', 100)
-  cache.set('config:version', 2) // the last one: with it a worker reports
+  cache.set('config:version', 2) // the last change, after which a worker reports
 
   const reports = await Promise.all(workers.map(nextMessage))
   console.log(`${reports.length} workers have: ${JSON.stringify(reports[0])}`)
   console.log(
-    `all of them the same: ${reports.every((report) => JSON.stringify(report) === JSON.stringify(reports[0]))}`,
+    `all workers have the same: ${reports.every((report) => JSON.stringify(report) === JSON.stringify(reports[0]))}`,
   )
 
   const ended = workers.map((worker) => once(worker, 'exit'))
@@ -43,10 +45,10 @@ function nextMessage(worker) {
   return new Promise((resolve) => worker.once('message', resolve))
 }
 
-/** A worker: the configuration in a plain object, kept current. */
+/** A worker: keeps the configuration current in a plain object. */
 async function follow() {
-  // Watching begins with this call, so nothing is missed between it and the first reading.
-  const changes = cache.watch({ prefix: 'config:' }, { ref: true })
+  // The watch starts with this call, so no change is missed between the call and the first read.
+  const changes = cache.watch({ prefix: 'config:' })
   let config = Object.fromEntries(cache.entries({ prefix: 'config:' }))
   process.send('ready')
   for await (const { key, lost } of changes) {

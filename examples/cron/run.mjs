@@ -1,8 +1,8 @@
 /**
- * Cron in several processes: three equal workers, one of them runs the job. When it is killed another one takes over, and when
- * all but one are gone, that one.
+ * Cron in several processes: three equal workers, one of which runs the job. When the leader is killed, another worker
+ * takes over, down to the last worker.
  *
- * To look at: `worker.mjs`, where `cache.elect` resolves in the one that leads. Nobody here says which one that is.
+ * Read `worker.mjs`, where `cache.elect` resolves in the leader. This process does not choose the leader.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,10 +18,10 @@ console.log(`${WORKERS} workers want to lead`)
 let killedAt
 for (const [i, worker] of workers.entries()) {
   await worker.leads
-  if (killedAt !== undefined) console.log(`the next one led ${Math.ceil(performance.now() - killedAt)} ms later`)
+  if (killedAt !== undefined) console.log(`the next worker led ${Math.ceil(performance.now() - killedAt)} ms later`)
   const before = runsBesides(worker)
   while (worker.runs.length < RUNS) await once(worker.process, 'message')
-  console.log(`worker ${i} runs the job, and nobody else does: ${runsBesides(worker) === before}`)
+  console.log(`only worker ${i} runs the job: ${runsBesides(worker) === before}`)
   killedAt = performance.now()
   worker.process.kill('SIGKILL')
   await worker.ended
@@ -30,7 +30,7 @@ for (const [i, worker] of workers.entries()) {
 
 const runs = workers.flatMap((worker) => worker.runs)
 const numbers = runs.map(({ run }) => run)
-console.log(`every run has a number of its own: ${new Set(numbers).size === numbers.length}`)
+console.log(`every run has a different number: ${new Set(numbers).size === numbers.length}`)
 const tokens = [...new Set(runs.map(({ token }) => token))]
 console.log(`fencing tokens grow from leader to leader: ${tokens.length === WORKERS && tokens.every(isLarger)}`)
 console.log(`nothing is left: ${segments.destroy(process.env.CACHE_NAME ?? 'cron')}`)

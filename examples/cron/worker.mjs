@@ -1,5 +1,5 @@
 /**
- * One of several equal workers. All want to run the cron job; the one that leads does, every 50 ms.
+ * One of several equal workers. All of them want to run the cron job; the leader runs it every 50 ms.
  */
 import { open } from 'cache-machine'
 
@@ -7,7 +7,7 @@ const cache = open({ name: process.env.CACHE_NAME ?? 'cron', size: '8mb' })
 process.on('disconnect', () => process.exit())
 process.send('ready')
 
-// Waits without asking again and again. The primary's channel keeps the process alive meanwhile.
+// Waits without polling. The channel to the parent process keeps this process alive meanwhile.
 const leadership = await cache.elect('cron')
 process.send('leads')
 
@@ -15,7 +15,7 @@ const timer = setInterval(runJob, 50)
 leadership.signal.addEventListener('abort', () => clearInterval(timer))
 
 function runJob() {
-  // A real job would hand `leadership.token` to what it writes to: a database can refuse a leader that is no longer one.
+  // A real job would pass `leadership.token` with its writes: a database can then refuse those of a former leader.
   const run = cache.incr('runs')
   process.send({ run, token: leadership.token })
 }

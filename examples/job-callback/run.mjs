@@ -1,15 +1,16 @@
 /**
- * A job that is called back, with nothing but node:cluster: a client asks one of four workers for the factors of a number. The
- * worker orders them from a slow service and waits. The service calls the app back, and the cluster hands that request to
- * another worker, which sets a key. That wakes the one that waits.
+ * A job with a callback, under plain node:cluster. A client asks one of four workers for the factors of a number. The
+ * worker orders them from a slow service and waits. The service calls the app back, and the cluster hands that request
+ * to another worker, which sets a key. The `set` wakes the waiting worker.
  *
- * To look at: `worker.mjs`, where the two meet in `cache.waitFor` and `cache.set`. No code of this primary is involved.
+ * Read `worker.mjs` for `cache.waitFor` and `cache.set`. The code of this primary has no part in it.
  */
 import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { segments } from 'cache-machine'
+import { factor } from '../pm2-app/factor.js'
 
 const WORKERS = 4
 const NUMBERS = [91, 97, 1001, 65_535, 123_456]
@@ -18,22 +19,22 @@ const service = await startService()
 const port = await startWorkers()
 console.log(`${WORKERS} workers listen on one port`)
 
-// One after the other: the cluster hands each request to the next worker, so a callback never meets the worker that waits.
+// One job at a time: the cluster hands each request to the next worker, so a callback never reaches the waiting worker.
 let elsewhere = 0
 for (const number of NUMBERS) {
   const { factors, waitedBy, calledBack } = await post(`http://127.0.0.1:${port}/jobs`, { number })
   console.log(`${number} = ${factors.join(' × ')} (worker ${waitedBy} waited, worker ${calledBack} was called back)`)
   if (waitedBy !== calledBack) elsewhere++
 }
-console.log(`callbacks that reached another worker than the one that waited: ${elsewhere} of ${NUMBERS.length}`)
+console.log(`callbacks that did not reach the waiting worker: ${elsewhere} of ${NUMBERS.length}`)
 
 service.close()
 const ended = Object.values(cluster.workers).map((worker) => once(worker, 'exit'))
 cluster.disconnect()
-await Promise.all(ended) // a segment is destroyed when nobody is attached any more
+await Promise.all(ended) // `destroy` refuses while a process is attached
 console.log(`nothing is left: ${segments.destroy(process.env.CACHE_NAME ?? 'job-callback')}`)
 
-/** The slow service of somebody else: accepts an order, and calls back when it is done. */
+/** Starts the slow external service: it accepts an order and calls back with the result. */
 async function startService() {
   const server = createServer(async (order, response) => {
     const { number, callback } = await json(order)
@@ -45,7 +46,7 @@ async function startService() {
   return server
 }
 
-/** Starts the workers; they share one port of the system's choice, which is returned. */
+/** Starts the workers. @returns {Promise<number>} their common port, which the system chooses */
 async function startWorkers() {
   cluster.setupPrimary({ exec: new URL('worker.mjs', import.meta.url).pathname })
   const serviceUrl = `http://127.0.0.1:${service.address().port}`
@@ -56,19 +57,10 @@ async function startWorkers() {
   return (await Promise.all(listening))[0]
 }
 
-/** On a connection of its own: one that is kept alive would stay with the worker that it met first. */
+/** Uses a new connection, because a connection that is kept alive stays with its first worker. */
 async function post(url, body) {
   const sent = request(url, { method: 'POST', agent: false })
   sent.end(JSON.stringify(body))
   const [response] = await once(sent, 'response')
   return json(response)
-}
-
-function factor(number) {
-  const factors = []
-  let rest = number
-  for (let prime = 2; prime * prime <= rest; prime++) {
-    for (; rest % prime === 0; rest /= prime) factors.push(prime)
-  }
-  return rest > 1 ? [...factors, rest] : factors
 }

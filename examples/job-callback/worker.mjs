@@ -1,8 +1,8 @@
 /**
- * A worker of the web app. Which one gets a request is the cluster's affair.
+ * A worker of the web app. The cluster chooses the worker of each request.
  *
- *   POST /jobs          { number }: has the service factor it, and answers when the result is there
- *   POST /callback/:id  { factors }: the service brings a result
+ *   POST /jobs          { number }: orders its factors from the service and answers with the result
+ *   POST /callback/:id  { factors }: receives a result of the service
  */
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
@@ -15,7 +15,7 @@ async function startJob({ number }) {
   const id = randomUUID()
   const callback = `http://127.0.0.1:${server.address().port}/callback/${id}`
   await fetch(process.env.SERVICE_URL, { method: 'POST', body: JSON.stringify({ number, callback }) })
-  // No polling: this worker sleeps until whichever process sets the key. If it is set by now, it does not sleep at all.
+  // No polling: this worker sleeps until a process sets the key. If the key is already set, it does not sleep.
   const { value } = await cache.waitFor(`job:${id}`, { timeout: '10s' })
   cache.delete(`job:${id}`)
   return { ...value, waitedBy: process.pid }

@@ -1,8 +1,8 @@
 /**
- * What PM2 runs: four copies of the web app behind one port, and the algorithm service beside them.
+ * The processes of PM2: four copies of the web app behind one port, and the algorithm service.
  *
- * `pm2 start ecosystem.config.cjs`, `pm2 reload web`, `pm2 kill`. The cache needs nothing here but its name: no code in
- * the cluster primary, which is PM2's own.
+ * `pm2 start ecosystem.config.cjs`, `pm2 reload web`, `pm2 kill`. The cache needs only its name here, and no code in
+ * the cluster primary, which belongs to PM2.
  */
 const { PORT = '3000', SERVICE_PORT = '3001', CACHE_NAME = 'pm2-app' } = process.env
 
@@ -14,10 +14,10 @@ module.exports = {
       cwd: __dirname,
       exec_mode: 'cluster',
       instances: 4,
-      // A reload replaces a worker only when its successor has said that it listens.
+      // A reload stops a worker only after its successor has reported that it listens.
       wait_ready: true,
       listen_timeout: 10_000,
-      // Longer than the longest wait for a job: a worker that is told to leave answers its clients first.
+      // Longer than the maximum wait for a job: a worker answers its clients before it exits.
       kill_timeout: 12_000,
       env: { PORT, SERVICE_PORT, CACHE_NAME },
     },

@@ -1,11 +1,11 @@
 /**
- * A web app of which PM2 runs four copies behind one port. All of them open the same cache by its name, and that is all
- * they have to do with each other.
+ * A web app of which PM2 runs four copies behind one port. All copies open the same cache by its name; they have no
+ * other connection.
  *
- *   POST /jobs          { "number": 91 }: has the algorithm service factor it, and answers when the result is there
- *   POST /callback/:id  the service brings a result, to whichever worker PM2 hands the request
+ *   POST /jobs          { "number": 91 }: orders its factors from the algorithm service and answers with the result
+ *   POST /callback/:id  receives a result of the service, in the worker that PM2 chooses
  *   GET  /items/:n      a slow query, cached
- *   GET  /stats         this worker's memory, the cache's statistics, the count of item requests over all workers
+ *   GET  /stats         the memory of this worker, the stats of the cache, the count of item requests over all workers
  *   GET  /healthz
  */
 import cluster from 'node:cluster'
@@ -26,7 +26,7 @@ async function startJob(request) {
   const accepted = await fetch(serviceUrl, { method: 'POST', body: JSON.stringify(order) })
   if (!accepted.ok) return { status: 502, body: { error: await accepted.text() } }
 
-  const parkedAt = process.hrtime.bigint()
+  const waitingSince = process.hrtime.bigint()
   const { value } = await cache.waitFor(`job:${id}`, { timeout: '10s' })
   const now = process.hrtime.bigint()
 
@@ -36,7 +36,7 @@ async function startJob(request) {
       result: value.result,
       waitedBy: process.pid,
       calledBack: value.pid,
-      waitedMs: Number(now - parkedAt) / 1e6,
+      waitedMs: Number(now - waitingSince) / 1e6,
       wakeUpMs: Number(now - BigInt(value.at)) / 1e6,
     },
   }
@@ -44,7 +44,7 @@ async function startJob(request) {
 
 async function takeCallback(request, id) {
   const { result } = await json(request)
-  // hrtime is the host's monotonic clock, the same in every process: the worker that waits can tell when this was.
+  // hrtime is the monotonic clock of the host, the same in every process, so the waiting worker can compute the delay.
   cache.set(`job:${id}`, { result, pid: process.pid, at: String(process.hrtime.bigint()) }, '1m')
   return { status: 204 }
 }
@@ -61,7 +61,7 @@ async function readItem(request, n) {
   return { status: 200, body: { pid: process.pid, hit, id: item.id, bytes: item.text.length } }
 }
 
-/** Stands for whatever is too slow to be done for every request. */
+/** Stands for a query that is too slow for every request. */
 async function queryDatabase(n) {
   await pause(5)
   return { id: Number(n), text: `item ${n} `.repeat(1024).slice(0, 8192) }
@@ -103,25 +103,26 @@ const server = createServer(async (request, response) => {
   response.writeHead(status, { 'content-type': 'application/json' }).end(body && JSON.stringify(body))
 })
 
-// Loopback, because anyone who reaches /callback can answer a job: a real app has the service sign its callbacks.
+// Loopback only, because any client that reaches /callback can answer a job. In a real app the service signs its
+// callbacks.
 server.listen(port, '127.0.0.1', () => process.send?.('ready'))
 
-let leaving = false
+let isExiting = false
 
-/** Takes no more connections, answers those there are, leaves. The cache stays: closing a handle deletes nothing. */
-function leave() {
-  if (leaving) return
-  leaving = true
+/** Accepts no more connections, answers the open ones, exits. The data stays: closing a handle deletes nothing. */
+function exit() {
+  if (isExiting) return
+  isExiting = true
   const end = () => {
     cache.close()
     process.exit(0)
   }
-  // In a cluster it is not enough to close the server: the primary may just be handing it a connection. `disconnect`
-  // closes it too, and returns such connections, which then go to another worker.
+  // In a cluster, closing the server is not enough, because the primary may be handing over a connection. `disconnect`
+  // also closes the server, and returns such connections to the primary, which hands them to another worker.
   if (cluster.worker) cluster.worker.once('disconnect', end).disconnect()
   else server.close(end)
 }
 
-process.once('SIGINT', leave)
-process.once('SIGTERM', leave)
-process.on('message', (message) => message === 'shutdown' && leave())
+process.once('SIGINT', exit)
+process.once('SIGTERM', exit)
+process.on('message', (message) => message === 'shutdown' && exit())

@@ -1,25 +1,17 @@
 /**
- * The algorithm service: a slow machine of somebody else's, that calls back when it is done.
+ * The algorithm service: stands for a slow external service that calls back with its result.
  *
  *   POST /factor  { "number": 91, "delay": 300, "callback": "http://…" }: 202 at once; the prime factors to
  *                 `callback` after `delay` milliseconds (default 500)
  */
 import { createServer, request as httpRequest } from 'node:http'
 import { json } from 'node:stream/consumers'
+import { factor } from './factor.js'
 
 const port = Number(process.env.SERVICE_PORT ?? 3001)
-const longestDelay = 5 * 60_000
+const MAX_DELAY_MS = 5 * 60_000
 
-function factor(number) {
-  const factors = []
-  let rest = number
-  for (let prime = 2; prime * prime <= rest; prime++) {
-    for (; rest % prime === 0; rest /= prime) factors.push(prime)
-  }
-  return rest > 1 ? [...factors, rest] : factors
-}
-
-/** On a connection of its own: one that is kept alive would stay with the worker that it met first. */
+/** Uses a new connection, because a connection that is kept alive stays with its first worker. */
 function callBack(url, body) {
   const request = httpRequest(url, { method: 'POST', agent: false }, (response) => response.resume())
   request.on('error', (error) => console.error(`callback to ${url} failed: ${error.message}`))
@@ -31,7 +23,7 @@ const server = createServer(async (request, response) => {
 
   const { number, delay = 500, callback } = await json(request).catch(() => ({}))
   const valid =
-    Number.isSafeInteger(number) && number > 1 && delay >= 0 && delay <= longestDelay && URL.canParse(callback)
+    Number.isSafeInteger(number) && number > 1 && delay >= 0 && delay <= MAX_DELAY_MS && URL.canParse(callback)
   if (!valid) return response.writeHead(400).end('expected { number, delay?, callback }')
 
   response.writeHead(202).end()

@@ -1,5 +1,5 @@
 /**
- * What all processes share. Workers inherit its name with the environment.
+ * The cache and the metrics of all processes. The workers inherit its name through the environment.
  */
 import { open } from 'cache-machine'
 

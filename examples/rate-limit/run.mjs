@@ -1,8 +1,9 @@
 /**
- * A rate-limited API: four cluster workers, one limit. A client that sends as fast as it can reaches all of them; together they
- * let through exactly as many requests as the limit allows, as if there were one.
+ * A rate-limited API: four cluster workers, one limit. A client that sends as fast as possible reaches all workers.
+ * Together they accept exactly as many requests as the limit allows, like a single worker.
  *
- * To look at: `worker.mjs`, which asks the limiter before it does anything; and the metrics, which the primary renders for all.
+ * Read `worker.mjs`, which asks the limiter before it answers a request, and the metrics, which the primary renders for
+ * all workers.
  */
 import cluster from 'node:cluster'
 import { once } from 'node:events'
@@ -28,14 +29,14 @@ try {
   console.log(`nothing is left: ${segments.destroy(cache.name)}`)
 }
 
-/** @returns {Promise<number>} where they listen, all on the same port */
+/** @returns {Promise<number>} the common port of the workers */
 async function startWorkers() {
   const listening = Array.from({ length: WORKERS }, () => once(cluster.fork(), 'listening'))
   const [[{ port }]] = await Promise.all(listening)
   return port
 }
 
-/** Twenty at a time. @returns {Promise<{ status: number, pid: string, retryAfter: string }[]>} */
+/** Sends the requests, 20 at a time. @returns {Promise<{ status: number, pid: string, retryAfter: string }[]>} */
 async function sendRequests(port) {
   const agent = new Agent({ maxSockets: 20 })
   const send = async () => {
@@ -53,9 +54,9 @@ function report(answers) {
   const refused = answers.filter(({ status }) => status === 429)
   const workers = new Set(answers.map(({ pid }) => pid)).size
   console.log(`${REQUESTS} requests of one client, a limit of ${LIMIT} a minute, ${WORKERS} workers`)
-  console.log(`more than one worker had some of them: ${workers > 1}`)
-  console.log(`together they let ${allowed.length} through`)
-  console.log(`${refused.length} were told to come back in ${refused[0].retryAfter} s`)
-  console.log('what any of the processes can render for all:')
+  console.log(`more than one worker received some of them: ${workers > 1}`)
+  console.log(`together they accepted ${allowed.length}`)
+  console.log(`${refused.length} were refused, to retry after ${refused[0].retryAfter} s`)
+  console.log('the metrics of all workers, which any process can render:')
   console.log(metrics.prometheus({ statistics: false }).trim())
 }

@@ -1,5 +1,5 @@
 /**
- * One worker of the API: it asks the limiter before it does anything.
+ * One worker of the API: it asks the limiter before it answers a request.
  */
 import { createServer } from 'node:http'
 import { cache, metrics } from './cache.mjs'

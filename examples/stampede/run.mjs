@@ -1,8 +1,8 @@
 /**
- * A stampede: ten workers miss the same key at the same moment, and the database gets one query. Then the worker whose query it
- * is is killed half-way, and gets a successor at once.
+ * A stampede: ten workers miss the same key at the same time, and the database receives one query. Then the loading
+ * worker is killed during its query, and another worker takes over at once.
  *
- * To look at: `worker.mjs`, where one call of `cache.getOrSet` is all there is. The database is this process; it counts.
+ * Read `worker.mjs`: one call of `cache.getOrSet` is enough. This process plays the database and counts the queries.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,9 +12,9 @@ import { segments } from 'cache-machine'
 const WORKERS = 10
 const REQUESTS = 100
 
-/** The worker that each query came from. */
+/** The worker that sent each query. */
 const queries = []
-/** While true no query is answered. */
+/** Whether the database leaves queries unanswered. */
 let isHanging = false
 
 const workers = []
@@ -28,15 +28,15 @@ isHanging = true
 queries.length = 0
 const asked = workers.map((worker) => askAll(worker, 'report:2'))
 while (queries.length === 0) await delay(5)
-// Until all of them wait, or the killed one would have nobody to leave it to.
+// By then all workers wait for the loader; otherwise no worker could take over.
 await delay(200)
 const [loader] = queries
 isHanging = false
 const killedAt = performance.now()
 loader.kill('SIGKILL')
 await Promise.all(asked.filter((_, i) => workers[i] !== loader))
-console.log(`the worker whose query it was is killed: ${queries.length} queries`)
-console.log(`the others have their answers ${Math.ceil(performance.now() - killedAt)} ms later`)
+console.log(`the loading worker is killed: ${queries.length} queries`)
+console.log(`the other workers have their answers ${Math.ceil(performance.now() - killedAt)} ms later`)
 
 for (const worker of workers) worker.kill()
 await Promise.all(workers.map((worker) => worker.exitCode ?? worker.signalCode ?? once(worker, 'exit')))
@@ -54,7 +54,7 @@ async function startWorker() {
   return worker
 }
 
-/** A worker's answer to its requests; undefined if it ends before. */
+/** The answer of a worker to its requests; undefined if the worker ends before. */
 function askAll(worker, key) {
   const answer = new Promise((resolve) => {
     worker.once('exit', () => resolve(undefined))

@@ -1,5 +1,5 @@
 /**
- * One of several equal workers. Each request wants a report, which is a slow query away.
+ * One of several equal workers. Each request needs a report, which takes a slow query.
  */
 import { once } from 'node:events'
 import { open } from 'cache-machine'
@@ -18,7 +18,7 @@ function report(key) {
   return cache.getOrSet(key, () => query(key), { ttl: '1m' })
 }
 
-/** What takes long. */
+/** The slow query: the parent process answers it. */
 async function query(text) {
   process.send({ query: text })
   const [{ rows }] = await once(process, 'message')

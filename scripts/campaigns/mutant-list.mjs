@@ -342,8 +342,8 @@ export const mutants = [
   {
     id: 'key-length-compared',
     name: 'Keys are compared by length only',
-    from: 'same = same && self.region.equals(',
-    to: 'same = same || self.region.equals(',
+    from: 'return Ok(self.region.equals(',
+    to: 'return Ok(true || self.region.equals(',
     caught: ['cache'],
   },
   {

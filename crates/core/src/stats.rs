@@ -92,7 +92,7 @@ impl Attachment {
 }
 
 fn views<'a>(region: &'a Region, geometry: &'a Geometry) -> impl Iterator<Item = ShardView<'a>> {
-    (0..geometry.shards).map(move |index| ShardView { region, geometry, index })
+    (0..geometry.shards).map(move |index| ShardView::new(region, geometry, index))
 }
 
 /// Number of a namespace's entries.

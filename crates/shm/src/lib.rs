@@ -38,7 +38,7 @@ mod exports {
     pub use crate::clock::{BootClock, wall_ms};
     pub use crate::error::ShmError;
     pub use crate::memory::mapping::Memory;
-    pub use crate::memory::region::Region;
+    pub use crate::memory::region::{Block, Region};
     pub use crate::os::{allocated_bytes, boot_id, fork, populate, random_u64};
     pub use crate::segment::file::{SegmentFile, ThroughLocks};
     pub use crate::segment::gate::MAX_GATE_PATIENCE;

@@ -94,7 +94,7 @@ impl Attachment {
 
     #[inline]
     pub(crate) fn shard(&self, index: usize) -> ShardView<'_> {
-        ShardView { region: self.segment.region(), geometry: &self.geometry, index }
+        ShardView::new(self.segment.region(), &self.geometry, index)
     }
 
     pub(crate) fn shards(&self) -> impl Iterator<Item = ShardView<'_>> {

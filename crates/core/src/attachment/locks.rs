@@ -54,6 +54,11 @@ impl HeaderTable {
     }
 }
 
+#[inline]
+fn lock_of<'a>(shard: &ShardView<'a>) -> CountedLock<'a> {
+    CountedLock::new(shard.field(Field::Lock), shard.field(Field::Acquisitions))
+}
+
 impl Attachment {
     /// Takes a lock. Notes an acquisition that outlasted the caller, and forgets it once the lock is free.
     #[inline]
@@ -78,14 +83,9 @@ impl Attachment {
         acquired
     }
 
-    fn shard_lock(&self, index: usize) -> CountedLock<'_> {
-        let at = self.geometry().meta(index);
-        CountedLock::new(self.segment.region(), at + Field::Lock as usize, at + Field::Acquisitions as usize)
-    }
-
     /// The lock of a shard, if that needs neither a wait nor a repair.
-    pub(crate) fn try_take_lock(&self, index: usize) -> bool {
-        let lock = self.shard_lock(index);
+    pub(crate) fn try_take_lock(&self, shard: &ShardView<'_>) -> bool {
+        let lock = lock_of(shard);
         let is_taken = lock::try_lock(lock.word, self.segment.member());
         if is_taken {
             lock.note_acquired();
@@ -94,24 +94,24 @@ impl Attachment {
     }
 
     /// Takes a shard's lock. The caller must repair or rebuild the shard first if it is not sound.
-    pub(crate) fn take_lock(&self, index: usize, patience: Patience) -> Result<Shard, CacheError> {
+    pub(crate) fn take_lock(&self, shard: &ShardView<'_>, patience: Patience) -> Result<Shard, CacheError> {
         if self.is_known_lost() {
             self.is_attached();
             return Err(CacheError::Detached);
         }
-        let Ok(acquired) = self.acquire(self.shard_lock(index), &self.flags.outlasted[index], patience) else {
-            return Err(busy(&format!("shard {index}")));
+        let Ok(acquired) = self.acquire(lock_of(shard), &self.flags.outlasted[shard.index], patience) else {
+            return Err(busy(&format!("shard {}", shard.index)));
         };
         // The state is read under the lock, because `destroy` sets it before it passes through this lock. Both leave a
         // suspect: a shard that is never used again needs no repair.
         // mutant: destroyed-takes-writes
         if self.segment.header().state() != State::Ready {
-            lock::abandon(self.shard(index).field(Field::Lock), self.segment.member());
+            lock::abandon(shard.field(Field::Lock), self.segment.member());
             self.is_attached();
             return Err(CacheError::Detached);
         }
         // The load comes first because an exchange takes as long as the lock.
-        let damaged = &self.flags.damaged[index];
+        let damaged = &self.flags.damaged[shard.index];
         if damaged.load(Ordering::Relaxed) && damaged.swap(false, Ordering::Relaxed) {
             return Ok(Shard::Damaged);
         }
@@ -122,7 +122,7 @@ impl Attachment {
     /// Takes a lock in the header, with the same promises as a shard's. Its table needs no repair after a death.
     pub(crate) fn lock_header(&self, table: HeaderTable, patience: Patience) -> Result<HeaderLock<'_>, CacheError> {
         let (word, acquisitions) = table.offsets();
-        let lock = CountedLock::new(self.segment.region(), word, acquisitions);
+        let lock = CountedLock::new(self.segment.region().u32(word), self.segment.region().u32(acquisitions));
         match self.acquire(lock, &self.flags.header[table as usize], patience) {
             Ok(_) => Ok(HeaderLock { word: lock.word, attachment: self, _hold: NoticeHold::begin() }),
             Err(Busy) => Err(busy(table.name())),
@@ -173,7 +173,7 @@ pub(crate) fn through_locks(segment: &Segment) {
     let Ok(geometry) = Geometry::load(region) else { return };
     let deadline = Instant::now() + PASS_PATIENCE;
     for index in 0..geometry.shards {
-        let word = ShardView { region, geometry: &geometry, index }.field(Field::Lock);
+        let word = ShardView::new(region, &geometry, index).field(Field::Lock);
         pass_through(word, segment, deadline);
     }
 }

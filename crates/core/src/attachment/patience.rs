@@ -6,9 +6,9 @@
 //! A lock word names the holder's process, not the acquisition. So each holder also raises a count beside the word, and a
 //! waiter compares both.
 
+use cache_machine_shm::Member;
 use cache_machine_shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::WAITERS;
-use cache_machine_shm::{Member, Region};
 use std::time::{Duration, Instant};
 
 /// One acquisition in place for this time counts as suspended where the system does not say: the holder may be in another
@@ -48,8 +48,8 @@ pub(crate) struct CountedLock<'a> {
 }
 
 impl<'a> CountedLock<'a> {
-    pub(crate) fn new(region: &'a Region, word: usize, acquisitions: usize) -> Self {
-        Self { word: region.u32(word), acquisitions: region.u32(acquisitions) }
+    pub(crate) fn new(word: &'a AtomicU32, acquisitions: &'a AtomicU32) -> Self {
+        Self { word, acquisitions }
     }
 
     /// Counts an acquisition. The new holder calls it.

@@ -25,7 +25,7 @@ impl Cache {
     /// # Errors
     /// As for a write.
     pub fn lock_and_unlock(&self, shard: usize) -> Result<(), CacheError> {
-        self.lock(shard, ROOT, self.write_patience()).map(drop)
+        self.lock(&self.shard(shard), ROOT, self.write_patience()).map(drop)
     }
 
     /// Takes units for an entry with a body of `body` units, and frees them, `times` times. Returns how often the body
@@ -80,6 +80,6 @@ impl Cache {
         shard: usize,
         work: impl FnMut(&mut Locked<'_>) -> Result<R, ChangeError>,
     ) -> Result<R, CacheError> {
-        self.try_change((shard, ROOT), self.write_patience(), work)
+        self.try_change((&self.shard(shard), ROOT), self.write_patience(), work)
     }
 }

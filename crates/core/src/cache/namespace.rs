@@ -67,7 +67,8 @@ impl Cache {
     pub fn validate(&self) -> Result<Vec<String>, CacheError> {
         let mut problems = Vec::new();
         for index in 0..self.geometry().shards {
-            let locked = self.lock(index, ROOT, self.write_patience())?;
+            let shard = self.shard(index);
+            let locked = self.lock(&shard, ROOT, self.write_patience())?;
             locked.shard.validate(&mut problems);
         }
         Ok(problems)

@@ -94,7 +94,7 @@ impl Cache {
         if audience.count == 0 {
             return Ok(0);
         }
-        self.try_change((key.shard, ROOT), self.write_patience(), |locked| {
+        self.try_change((&self.shard(key.shard), ROOT), self.write_patience(), |locked| {
             locked.append_message(&frame, channel, value);
             Ok(())
         })?;

@@ -43,7 +43,7 @@ pub(crate) struct RoomElsewhere {
 
 /// The held lock of one shard. It is released on drop. A panic leaves it a suspect.
 pub(crate) struct Locked<'a> {
-    pub(crate) shard: ShardView<'a>,
+    pub(crate) shard: &'a ShardView<'a>,
     pub(crate) attachment: &'a Attachment,
     /// Read once under the lock, like `life` and `tag_clock`: a change that checked with one value and stamped with
     /// another would acknowledge a wrong result.

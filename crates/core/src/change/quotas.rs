@@ -416,8 +416,7 @@ impl Attachment {
             let Some(shard) = largest.filter(|shard| shard.units_in_life(namespace, life).0 > 0) else {
                 return Ok(left < units);
             };
-            let freed =
-                self.try_change((shard.index, namespace), patience, |locked| locked.evict_own(namespace, left))?;
+            let freed = self.try_change((&shard, namespace), patience, |locked| locked.evict_own(namespace, left))?;
             if freed >= left {
                 return Ok(true);
             }

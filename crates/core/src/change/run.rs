@@ -14,6 +14,7 @@ use crate::layout::key::Key;
 use crate::layout::namespaces::{self, ROOT};
 use crate::layout::tags;
 use crate::notices::removals;
+use crate::shard::view::ShardView;
 use cache_machine_shm::{ListeningProcesses, State};
 use std::cell::Cell;
 
@@ -24,28 +25,31 @@ const MAX_TIMES_ELSEWHERE: usize = 3;
 impl Attachment {
     /// Takes a shard's lock. Waits at most `patience` for a living holder, and repairs the shard if its last owner
     /// died.
-    // Always inlined: otherwise the result, a struct or an error, is copied twice, and each copy waits for the copy
-    // before.
+    pub(crate) fn lock<'a>(
+        &'a self,
+        shard: &'a ShardView<'a>,
+        namespace: u16,
+        patience: Patience,
+    ) -> Result<Locked<'a>, CacheError> {
+        let (state, notes_removals) = self.enter(shard, patience)?;
+        let mut locked = self.guard(shard, namespace, notes_removals);
+        locked.make_sound(state);
+        Ok(locked)
+    }
+
+    /// The first part of `lock`: the state of the shard, and whether removals are noted.
     #[inline(always)]
-    pub(crate) fn lock(&self, index: usize, namespace: u16, patience: Patience) -> Result<Locked<'_>, CacheError> {
+    fn enter(&self, shard: &ShardView<'_>, patience: Patience) -> Result<(Shard, bool), CacheError> {
         let notes_removals = self.listeners.wants_removals();
         if notes_removals {
             removals::prepare();
         }
-        let state = self.take_lock(index, patience)?;
-        let mut locked = self.guard(index, namespace);
-        locked.notes_removals = notes_removals;
-        match state {
-            Shard::Sound => {}
-            Shard::Interrupted => locked.repair(),
-            Shard::Damaged => locked.rebuild(),
-        }
-        Ok(locked)
+        Ok((self.take_lock(shard, patience)?, notes_removals))
     }
 
     /// Takes the lock if that needs neither a wait nor a rebuild.
-    pub(crate) fn try_locked(&self, index: usize) -> Option<Locked<'_>> {
-        self.try_take_lock(index).then(|| self.guard(index, ROOT))
+    pub(crate) fn try_locked<'a>(&'a self, shard: &'a ShardView<'a>) -> Option<Locked<'a>> {
+        self.try_take_lock(shard).then(|| self.guard(shard, ROOT, false))
     }
 
     /// Runs a change of one key under its shard's lock.
@@ -56,18 +60,22 @@ impl Attachment {
         patience: Patience,
         change: impl FnMut(&mut Locked<'_>) -> Result<R, ChangeError>,
     ) -> Result<R, CacheError> {
-        self.shard(key.shard).prefetch_line(key);
-        self.try_change((key.shard, key.namespace), patience, change)
+        let shard = self.shard(key.shard);
+        shard.prefetch_line(key);
+        self.try_change((&shard, key.namespace), patience, change)
     }
 
     /// Runs a change under its shard's lock. If the shard contradicts itself, it is rebuilt, and the change runs again.
     pub(crate) fn try_change<R>(
         &self,
-        (index, namespace): (usize, u16),
+        (shard, namespace): (&ShardView<'_>, u16),
         patience: Patience,
         mut change: impl FnMut(&mut Locked<'_>) -> Result<R, ChangeError>,
     ) -> Result<R, CacheError> {
-        let mut locked = self.lock(index, namespace, patience)?;
+        // Not by `lock`: its result, a struct or an error, would be copied twice, and each copy waits for the copy before.
+        let (state, notes_removals) = self.enter(shard, patience)?;
+        let mut locked = self.guard(shard, namespace, notes_removals);
+        locked.make_sound(state);
         locked.divide_if_crowded();
         let mut result = change(&mut locked);
         let mut times_elsewhere = 0;
@@ -77,7 +85,7 @@ impl Attachment {
             times_elsewhere += 1;
             drop(locked);
             let has_room = self.make_room_elsewhere(room, patience)?;
-            locked = self.lock(index, namespace, patience)?;
+            locked = self.lock(shard, namespace, patience)?;
             locked.may_ask_elsewhere = has_room && times_elsewhere < MAX_TIMES_ELSEWHERE;
             result = change(&mut locked);
         }
@@ -99,25 +107,25 @@ impl Attachment {
         result.map_err(|fault| match fault {
             ChangeError::Error(error) => error,
             ChangeError::Damaged => {
-                CacheError::Corrupt(format!("shard {index} contradicts itself again after a rebuild"))
+                CacheError::Corrupt(format!("shard {} contradicts itself again after a rebuild", shard.index))
             }
         })
     }
 
     /// The guard of a lock that was just taken, for an operation of a namespace.
     #[inline(always)]
-    fn guard(&self, index: usize, namespace: u16) -> Locked<'_> {
-        let region = self.segment.region();
+    fn guard<'a>(&'a self, shard: &'a ShardView<'a>, namespace: u16, notes_removals: bool) -> Locked<'a> {
+        let region = shard.region;
         let root_epoch = self.root_epoch();
         Locked {
-            shard: self.shard(index),
+            shard,
             attachment: self,
             root_epoch,
             namespace,
             life: namespaces::life(region, root_epoch, namespace),
             tag_clock: tags::clock(region),
             now: Cell::new(0),
-            notes_removals: false,
+            notes_removals,
             listeners: ListeningProcesses::NONE,
             more_listeners: ListeningProcesses::NONE,
             has_news: false,
@@ -129,6 +137,16 @@ impl Attachment {
 }
 
 impl Locked<'_> {
+    /// Repairs or rebuilds the shard if its last owner left it so.
+    #[inline(always)]
+    fn make_sound(&mut self, state: Shard) {
+        match state {
+            Shard::Sound => {}
+            Shard::Interrupted => self.repair(),
+            Shard::Damaged => self.rebuild(),
+        }
+    }
+
     /// Divides the index if it is more than half full and can be divided.
     #[inline]
     fn divide_if_crowded(&mut self) {

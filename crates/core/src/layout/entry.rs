@@ -19,7 +19,7 @@
 //! that check any field may be nonsense, so every number is checked before it is followed.
 
 use crate::layout::control::{EvictionQueue, QueueKind};
-use crate::layout::geometry::{MAX_CLASSES, UNIT};
+use crate::layout::geometry::{MAX_CLASSES, UNIT, UNIT_WORDS};
 use crate::layout::key::Placing;
 use crate::layout::sizes::MAX_TAGS;
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
@@ -99,7 +99,7 @@ impl Run {
 impl Head {
     /// Reads a head from the words of its unit.
     #[inline]
-    pub(crate) fn load(words: &[AtomicU64]) -> Self {
+    pub(crate) fn load(words: &[AtomicU64; UNIT_WORDS]) -> Self {
         let word = |at: usize| words[at / 8].load(Ordering::Relaxed); // checked by the caller's `recheck`, or the lock
         let first = word(0);
         Self {
@@ -118,7 +118,7 @@ impl Head {
     }
 
     /// Writes all but the derived words.
-    pub(crate) fn store(&self, words: &[AtomicU64]) {
+    pub(crate) fn store(&self, words: &[AtomicU64; UNIT_WORDS]) {
         let put = |at: usize, value: u64| words[at / 8].store(value, Ordering::Relaxed); // published by the index word
         put(
             0,
@@ -136,13 +136,13 @@ impl Head {
 
     /// Changes the deadline of a published entry in one store. Caution: only for the state of a limiter, and only to a
     /// later deadline.
-    pub(crate) fn put_deadline(&self, words: &[AtomicU64], deadline: u64) {
+    pub(crate) fn put_deadline(&self, words: &[AtomicU64; UNIT_WORDS], deadline: u64) {
         // Relaxed: guarded by the lock. A reader without the lock may see the old deadline or the new one.
         words[2].store(deadline & U48 | u64::from(self.namespace) << 48, Ordering::Relaxed);
     }
 
     /// Sets a flag of a published entry in one store. Caution: the caller publishes the index word again.
-    pub(crate) fn put_flag(&self, words: &[AtomicU64], flag: u8) {
+    pub(crate) fn put_flag(&self, words: &[AtomicU64; UNIT_WORDS], flag: u8) {
         let first = words[0].load(Ordering::Relaxed); // guarded by the lock
         words[0].store(first | u64::from(flag) << 24, Ordering::Relaxed); // published by the index word
     }
@@ -193,7 +193,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn load(words: &[AtomicU64]) -> Self {
+    pub(crate) fn load(words: &[AtomicU64; UNIT_WORDS]) -> Self {
         let place = words[PLACE / 8].load(Ordering::Relaxed);
         let links = words[LINKS / 8].load(Ordering::Relaxed);
         let (newer, older) = Self::neighbours(words);
@@ -213,7 +213,7 @@ impl Node {
 
     /// The newer and the older neighbour of a node.
     #[inline]
-    pub(crate) fn neighbours(words: &[AtomicU64]) -> (u32, u32) {
+    pub(crate) fn neighbours(words: &[AtomicU64; UNIT_WORDS]) -> (u32, u32) {
         let links = words[LINKS / 8].load(Ordering::Relaxed); // guarded by the lock
         (links as u32 & !(MAIN_QUEUE | PINNED_QUEUE), (links >> 32) as u32)
     }
@@ -231,7 +231,7 @@ impl Node {
         u64::from(links as u32) | u64::from(older) << 32
     }
 
-    pub(crate) fn store(self, words: &[AtomicU64]) {
+    pub(crate) fn store(self, words: &[AtomicU64; UNIT_WORDS]) {
         let low = self.place.tag | u32::from(self.queue.class) << CLASS_SHIFT;
         words[PLACE / 8].store(u64::from(low) | u64::from(self.place.hash) << 32, Ordering::Relaxed);
         let queue = match self.queue.kind {

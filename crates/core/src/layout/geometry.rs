@@ -22,6 +22,7 @@ use cache_machine_shm::{HEADER_BYTES, Header, Identity, ProcessTable, Region};
 pub const LAYOUT_VERSION: u32 = 1;
 /// Bytes of a unit. The space is allocated in units.
 pub(crate) const UNIT: usize = 64;
+pub(crate) const UNIT_WORDS: usize = UNIT / 8;
 pub(crate) const WORDS_PER_LINE: usize = 7;
 /// Minimum bytes of a segment: the process table and one useful shard.
 pub const MIN_SIZE: usize = 2 << 20;
@@ -75,7 +76,7 @@ const MIN_TAG_RECORDS: usize = 1024;
 /// Index lines per tag record: the records and heads take 1.2 % of the space.
 const LINES_PER_TAG_RECORD: usize = 4;
 /// Bytes of the counts of one namespace in one shard: `control::Tally`.
-const TALLY_BYTES: usize = 64;
+pub(crate) const TALLY_BYTES: usize = 64;
 const NAMES_AT: usize = HEADER_BYTES + ProcessTable::BYTES;
 const EPOCHS_AT: usize = NAMES_AT + MAX_NAMESPACES * NAME_BYTES;
 const READS_AT: usize = EPOCHS_AT + MAX_NAMESPACES * 4;
@@ -445,7 +446,13 @@ impl Geometry {
     /// Offset of a shard's counts of a namespace.
     #[inline]
     pub(crate) fn tally(&self, shard: usize, namespace: usize) -> usize {
-        self.meta(shard) + self.tally_at + namespace % MAX_NAMESPACES * TALLY_BYTES
+        self.meta(shard) + self.tally_in_shard(namespace)
+    }
+
+    /// The same from the shard's control block on.
+    #[inline]
+    pub(crate) fn tally_in_shard(&self, namespace: usize) -> usize {
+        self.tally_at + namespace % MAX_NAMESPACES * TALLY_BYTES
     }
 
     /// Offset of a shard's queues of a class other than class 0.

@@ -51,7 +51,7 @@ pub(crate) fn prepare() {
 }
 
 /// Notes the key of `head`. The caller holds the lock.
-pub(crate) fn note(shard: ShardView<'_>, head: &Head, reason: RemovalReason) {
+pub(crate) fn note(shard: &ShardView<'_>, head: &Head, reason: RemovalReason) {
     LOG.with_borrow_mut(|log| {
         if log.bytes.capacity() - log.bytes.len() < 6 + head.key_len.next_multiple_of(8) + 8 {
             log.lost += 1;

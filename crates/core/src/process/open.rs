@@ -79,7 +79,7 @@ fn init(plan: &Geometry, manual_clock: bool, region: &Region) {
         Header::of(region).manual_clock().store(1_000_000, Ordering::Relaxed);
     }
     for index in 0..plan.shards {
-        let shard = ShardView { region, geometry: plan, index };
+        let shard = ShardView::new(region, plan, index);
         let reserved = FIRST_RESERVATION.min(plan.units) as u32;
         shard.put(Field::Reserved, reserved);
         shard.put(Field::Cursor, 1);

@@ -122,5 +122,5 @@ fn is_behind(attachment: &Attachment, shard: &ShardView<'_>) -> bool {
 
 /// Removes dead entries in the next `lines` index lines of a shard.
 fn sweep_lines(attachment: &Attachment, index: usize, lines: usize) -> Result<usize, CacheError> {
-    attachment.try_change((index, ROOT), SWEEP_PATIENCE, |locked| Ok(locked.sweep_all(lines)?))
+    attachment.try_change((&attachment.shard(index), ROOT), SWEEP_PATIENCE, |locked| Ok(locked.sweep_all(lines)?))
 }

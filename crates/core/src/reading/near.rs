@@ -30,7 +30,7 @@ impl Attachment {
         }
         let head = shard.head(shard.unit_of(word)).ok()?;
         // mutant: near-check-takes-stale
-        let holds = head.flags & TAGGED != 0 && fate(shard, &head).ok()? == Fate::Fresh;
+        let holds = head.flags & TAGGED != 0 && fate(&shard, &head).ok()? == Fate::Fresh;
         (recheck(shard.word(at), word).is_ok() && holds).then_some(clock)
     }
 

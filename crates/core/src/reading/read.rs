@@ -113,7 +113,7 @@ impl<S: Sink> Reading<'_, '_, S> {
         if special && !self.is_acceptable(&head, expired)? {
             return Ok(Seen::Dead);
         }
-        fetch(self.shard, &head, self.sink, self.meta)?;
+        fetch(&self.shard, &head, self.sink, self.meta)?;
         Ok(Seen::Found)
     }
 
@@ -127,13 +127,13 @@ impl<S: Sink> Reading<'_, '_, S> {
         if head.flags & TAGGED != 0 {
             // The clock is loaded before the records: a near copy with a later clock would outlive its invalidation.
             self.meta.depends.tag_clock = Some(self.attachment.tag_clock());
-            tags_say = fate(self.shard, head)?;
+            tags_say = fate(&self.shard, head)?;
         }
         self.meta.stale = expired || tags_say == Fate::Stale;
         if tags_say.is_dead() || (self.meta.stale && !self.mode.takes_stale()) {
             return Ok(false);
         }
-        Ok(!expired || !head.is_over(self.shard, self.attachment.now_ms())?)
+        Ok(!expired || !head.is_over(&self.shard, self.attachment.now_ms())?)
     }
 
     /// Reads under the lock if it is free. The word changes faster than the entry can be copied, and the lock holds
@@ -141,7 +141,8 @@ impl<S: Sink> Reading<'_, '_, S> {
     #[cold]
     fn look_under_lock(&mut self) -> Option<bool> {
         self.attachment.segment.member().count(ProcessCounter::Retries, 1);
-        let locked = self.attachment.try_locked(self.shard.index)?;
+        let shard = self.shard;
+        let locked = self.attachment.try_locked(&shard)?;
         let Some(entry) = locked.find(self.key).ok()? else {
             return Some(false);
         };

@@ -55,7 +55,7 @@ impl Attachment {
                 break;
             }
             let shard = self.shard((at / lines) as usize);
-            at += self.keys_in_line(shard, (at % lines) as usize, &wanted, &mut page.keys) as u64;
+            at += self.keys_in_line(&shard, (at % lines) as usize, &wanted, &mut page.keys) as u64;
             read += 1;
         }
         self.check_not_lost()?;
@@ -89,7 +89,7 @@ impl Attachment {
             let of_flights = pass.is_multiple_of(2);
             let hold = line..(line + LINES_PER_HOLD).min(lines);
             let mut deleted = 0;
-            let after = self.try_change((index, namespace), patience, |locked| {
+            let after = self.try_change((&self.shard(index), namespace), patience, |locked| {
                 if of_flights && line == 0 && locked.shard.get(Field::PinnedUnits) == 0 {
                     return Ok(lines);
                 }

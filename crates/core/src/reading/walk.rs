@@ -39,7 +39,7 @@ impl Attachment {
     /// stands for.
     pub(crate) fn keys_in_line(
         &self,
-        shard: ShardView<'_>,
+        shard: &ShardView<'_>,
         place: usize,
         wanted: &Wanted<'_>,
         keys: &mut Vec<ScannedKey>,
@@ -62,7 +62,7 @@ impl Attachment {
     /// The key of the entry that a word names, if it is wanted and has its place there at this level of the index.
     pub(crate) fn key_at(
         &self,
-        shard: ShardView<'_>,
+        shard: &ShardView<'_>,
         at: Position,
         level: u32,
         wanted: &Wanted<'_>,
@@ -77,7 +77,7 @@ impl Attachment {
             }
             tries = tries.wrapping_add(1);
             // As in `Reading::visit`: the lock, if it is free, holds writers off for one read.
-            let locked = if tries.is_multiple_of(PATIENCE) { self.try_locked(shard.index) } else { None };
+            let locked = if tries.is_multiple_of(PATIENCE) { self.try_locked(shard) } else { None };
             let key = self.wanted_key(shard, word, wanted);
             let unchanged = recheck(shard.word(at), word).is_ok();
             drop(locked);
@@ -90,7 +90,7 @@ impl Attachment {
         }
     }
 
-    fn wanted_key(&self, shard: ShardView<'_>, word: u64, wanted: &Wanted<'_>) -> Result<Option<ScannedKey>, Damaged> {
+    fn wanted_key(&self, shard: &ShardView<'_>, word: u64, wanted: &Wanted<'_>) -> Result<Option<ScannedKey>, Damaged> {
         let unit = shard.unit_of(word);
         if unit == 0 {
             return Ok(None);
@@ -113,7 +113,7 @@ impl Attachment {
 }
 
 /// The key of a head, if it starts with `prefix`. An impossible length is damage: no caller can ask for such a key.
-fn key_of(shard: ShardView<'_>, head: &Head, prefix: &[u8]) -> Result<Option<Vec<u8>>, Damaged> {
+fn key_of(shard: &ShardView<'_>, head: &Head, prefix: &[u8]) -> Result<Option<Vec<u8>>, Damaged> {
     if !key::is_possible_len(head.key_len) {
         return Err(Damaged);
     }

@@ -46,12 +46,12 @@ impl Records<'_> {
             let level = shard.level();
             match self.pinned_places(index) {
                 Ok(places) => {
-                    keys.extend(places.into_iter().filter_map(|at| attachment.key_at(shard, at, level, wanted)))
+                    keys.extend(places.into_iter().filter_map(|at| attachment.key_at(&shard, at, level, wanted)))
                 }
                 Err(CacheError::Busy(_)) => {
                     let mut place = 0;
                     while place < attachment.geometry().lines() {
-                        place += attachment.keys_in_line(shard, place, wanted, keys);
+                        place += attachment.keys_in_line(&shard, place, wanted, keys);
                     }
                     return Ok(());
                 }
@@ -73,7 +73,7 @@ impl Records<'_> {
                 return Ok(Vec::new());
             }
             places.clear();
-            let complete = attachment.try_change((index, ROOT), PATIENCE, |locked| {
+            let complete = attachment.try_change((&attachment.shard(index), ROOT), PATIENCE, |locked| {
                 Ok(locked.shard.note_pinned(namespace, &mut places)?)
             })?;
             if complete {

@@ -39,9 +39,10 @@ impl ShardView<'_> {
 
     /// Whether any unit of a run is marked, and whether all of them are.
     pub(crate) fn marked(&self, run: Run) -> (bool, bool) {
+        let bitmap = self.bitmap();
         let (mut any, mut all) = (false, true);
         each_mask(run, |word, mask| {
-            let bits = self.bitmap()[word].load(Ordering::Relaxed) & mask;
+            let bits = bitmap[word].load(Ordering::Relaxed) & mask;
             any |= bits != 0;
             all &= bits == mask;
         });
@@ -75,8 +76,9 @@ impl ShardView<'_> {
     }
 
     pub(crate) fn set_marks(&self, run: Run, marked: bool) {
+        let bitmap = self.bitmap();
         each_mask(run, |word, mask| {
-            let bits = &self.bitmap()[word];
+            let bits = &bitmap[word];
             let now = bits.load(Ordering::Relaxed);
             bits.store(if marked { now | mask } else { now & !mask }, Ordering::Relaxed);
             step("space.mark");
@@ -87,12 +89,12 @@ impl ShardView<'_> {
     pub(crate) fn mark_entry(&self, unit: u32) -> Result<(), Damaged> {
         let head = self.head(unit)?;
         self.set_marks(Run { unit, count: 1 }, true);
-        runs(*self, &head, |run| {
+        runs(self, &head, |run| {
             self.run_offset(run)?;
             self.set_marks(run, true);
             Ok(())
         })?;
-        extents(*self, &head, |extent| {
+        extents(self, &head, |extent| {
             self.set_marks(Run { unit: extent, count: 1 }, true);
             Ok(())
         })
@@ -261,12 +263,12 @@ impl ShardView<'_> {
                 return Ok(());
             }
         }
-        runs(*self, head, |run| {
+        runs(self, head, |run| {
             self.run_offset(run)?;
             self.give_back(run);
             Ok(())
         })?;
-        extents(*self, head, |extent| {
+        extents(self, head, |extent| {
             self.give_back(Run { unit: extent, count: 1 });
             Ok(())
         })?;
@@ -277,6 +279,11 @@ impl ShardView<'_> {
 
 /// Calls `each` with every bitmap word of a run and the mask of the run's bits in it.
 pub(crate) fn each_mask(run: Run, mut each: impl FnMut(usize, u64)) {
+    let shift = run.unit % 64;
+    if run.count != 0 && run.count <= 64 - shift {
+        // Usually all bits are in one word.
+        return each((run.unit / 64) as usize, u64::MAX >> (64 - run.count) << shift);
+    }
     let mut at = run.unit;
     let end = run.unit + run.count;
     while at < end {

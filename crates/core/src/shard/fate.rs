@@ -23,7 +23,7 @@ impl Fate {
 /// The state of a tagged entry according to its tags. Without the lock it may be nonsense until the entry's index word
 /// was checked again.
 #[cold]
-pub(crate) fn fate(shard: ShardView<'_>, head: &Head) -> Result<Fate, Damaged> {
+pub(crate) fn fate(shard: &ShardView<'_>, head: &Head) -> Result<Fate, Damaged> {
     if head.flags & INVALID != 0 {
         return Ok(Fate::Dead);
     }
@@ -61,7 +61,7 @@ pub(crate) fn fate(shard: ShardView<'_>, head: &Head) -> Result<Fate, Damaged> {
 }
 
 /// The state of a value of this stamp and with these tags, which is not stored yet. The caller holds the lock.
-pub(crate) fn fate_of_new(shard: ShardView<'_>, stamp: u64, tags: &[u64]) -> Fate {
+pub(crate) fn fate_of_new(shard: &ShardView<'_>, stamp: u64, tags: &[u64]) -> Fate {
     let table = TagTable::new(shard.region, shard.geometry);
     let (mut removed, mut outdated) = (0, 0);
     for found in tags.iter().filter_map(|tag| table.find(*tag)) {

@@ -12,7 +12,7 @@ use crate::layout::key::Key;
 use crate::shard::note::Note;
 use crate::shard::view::ShardView;
 use cache_machine_shm::atomic::{AtomicU8, AtomicU64, Ordering};
-use cache_machine_shm::index;
+use cache_machine_shm::{Block, index};
 
 /// Maximum use mark of an entry; S3-FIFO needs no more.
 pub(crate) const MAX_USES: u8 = 3;
@@ -50,7 +50,12 @@ pub(crate) enum Visit<R> {
 impl<'a> ShardView<'a> {
     #[inline]
     pub(crate) fn line_offset(&self, line: usize) -> usize {
-        self.geometry.lines_offset(self.index) + line * 64
+        self.lines_offset() + line * 64
+    }
+
+    #[inline]
+    fn line(&self, line: usize) -> &'a Block<8> {
+        self.region.block(self.line_offset(line))
     }
 
     #[inline]
@@ -83,7 +88,7 @@ impl<'a> ShardView<'a> {
     /// The count of keys that found this line full and are further along their path.
     #[inline]
     pub(crate) fn overflowed(&self, line: usize) -> &'a AtomicU8 {
-        self.region.u8(self.line_offset(line) + 63)
+        self.line(line).u8(63)
     }
 
     /// Notes the overflow count of a line before it is raised or lowered.
@@ -117,7 +122,7 @@ impl<'a> ShardView<'a> {
     /// Prefetches the lines behind a head, where its body usually is, while the head itself is loaded.
     #[inline(always)]
     fn prefetch_body(&self, unit: u32) {
-        let head = self.geometry.space(self.index) + unit as usize * UNIT;
+        let head = self.space + unit as usize * UNIT;
         self.region.prefetch(head + UNIT);
         self.region.prefetch(head + 2 * UNIT);
     }
@@ -126,10 +131,9 @@ impl<'a> ShardView<'a> {
     #[inline]
     pub(crate) fn prefetch_neighbours(&self, unit: u32) {
         if let Ok(words) = self.unit_words(unit) {
-            let space = self.geometry.space(self.index);
             let (newer, older) = Node::neighbours(words);
-            self.region.prefetch(space + newer as usize * UNIT);
-            self.region.prefetch(space + older as usize * UNIT);
+            self.region.prefetch(self.space + newer as usize * UNIT);
+            self.region.prefetch(self.space + older as usize * UNIT);
         }
     }
 
@@ -193,8 +197,7 @@ impl<'a> ShardView<'a> {
 
     #[inline(always)]
     fn search_line<R>(&self, line: usize, tag: u32, visit: &mut impl FnMut(Position, u64) -> Visit<R>) -> Option<R> {
-        let words = self.region.words(self.line_offset(line), WORDS_PER_LINE);
-        for (i, slot) in words.iter().enumerate() {
+        for (i, slot) in self.line(line).words()[..WORDS_PER_LINE].iter().enumerate() {
             loop {
                 // Acquire: pairs with the Release store in `publish`.
                 let word = slot.load(Ordering::Acquire);

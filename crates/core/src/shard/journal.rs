@@ -55,7 +55,7 @@ pub(crate) enum Outcome {
 impl<'a> ShardView<'a> {
     #[inline(always)]
     fn journal(&self) -> &'a [AtomicU64] {
-        self.region.words(self.geometry.meta(self.index) + CONTROL_BYTES, JOURNAL_BYTES / 8)
+        &self.control.words()[CONTROL_BYTES / 8..]
     }
 
     /// Copies the derived words of the control block before the first change of one. The caller holds the lock.
@@ -69,7 +69,7 @@ impl<'a> ShardView<'a> {
     #[inline(never)]
     fn copy_control(&self) {
         let journal = self.journal();
-        let derived = self.region.words(self.geometry.meta(self.index) + DERIVED_AT, DERIVED_BYTES / 8);
+        let derived = &self.control.words()[DERIVED_AT / 8..][..DERIVED_BYTES / 8];
         for (copy, word) in journal[COPY..NOTES].iter().zip(derived) {
             copy.store(word.load(Ordering::Relaxed), Ordering::Relaxed); // guarded by the lock, like all of the journal
         }
@@ -190,10 +190,9 @@ impl<'a> ShardView<'a> {
         if self.has_no_notes() {
             return;
         }
-        let (meta, copy) = (self.geometry.meta(self.index), self.geometry.meta(self.index) + CONTROL_BYTES + COPY * 8);
         for offset in (0..DERIVED_BYTES).step_by(4).filter(|offset| is_derived(DERIVED_AT + offset)) {
-            let old = self.region.u32(copy + offset).load(Ordering::Relaxed);
-            self.region.u32(meta + DERIVED_AT + offset).store(old, Ordering::Relaxed); // guarded by the lock
+            let old = self.control.u32(CONTROL_BYTES + COPY * 8 + offset).load(Ordering::Relaxed);
+            self.control.u32(DERIVED_AT + offset).store(old, Ordering::Relaxed); // guarded by the lock
             step("repair.control");
         }
     }

@@ -14,7 +14,7 @@ use cache_machine_shm::steps::step;
 /// Calls `each` with the offset and length of every piece of `len` body bytes, from `from` on (a multiple of 8).
 #[inline]
 pub(crate) fn pieces(
-    shard: ShardView<'_>,
+    shard: &ShardView<'_>,
     head: &Head,
     from: usize,
     len: usize,
@@ -64,7 +64,7 @@ impl From<Damaged> for Stop {
 /// Calls `each` with every run of the body. The runs together have at most the units of the space, whatever the extents
 /// say.
 pub(crate) fn runs<E: From<Damaged>>(
-    shard: ShardView<'_>,
+    shard: &ShardView<'_>,
     head: &Head,
     mut each: impl FnMut(Run) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -90,7 +90,7 @@ pub(crate) fn runs<E: From<Damaged>>(
 
 /// Calls `each` with every extent unit of a chained body. The number of calls is bounded, whatever the links say.
 pub(crate) fn extents<E: From<Damaged>>(
-    shard: ShardView<'_>,
+    shard: &ShardView<'_>,
     head: &Head,
     mut each: impl FnMut(u32) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -113,7 +113,7 @@ pub(crate) fn extents<E: From<Damaged>>(
 
 impl Head {
     /// Whether the entry may no longer be served, not even as stale.
-    pub(crate) fn is_over(&self, shard: ShardView<'_>, now: u64) -> Result<bool, Damaged> {
+    pub(crate) fn is_over(&self, shard: &ShardView<'_>, now: u64) -> Result<bool, Damaged> {
         if !self.is_expired(now) {
             return Ok(false);
         }
@@ -121,13 +121,13 @@ impl Head {
     }
 
     /// The time from which a sweep may remove the entry, which has a deadline.
-    pub(crate) fn end(&self, shard: ShardView<'_>) -> u64 {
+    pub(crate) fn end(&self, shard: &ShardView<'_>) -> u64 {
         // Damage shows elsewhere. The deadline is never too late.
         self.deadline.saturating_add(self.stale_ms(shard).unwrap_or(0))
     }
 
     /// Milliseconds after its deadline during which the entry may be served as stale.
-    pub(crate) fn stale_ms(&self, shard: ShardView<'_>) -> Result<u64, Damaged> {
+    pub(crate) fn stale_ms(&self, shard: &ShardView<'_>) -> Result<u64, Damaged> {
         if self.flags & STALE == 0 {
             return Ok(0);
         }
@@ -137,7 +137,7 @@ impl Head {
     }
 
     /// Calls `each` with the tag clock of a tagged entry, then with its tags.
-    pub(crate) fn each_tag(&self, shard: ShardView<'_>, each: impl FnMut(u64)) -> Result<(), Damaged> {
+    pub(crate) fn each_tag(&self, shard: &ShardView<'_>, each: impl FnMut(u64)) -> Result<(), Damaged> {
         let first = usize::from(self.flags & STALE != 0);
         if self.extras <= first || self.extras > MAX_EXTRAS {
             return Err(Damaged);
@@ -147,7 +147,7 @@ impl Head {
 
     fn each_extra(
         &self,
-        shard: ShardView<'_>,
+        shard: &ShardView<'_>,
         first: usize,
         count: usize,
         mut each: impl FnMut(u64),
@@ -166,10 +166,28 @@ impl ShardView<'_> {
         if head.key_len != key.bytes.len() || head.namespace != key.namespace {
             return Ok(false);
         }
+        if let Some(start) = self.single_run(head, head.key_at() + key.bytes.len())? {
+            // mutant: key-length-compared
+            return Ok(self.region.equals(start + head.key_at(), key.bytes));
+        }
+        self.chain_has_key(head, key)
+    }
+
+    /// Offset of the body if it lies in one run, which must have `len` bytes.
+    #[inline(always)]
+    fn single_run(&self, head: &Head, len: usize) -> Result<Option<usize>, Damaged> {
+        if head.flags & CHAINED != 0 {
+            return Ok(None);
+        }
+        let start = self.run_offset(head.run)?;
+        if len > head.run.count as usize * UNIT { Err(Damaged) } else { Ok(Some(start)) }
+    }
+
+    #[inline(never)]
+    fn chain_has_key(&self, head: &Head, key: &Key<'_>) -> Result<bool, Damaged> {
         let mut same = true;
         let mut done = 0;
-        pieces(*self, head, head.key_at(), key.bytes.len(), |offset, len| {
-            // mutant: key-length-compared
+        pieces(self, head, head.key_at(), key.bytes.len(), |offset, len| {
             same = same && self.region.equals(offset, &key.bytes[done..done + len]);
             done += len;
         })?;
@@ -191,6 +209,18 @@ impl ShardView<'_> {
         if head.extras != 0 {
             self.write_extras(head, extras)?;
         }
+        let Some(start) = self.single_run(head, head.value_at() + value.len())? else {
+            return self.write_chain(head, key, value);
+        };
+        self.region.copy_in(start + head.key_at(), key);
+        step("set.key");
+        self.region.copy_in(start + head.value_at(), value);
+        step("set.value");
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn write_chain(&self, head: &Head, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
         self.write_body(head, head.key_at(), key)?;
         step("set.key");
         self.write_body(head, head.value_at(), value)?;
@@ -200,7 +230,7 @@ impl ShardView<'_> {
 
     #[cold]
     fn write_extras(&self, head: &Head, mut words: impl Iterator<Item = u64>) -> Result<(), Damaged> {
-        pieces(*self, head, 0, head.key_at(), |offset, len| {
+        pieces(self, head, 0, head.key_at(), |offset, len| {
             for slot in self.region.words(offset, len / 8) {
                 slot.store(words.next().unwrap_or(0), Ordering::Relaxed); // published by the index word
             }
@@ -211,7 +241,7 @@ impl ShardView<'_> {
 
     fn write_body(&self, head: &Head, from: usize, bytes: &[u8]) -> Result<(), Damaged> {
         let mut done = 0;
-        pieces(*self, head, from, bytes.len(), |offset, len| {
+        pieces(self, head, from, bytes.len(), |offset, len| {
             self.region.copy_in(offset, &bytes[done..done + len]);
             step("set.bytes");
             done += len;

@@ -38,7 +38,7 @@ impl ShardView<'_> {
                         units_of[namespace] += counts * head.units() as u32;
                         if head.deadline != 0 {
                             mortal += 1;
-                            let end = head.end(*self);
+                            let end = head.end(self);
                             let is_swept = self.number_in_use(line) < next_to_sweep;
                             if end < first_end || is_swept && end < first_of_pass {
                                 report(format!("position {}: its end comes before the first one noted", at.0));
@@ -114,7 +114,7 @@ impl ShardView<'_> {
         let unit = self.unit_of(word);
         let head = self.head(unit).map_err(damaged)?;
         let mut key = Vec::new();
-        pieces(*self, &head, head.key_at(), head.key_len, |offset, len| self.region.append_to(offset, len, &mut key))
+        pieces(self, &head, head.key_at(), head.key_len, |offset, len| self.region.append_to(offset, len, &mut key))
             .map_err(damaged)?;
         let key = Key::new(self.geometry, head.namespace, &key).map_err(|e| e.to_string())?;
         if key.shard != self.index || key.place.tag != self.tag_of(word) {
@@ -146,8 +146,8 @@ impl ShardView<'_> {
             if twice { Err(Damaged) } else { Ok(()) }
         };
         let claimed = claim(Run { unit, count: 1 })
-            .and_then(|()| runs(*self, &head, &mut claim))
-            .and_then(|()| extents(*self, &head, |extent| claim(Run { unit: extent, count: 1 })));
+            .and_then(|()| runs(self, &head, &mut claim))
+            .and_then(|()| extents(self, &head, |extent| claim(Run { unit: extent, count: 1 })));
         match claimed {
             Ok(()) => Ok((head, units)),
             Err(_) if twice => Err("a unit is named twice".into()),

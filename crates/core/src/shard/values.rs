@@ -146,7 +146,7 @@ impl Sink for NoSink {
 /// Copies the value of `head` into `sink`, and the metadata into `meta`.
 #[inline]
 pub(crate) fn fetch<S: Sink>(
-    shard: ShardView<'_>,
+    shard: &ShardView<'_>,
     head: &Head,
     sink: &mut S,
     meta: &mut EntryMeta,

@@ -5,26 +5,49 @@
 
 use crate::layout::control::{CLAIMED, Count, Field, Tally, is_derived};
 use crate::layout::entry::{Damaged, Head, LINKS, Node, Run};
-use crate::layout::geometry::{Geometry, UNIT};
+use crate::layout::geometry::{CONTROL_BYTES, Geometry, JOURNAL_BYTES, TALLY_BYTES, UNIT, UNIT_WORDS};
 use crate::layout::keyspaces::is_record;
 use crate::shard::note::Note;
-use cache_machine_shm::Region;
 use cache_machine_shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::steps::step;
 use cache_machine_shm::tag_clock;
+use cache_machine_shm::{Block, Region};
 
-/// One shard of a mapped segment.
+/// Words of the control block and of the journal behind it.
+const CONTROL_WORDS: usize = (CONTROL_BYTES + JOURNAL_BYTES) / 8;
+
+/// One shard of a mapped segment. Its offsets are computed and checked once.
 #[derive(Clone, Copy)]
 pub(crate) struct ShardView<'a> {
     pub(crate) region: &'a Region,
     pub(crate) geometry: &'a Geometry,
     pub(crate) index: usize,
+    /// Offset of the control block.
+    meta: usize,
+    /// Offset of unit 0.
+    pub(crate) space: usize,
+    /// The control block, and the journal behind it.
+    pub(crate) control: &'a Block<CONTROL_WORDS>,
+    units: &'a [Block<UNIT_WORDS>],
 }
 
 impl<'a> ShardView<'a> {
+    #[inline(always)]
+    pub(crate) fn new(region: &'a Region, geometry: &'a Geometry, index: usize) -> Self {
+        let (meta, space) = (geometry.meta(index), geometry.space(index));
+        let (control, units) = (region.block(meta), region.blocks(space, geometry.units));
+        Self { region, geometry, index, meta, space, control, units }
+    }
+
+    /// Offset of the index lines.
     #[inline]
+    pub(crate) fn lines_offset(&self) -> usize {
+        self.meta + CONTROL_BYTES + JOURNAL_BYTES
+    }
+
+    #[inline(always)]
     pub(crate) fn field(&self, field: Field) -> &'a AtomicU32 {
-        self.region.u32(self.geometry.meta(self.index) + field as usize)
+        self.control.u32(field as usize)
     }
 
     #[inline]
@@ -56,9 +79,9 @@ impl<'a> ShardView<'a> {
         self.put(field, self.get(field).saturating_sub(by));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(&self, count: Count) -> &'a AtomicU64 {
-        self.region.u64(self.geometry.meta(self.index) + count as usize)
+        self.control.u64(count as usize)
     }
 
     /// The caller holds the lock.
@@ -87,15 +110,25 @@ impl<'a> ShardView<'a> {
     }
 
     #[inline]
+    fn tally_offset(&self, namespace: u16) -> usize {
+        self.meta + self.geometry.tally_in_shard(usize::from(namespace))
+    }
+
+    #[inline]
+    fn tallies(&self, namespace: u16) -> &'a Block<{ TALLY_BYTES / 8 }> {
+        self.region.block(self.tally_offset(namespace))
+    }
+
+    #[inline]
     pub(crate) fn tally(&self, namespace: u16, tally: Tally) -> &'a AtomicU64 {
-        self.region.u64(self.geometry.tally(self.index, usize::from(namespace)) + tally as usize)
+        self.tallies(namespace).u64(tally as usize)
     }
 
     /// The caller holds the lock.
     #[inline(always)]
     pub(crate) fn put_tally(&self, namespace: u16, tally: Tally, value: u64) {
         if matches!(tally, Tally::Entries) {
-            let offset = self.geometry.tally(self.index, usize::from(namespace)) + tally as usize;
+            let offset = self.tally_offset(namespace) + tally as usize;
             self.note(Note::Whole { offset, old: self.tally(namespace, tally).load(Ordering::Relaxed) });
         }
         self.tally(namespace, tally).store(value, Ordering::Relaxed); // guarded by the lock; read elsewhere for stats
@@ -153,8 +186,8 @@ impl<'a> ShardView<'a> {
     /// The words with a namespace's units: those of its entries in its current life, and those that its maximum counts.
     #[inline]
     fn units_words(&self, namespace: u16) -> (&'a AtomicU32, &'a AtomicU32) {
-        let at = self.geometry.tally(self.index, usize::from(namespace)) + Tally::Units as usize;
-        (self.region.u32(at), self.region.u32(at + CLAIMED))
+        let tallies = self.tallies(namespace);
+        (tallies.u32(Tally::Units as usize), tallies.u32(Tally::Units as usize + CLAIMED))
     }
 
     /// The units of a namespace's entries, and those that its maximum counts. The caller holds the lock.
@@ -233,8 +266,12 @@ impl<'a> ShardView<'a> {
 
     /// The 8 words of a reserved unit.
     #[inline]
-    pub(crate) fn unit_words(&self, unit: u32) -> Result<&'a [AtomicU64], Damaged> {
-        Ok(self.region.words(self.run_offset(Run { unit, count: 1 })?, UNIT / 8))
+    pub(crate) fn unit_words(&self, unit: u32) -> Result<&'a [AtomicU64; UNIT_WORDS], Damaged> {
+        if unit == 0 || unit >= self.get(Field::Reserved) {
+            return Err(Damaged);
+        }
+        // `Reserved` may be damaged.
+        Ok(self.units.get(unit as usize).ok_or(Damaged)?.words())
     }
 
     /// Offset of a run that lies inside the reserved units.
@@ -246,7 +283,7 @@ impl<'a> ShardView<'a> {
         if run.unit == 0 || run.count == 0 || end > reserved {
             return Err(Damaged);
         }
-        Ok(self.geometry.space(self.index) + run.unit as usize * UNIT)
+        Ok(self.space + run.unit as usize * UNIT)
     }
 
     #[inline]
@@ -261,8 +298,8 @@ impl<'a> ShardView<'a> {
     /// Changes a link of an entry that is in a queue. The caller holds the lock.
     #[inline]
     fn put_links(&self, unit: u32, changed: impl FnOnce(u64) -> u64) -> Result<(), Damaged> {
-        let offset = self.run_offset(Run { unit, count: 1 })? + LINKS;
-        let word = self.region.u64(offset);
+        let word = &self.unit_words(unit)?[LINKS / 8];
+        let offset = self.space + unit as usize * UNIT + LINKS;
         let old = word.load(Ordering::Relaxed);
         // mutant: links-not-noted
         self.note(Note::Whole { offset, old });
@@ -283,8 +320,8 @@ impl<'a> ShardView<'a> {
 
     /// Notes a word of the node of an entry that is in a queue: its links, or its placing with its class.
     pub(crate) fn note_node(&self, unit: u32, word: usize) -> Result<(), Damaged> {
-        let offset = self.run_offset(Run { unit, count: 1 })? + word;
-        self.note(Note::Whole { offset, old: self.region.u64(offset).load(Ordering::Relaxed) });
+        let old = self.unit_words(unit)?[word / 8].load(Ordering::Relaxed);
+        self.note(Note::Whole { offset: self.space + unit as usize * UNIT + word, old });
         Ok(())
     }
 

@@ -199,8 +199,9 @@ impl Attachment {
         let mut left = most;
         while left > 0 {
             // Busy: the next invalidations try again. Detached: the caller's next check finds it.
-            let judged = self
-                .try_change((shard, ROOT), patience, |locked| Ok(locked.judge_tags(turn, left.min(LINES_PER_HOLD))?));
+            let judged = self.try_change((&self.shard(shard), ROOT), patience, |locked| {
+                Ok(locked.judge_tags(turn, left.min(LINES_PER_HOLD))?)
+            });
             match judged {
                 Ok(lines) if lines > 0 => left -= lines.min(left),
                 _ => return,

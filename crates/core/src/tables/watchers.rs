@@ -23,7 +23,7 @@ impl Attachment {
         if !member.is_watched() {
             return;
         }
-        match self.lock(0, ROOT, patience.brief()) {
+        match self.lock(&self.shard(0), ROOT, patience.brief()) {
             Ok(mut locked) => locked.append_invalidation(namespace, tags),
             Err(_) => {
                 self.note_unwritten();

@@ -11,6 +11,46 @@ use crate::memory::bulk;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
+/// `WORDS` 64-bit words of a region. An offset that is known at compile time needs no check at run time.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Block<const WORDS: usize>([AtomicU64; WORDS]);
+
+impl<const WORDS: usize> Block<WORDS> {
+    /// The words of the block.
+    #[inline(always)]
+    pub fn words(&self) -> &[AtomicU64; WORDS] {
+        &self.0
+    }
+
+    /// The 64-bit word at a byte offset in the block.
+    #[inline(always)]
+    pub fn u64(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8), "position {offset} is misaligned");
+        &self.0[offset / 8]
+    }
+
+    /// The byte at an offset in the block.
+    #[inline(always)]
+    pub fn u8(&self, offset: usize) -> &AtomicU8 {
+        assert!(offset < WORDS * 8, "position {offset} is outside the block");
+        // SAFETY: in bounds, checked above.
+        let at = unsafe { self.0.as_ptr().byte_add(offset) };
+        // SAFETY: in bounds, checked above; any byte is a valid atomic, and all access is atomic.
+        unsafe { &*at.cast::<AtomicU8>() }
+    }
+
+    /// The 32-bit word at a byte offset in the block.
+    #[inline(always)]
+    pub fn u32(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset < WORDS * 8 && offset.is_multiple_of(4), "position {offset} is outside the block or misaligned");
+        // SAFETY: in bounds, checked above.
+        let at = unsafe { self.0.as_ptr().byte_add(offset) };
+        // SAFETY: in bounds and aligned, checked above; any bytes are a valid atomic, and all access is atomic.
+        unsafe { &*at.cast::<AtomicU32>() }
+    }
+}
+
 /// A range of shared memory. `Segment` owns the mapping.
 #[derive(Debug)]
 pub struct Region {
@@ -86,6 +126,27 @@ impl Region {
         let first = unsafe { self.base.add(offset) };
         // SAFETY: in bounds and aligned, checked above; any bytes are valid atomics; the mapping outlives `self`.
         unsafe { std::slice::from_raw_parts(first.cast::<AtomicU64>().as_ptr(), count) }
+    }
+
+    /// The block of `WORDS` words at a byte offset.
+    #[inline(always)]
+    pub fn block<const WORDS: usize>(&self, offset: usize) -> &Block<WORDS> {
+        let words = self.words(offset, WORDS);
+        // SAFETY: a block is these `WORDS` words.
+        unsafe { &*words.as_ptr().cast() }
+    }
+
+    /// `count` consecutive blocks.
+    #[inline(always)]
+    pub fn blocks<const WORDS: usize>(&self, offset: usize, count: usize) -> &[Block<WORDS>] {
+        assert!(
+            offset <= self.len && count <= (self.len - offset) / (WORDS * 8) && offset.is_multiple_of(8),
+            "blocks at {offset} are outside the segment"
+        );
+        // SAFETY: in bounds, checked above.
+        let first = unsafe { self.base.add(offset) };
+        // SAFETY: in bounds and aligned, checked above; any bytes are valid atomics; the mapping outlives `self`.
+        unsafe { std::slice::from_raw_parts(first.cast::<Block<WORDS>>().as_ptr(), count) }
     }
 
     /// Asks the processor to fetch the cache line at `offset`. Does nothing out of bounds.
@@ -177,6 +238,10 @@ fn tail_word(bytes: &[u8]) -> u64 {
         // The last 8 bytes overlap the word before. One load and a shift replace a loop.
         return u64::from_le_bytes(*last) >> (64 - 8 * rest);
     }
+    // Two loads that overlap replace a loop here too.
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (rest - 4));
+    }
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
@@ -185,7 +250,7 @@ mod tests {
     use super::*;
 
     #[repr(align(64))]
-    struct Memory(#[expect(dead_code, reason = "reached through the region")] [u8; 256]);
+    struct Memory([u8; 256]);
 
     #[test]
     fn bytes_of_every_length_come_back_and_nothing_beyond_is_touched() {
@@ -215,5 +280,31 @@ mod tests {
         // SAFETY: as above.
         let region = unsafe { Region::new(NonNull::from(&mut memory).cast(), 256) };
         region.u64(256);
+    }
+
+    #[test]
+    fn blocks_reach_their_own_bytes_and_none_behind() {
+        let mut memory = Memory([0; 256]);
+        memory.0[72] = 7;
+        // SAFETY: as above.
+        let region = unsafe { Region::new(NonNull::from(&mut memory).cast(), 256) };
+        let block = region.block::<8>(64);
+        assert_eq!(block.u64(8).load(Ordering::Relaxed), 7);
+        assert_eq!(block.u32(8).load(Ordering::Relaxed), 7);
+        assert_eq!(block.u8(8).load(Ordering::Relaxed), 7);
+        assert_eq!(region.blocks::<8>(0, 4)[1].words()[1].load(Ordering::Relaxed), 7);
+        let panics = |reach: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(reach)).is_err();
+        for offset in [64, 66, usize::MAX] {
+            assert!(panics(&|| _ = block.u64(offset)), "u64 at {offset}");
+            assert!(panics(&|| _ = block.u32(offset)), "u32 at {offset}");
+            assert!(panics(&|| _ = block.u8(offset)), "u8 at {offset}");
+        }
+        assert!(panics(&|| _ = block.u32(62)), "misaligned");
+        assert!(panics(&|| _ = block.u64(4)), "misaligned");
+        assert!(panics(&|| _ = region.block::<8>(200)), "a block that ends behind the region");
+        assert!(panics(&|| _ = region.block::<8>(4)), "misaligned");
+        assert!(panics(&|| _ = region.blocks::<8>(0, 5)), "more blocks than there are");
+        assert!(panics(&|| _ = region.blocks::<8>(64, usize::MAX)), "more blocks than there are");
+        assert!(panics(&|| _ = region.blocks::<8>(320, 0)), "an offset behind the region");
     }
 }

@@ -512,6 +512,8 @@ export interface CacheEvents {
 export type LabelValue = string | number | boolean
 /** The labels of a series, by name. */
 export type Labels = Readonly<Record<string, LabelValue>>
+/** The type of a metric. */
+export type MetricType = 'counter' | 'gauge' | 'histogram'
 /**
  * How a limiter counts. No algorithm allows more than the limit at once; they differ in when tokens come back.
  *
@@ -644,7 +646,7 @@ export interface HistogramOptions extends MetricOptions {
    */
   buckets?: readonly number[] | undefined
 }
-/** Options of `prometheus`. */
+/** Options of `prometheus` and `collect`. */
 export interface PrometheusOptions {
   /** Also render the stats of the cache, as `cache_machine_…`. Default: true. */
   statistics?: boolean | undefined
@@ -667,6 +669,22 @@ export interface HistogramValue {
     readonly le: number
     readonly count: number
   }[]
+}
+/** One series of a metric that `collect` returns. */
+export interface CollectedSeries<Value = number | HistogramValue> {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: Value
+}
+/** A metric with all its series, as `collect` returns it. */
+export type CollectedMetric =
+  CollectedFamily<'counter' | 'gauge', number> | CollectedFamily<'histogram', HistogramValue>
+/** A metric of one type. */
+export interface CollectedFamily<Type extends MetricType, Value> {
+  readonly name: string
+  readonly type: Type
+  /** Empty: none. */
+  readonly help: string
+  readonly series: readonly CollectedSeries<Value>[]
 }
 /** A series that only increases. Exact up to `Number.MAX_SAFE_INTEGER`. */
 export interface Counter {
@@ -832,6 +850,16 @@ export interface Metrics {
    * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus({ namespaces: true }))
    */
   prometheus(options?: PrometheusOptions): string
+  /**
+   * The same metrics as data, for libraries that export them in a format of their own.
+   *
+   * @param options As `prometheus`.
+   * @returns First the metrics of the application, then those of the cache.
+   * @throws {CacheError} As `prometheus`.
+   * @example
+   * for (const { name, series } of metrics.collect()) console.log(name, series.length)
+   */
+  collect(options?: PrometheusOptions): CollectedMetric[]
 }
 /** Options of `watch` and `subscribe`. */
 export interface StreamOptions {
@@ -1491,6 +1519,16 @@ export interface LimiterFactory {
   limiter(name: string, options: LimiterOptions): Limiter
 }
 /**
+ * Counters, gauges and histograms that all processes share.
+ *
+ * @example
+ * const served = (factory: MetricsFactory) => factory.metrics().counter('pages_served_total').inc()
+ */
+export interface MetricsFactory {
+  /** The metrics of this namespace. */
+  metrics(): Metrics
+}
+/**
  * Opens the segment of this name, or creates it. Synchronous; works in any process and any thread, in any order.
  *
  * @param options Only `name` is required; see `OpenOptions` for units and defaults.
@@ -1517,6 +1555,7 @@ export declare class SharedCache<V = unknown>
     NamespacedStore<V>,
     MessageBus,
     LimiterFactory,
+    MetricsFactory,
     Iterable<[Key, V]>,
     AsyncIterable<[Key, V]>,
     Disposable

@@ -15,9 +15,12 @@ export type {
   RepairedEvent,
   UnstoredEvent,
 } from './lib/segment/events.ts'
-export type { LabelValue, Labels } from './lib/metrics/exposition.ts'
+export type { LabelValue, Labels, MetricType } from './lib/metrics/exposition.ts'
 export type { LimitAlgorithm, LimitResult, Limiter, LimiterOptions } from './lib/coordination/limiter.ts'
 export type {
+  CollectedFamily,
+  CollectedMetric,
+  CollectedSeries,
   Counter,
   Gauge,
   GaugeOptions,
@@ -66,6 +69,7 @@ export type {
   Item,
   LimiterFactory,
   MessageBus,
+  MetricsFactory,
   NamespacedStore,
   TaggedStore,
   Walk,

@@ -171,6 +171,40 @@ test('the text means the same as the text of prom-client for the same measuremen
   )
 })
 
+test('collect returns the metrics of the text as data', (t) => {
+  const cache = openCache(t)
+  const metrics = cache.metrics()
+  metrics.counter('a_total', { text: 'a "b"\\\n' }, { help: 'Help.' }).inc(2)
+  metrics.counter('a_total').inc()
+  metrics.gauge('b').set(Infinity)
+  metrics.histogram('c', { z: 1, a: 'x' }, { buckets: [1, 2] }).observe(1.5)
+  const buckets = [
+    { le: 1, count: 0 },
+    { le: 2, count: 1 },
+    { le: Infinity, count: 1 },
+  ]
+  const own = new Map(metrics.collect({ statistics: false }).map((metric) => [metric.name, metric]))
+  const text = 'a "b"\\\n'
+  t.like(own.get('a_total'), { type: 'counter', help: 'Help.' })
+  const byValue = own.get('a_total')?.series.map(({ labels, value }) => [value, labels])
+  t.deepEqual(Object.fromEntries(byValue ?? []), { 1: {}, 2: { text } })
+  t.deepEqual(own.get('b'), { name: 'b', type: 'gauge', help: '', series: [{ labels: {}, value: Infinity }] })
+  const series = [{ labels: { a: 'x', z: '1' }, value: { count: 1, sum: 1.5, buckets } }]
+  t.deepEqual(own.get('c'), { name: 'c', type: 'histogram', help: '', series })
+  t.is(own.size, 3)
+  cache.namespace('sessions').set('a', 1)
+  const all = metrics.collect({ namespaces: true })
+  t.deepEqual(
+    all.map(({ name }) => name).toSorted(),
+    [...readExposition(metrics.prometheus({ namespaces: true })).keys()].toSorted(),
+  )
+  t.deepEqual(all.find(({ name }) => name === 'cache_machine_sets_total')?.series, [
+    { labels: { cache: cache.name }, value: 1 },
+    { labels: { cache: cache.name, namespace: 'sessions' }, value: 1 },
+  ])
+  t.throws(() => metrics.collect({ statistic: false } as never), INVALID)
+})
+
 test('the text has the stats of the cache as well', (t) => {
   const cache = openCache(t)
   const sessions = cache.namespace('sessions')

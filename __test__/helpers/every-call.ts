@@ -75,6 +75,7 @@ export const synchronous: Record<string, Call> = {
     cache.metrics().delete(`c${i % 5}`)
   },
   prometheus: (cache) => cache.metrics().prometheus(),
+  collect: (cache) => cache.metrics().collect(),
   'permits of a semaphore': (cache) => cache.semaphore('permits', 2).counts(),
   tryLock: (cache) => cache.tryLock('tried')?.release(),
   publish: (cache, i) => cache.publish('news', i),

@@ -103,7 +103,7 @@ import { Changing } from './changing.ts'
 import { Loads } from './loads.ts'
 import { Reading } from './reading.ts'
 import { noErrorEvent, refuseKeyv } from './mistaken.ts'
-import type { Item, LimiterFactory, MessageBus, NamespacedStore, TaggedStore, Walk } from './store.ts'
+import type { Item, LimiterFactory, MessageBus, MetricsFactory, NamespacedStore, TaggedStore, Walk } from './store.ts'
 import { deletionSteps, entrySteps, inTurns, keySteps, walkOver } from './walking.ts'
 import { Writing } from './writing.ts'
 
@@ -139,6 +139,7 @@ export class SharedCache<V = unknown>
     NamespacedStore<V>,
     MessageBus,
     LimiterFactory,
+    MetricsFactory,
     Iterable<[Key, V]>,
     AsyncIterable<[Key, V]>,
     Disposable

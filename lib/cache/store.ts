@@ -10,6 +10,7 @@ import type { IncrOptions, InvalidateOptions, NamespaceOptions, ScanOptions, Set
 import type { Duration, Milliseconds } from '../arguments/units.ts'
 import type { Key } from '../arguments/keys.ts'
 import type { Limiter, LimiterOptions } from '../coordination/limiter.ts'
+import type { Metrics } from '../metrics/instruments.ts'
 import type { ChannelMessage } from '../messaging/messages.ts'
 import type { StreamOptions } from '../messaging/streams.ts'
 
@@ -104,4 +105,15 @@ export interface MessageBus {
 export interface LimiterFactory {
   /** The limiter of this name, window and algorithm, the same in every process. */
   limiter(name: string, options: LimiterOptions): Limiter
+}
+
+/**
+ * Counters, gauges and histograms that all processes share.
+ *
+ * @example
+ * const served = (factory: MetricsFactory) => factory.metrics().counter('pages_served_total').inc()
+ */
+export interface MetricsFactory {
+  /** The metrics of this namespace. */
+  metrics(): Metrics
 }

@@ -61,9 +61,7 @@ export function renderLabels(labels: Labels, reserved?: string): string {
  * becomes `exported_…`, so that no series has a label twice and no two series become the same.
  */
 export function withLabel(labels: string, name: string, value?: string): string {
-  const pairs = new Map(
-    Array.from(labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/gs), ([, label = '', text = '']) => [label, text]),
-  )
+  const pairs = new Map(pairsOf(labels))
   let free = name
   while (pairs.has(free)) free = `exported_${free}`
   for (let old = free; old !== name; old = old.slice('exported_'.length)) {
@@ -73,6 +71,18 @@ export function withLabel(labels: string, name: string, value?: string): string 
   if (value !== undefined) pairs.set(name, escapeLabel(name, value))
   const sorted = [...pairs].sort(by(([label]) => label))
   return sorted.map(([label, text]) => `${label}="${text}"`).join(',')
+}
+
+/** Rendered labels as they were before. */
+export function parseLabels(labels: string): Record<string, string> {
+  const pairs = pairsOf(labels)
+  const unescaped = (text: string): string => text.replace(/\\(.)/gs, (_, letter) => (letter === 'n' ? '\n' : letter))
+  return Object.fromEntries(pairs.map(([label, text]) => [label, unescaped(text)]))
+}
+
+/** The names of rendered labels, each with its escaped value. */
+function pairsOf(labels: string): [string, string][] {
+  return Array.from(labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/gs), ([, label = '', text = '']) => [label, text])
 }
 
 /** Families of several sources as one list, with one family for each name. */

@@ -1,7 +1,7 @@
 /**
  * Metrics as users see them: counters, gauges, histograms, and their options.
  */
-import type { Labels } from './exposition.ts'
+import type { Labels, MetricType } from './exposition.ts'
 
 /** Options of `counter`. */
 export interface MetricOptions {
@@ -33,7 +33,7 @@ export interface HistogramOptions extends MetricOptions {
   buckets?: readonly number[] | undefined
 }
 
-/** Options of `prometheus`. */
+/** Options of `prometheus` and `collect`. */
 export interface PrometheusOptions {
   /** Also render the stats of the cache, as `cache_machine_…`. Default: true. */
   statistics?: boolean | undefined
@@ -54,6 +54,25 @@ export interface HistogramValue {
   readonly sum: number
   /** The number of observations of at most `le`; the last bucket, with Infinity, counts all. */
   readonly buckets: readonly { readonly le: number; readonly count: number }[]
+}
+
+/** One series of a metric that `collect` returns. */
+export interface CollectedSeries<Value = number | HistogramValue> {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: Value
+}
+
+/** A metric with all its series, as `collect` returns it. */
+export type CollectedMetric =
+  CollectedFamily<'counter' | 'gauge', number> | CollectedFamily<'histogram', HistogramValue>
+
+/** A metric of one type. */
+export interface CollectedFamily<Type extends MetricType, Value> {
+  readonly name: string
+  readonly type: Type
+  /** Empty: none. */
+  readonly help: string
+  readonly series: readonly CollectedSeries<Value>[]
 }
 
 /** A series that only increases. Exact up to `Number.MAX_SAFE_INTEGER`. */
@@ -236,4 +255,15 @@ export interface Metrics {
    * response.setHeader('Content-Type', metrics.contentType).end(metrics.prometheus({ namespaces: true }))
    */
   prometheus(options?: PrometheusOptions): string
+
+  /**
+   * The same metrics as data, for libraries that export them in a format of their own.
+   *
+   * @param options As `prometheus`.
+   * @returns First the metrics of the application, then those of the cache.
+   * @throws {CacheError} As `prometheus`.
+   * @example
+   * for (const { name, series } of metrics.collect()) console.log(name, series.length)
+   */
+  collect(options?: PrometheusOptions): CollectedMetric[]
 }

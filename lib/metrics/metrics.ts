@@ -8,9 +8,18 @@
  */
 import { invalid } from '../errors.ts'
 import { accepted, checkOptions } from '../arguments/option-names.ts'
-import { CONTENT_TYPE, checkMetricName, mergeFamilies, renderFamilies, renderLabels, withLabel } from './exposition.ts'
+import {
+  CONTENT_TYPE,
+  checkMetricName,
+  mergeFamilies,
+  parseLabels,
+  renderFamilies,
+  renderLabels,
+  withLabel,
+} from './exposition.ts'
 import type { Labels, MetricFamily, MetricType, Sample } from './exposition.ts'
 import type {
+  CollectedMetric,
   Counter,
   Gauge,
   GaugeOptions,
@@ -24,7 +33,16 @@ import { deleteParts, readMetrics } from './living.ts'
 import { native } from '../engine/engine.ts'
 import { MetricKind } from '../native/layout.ts'
 import type { NativeMetric } from '../native/addon.ts'
-import { CounterSeries, GaugeSeries, HistogramSeries, KINDS, NO_BOUNDS, Series, keyOf } from './series.ts'
+import {
+  CounterSeries,
+  GaugeSeries,
+  HistogramSeries,
+  KINDS,
+  NO_BOUNDS,
+  Series,
+  histogramValue,
+  keyOf,
+} from './series.ts'
 import type { MetricCalls } from './series.ts'
 import type { Stats } from '../segment/stats.ts'
 import { statMetrics } from './stat-metrics.ts'
@@ -57,6 +75,7 @@ const COUNTER = accepted<MetricOptions>('counter', { help: true })
 const GAUGE = accepted<GaugeOptions>('gauge', { help: true, aggregate: true })
 const HISTOGRAM = accepted<HistogramOptions>('histogram', { help: true, buckets: true })
 const PROMETHEUS = accepted<PrometheusOptions>('prometheus', { statistics: true, namespaces: true })
+const COLLECT = accepted<PrometheusOptions>('collect', { statistics: true, namespaces: true })
 
 /** The metrics of one cache. */
 export class CacheMetrics implements Metrics {
@@ -105,11 +124,21 @@ export class CacheMetrics implements Metrics {
 
   prometheus(options: PrometheusOptions = {}): string {
     checkOptions(options, PROMETHEUS)
+    return this.#families(options).map(renderFamilies).join('')
+  }
+
+  collect(options: PrometheusOptions = {}): CollectedMetric[] {
+    checkOptions(options, COLLECT)
+    return this.#families(options).flatMap((families) => families.map(collected))
+  }
+
+  /** The families of the application, and those of the cache. */
+  #families(options: PrometheusOptions): (readonly MetricFamily[])[] {
     const families = familiesOf(this.#calls.write(readMetrics))
     const stats = options.statistics === false && options.namespaces !== true ? undefined : this.#source.stats()
     const isNamespace = NAMESPACE in this.#labels
     const own = stats === undefined ? [] : statMetrics(stats, renderLabels(this.#labels), isNamespace)
-    if (options.namespaces !== true || stats === undefined) return renderFamilies(families) + renderFamilies(own)
+    if (options.namespaces !== true || stats === undefined) return [families, own]
 
     const before = isNamespace ? `${this.#labels[NAMESPACE]}:` : ''
     const all = families.map((family) => labelled(family, this.#labels[NAMESPACE]))
@@ -121,7 +150,7 @@ export class CacheMetrics implements Metrics {
         owns.push(...statMetrics({ ...stats, ...native.stats(id).own }, labels, true))
       })
     }
-    return renderMerged(all) + (options.statistics === false ? '' : renderMerged(owns))
+    return [merged(all), options.statistics === false ? [] : merged(owns)]
   }
 
   #series(
@@ -151,7 +180,7 @@ function labelled(family: MetricFamily, namespace: Labels[string] | undefined): 
   return { ...family, samples }
 }
 
-function renderMerged(all: readonly MetricFamily[]): string {
+function merged(all: readonly MetricFamily[]): readonly MetricFamily[] {
   const { families, refused } = mergeFamilies(all)
   for (const name of refused) {
     if (warned.has(name)) continue
@@ -162,7 +191,17 @@ function renderMerged(all: readonly MetricFamily[]): string {
       detail: 'Use one type for a name in all namespaces, or different names.',
     })
   }
-  return renderFamilies(families)
+  return families
+}
+
+function collected({ name, type, help, samples }: MetricFamily): CollectedMetric {
+  if (type !== 'histogram') {
+    return { name, type, help, series: samples.map(({ labels, value }) => ({ labels: parseLabels(labels), value })) }
+  }
+  const series = samples.map(({ labels, value, bounds = NO_BOUNDS, counts = NO_BOUNDS }) => {
+    return { labels: parseLabels(labels), value: histogramValue(bounds, counts, value) }
+  })
+  return { name, type, help, series }
 }
 
 /** Groups series by family. A series without a family is just being deleted; its own record has the type. */

@@ -146,14 +146,19 @@ export class HistogramSeries implements Histogram {
 
   get value(): HistogramValue {
     const { bounds, counts, value: sum } = this.#series.read() ?? { bounds: NO_BOUNDS, counts: NO_BOUNDS, value: 0 }
-    let count = 0
-    const buckets = Array.from(counts, (own, i) => ({ le: bounds[i] ?? Infinity, count: (count += own) }))
-    return { count, sum, buckets }
+    return histogramValue(bounds, counts, sum)
   }
 
   reset(): void {
     this.#series.measure(Measure.Reset, 0)
   }
+}
+
+/** Counts of buckets as sums up to each bound. */
+export function histogramValue(bounds: Float64Array, counts: Float64Array, sum: number): HistogramValue {
+  let count = 0
+  const buckets = Array.from(counts, (own, i) => ({ le: bounds[i] ?? Infinity, count: (count += own) }))
+  return { count, sum, buckets }
 }
 
 /** The key of the record of a series. Names have no braces, so it never equals the key of a family. */

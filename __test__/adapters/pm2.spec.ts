@@ -1,32 +1,20 @@
 /**
- * A rate limit under a real PM2 daemon: what all workers together let through is exactly the limit, also over a reload.
+ * Adapters under a real PM2 daemon: what all workers together let through is exactly the limit, and what all of them
+ * counted is exactly what was sent, also over a reload.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { onNative } from '../helpers/engine.ts'
-import { eventually } from '../helpers/eventually.ts'
-import { Client } from '../helpers/host-app.ts'
-import { root } from '../helpers/internals.ts'
+import { readScrape } from '../helpers/exposition.ts'
+import { startUnderPm2 } from '../helpers/pm2-app.ts'
 import { segmentName } from '../helpers/segment.ts'
-
-const { Pm2 } = (await import(join(root, 'scripts/story/pm2.mjs'))) as {
-  Pm2: new (home: string) => Record<'start' | 'reload', (what: string) => Promise<void>> & {
-    kill(): Promise<void>
-    workers(): Promise<{ pid: number }[]>
-  }
-}
-
-const { freePorts } = (await import(join(root, 'scripts/story/ports.mjs'))) as {
-  freePorts(howMany: number): Promise<number[]>
-}
 
 const WORKERS = 3
 const LIMIT = 40
 const REQUESTS = 120
 
-/** The application, as a user writes it: CommonJS, the package and the host by their names. */
-const app = (name: string, port: number): string => `
+const test = onNative('another process')
+
+/** An application, as a user writes it. */
+const limited = (name: string, port: number): string => `
 const express = require('express')
 const { rateLimit } = require('express-rate-limit')
 const { open } = require('cache-machine')
@@ -42,37 +30,10 @@ app.get('/', (request, response) => response.json({}))
 app.listen(${port}, '127.0.0.1')
 `
 
-onNative('another process')('express-rate-limit: the workers of PM2 together let through the limit', async (t) => {
+test('express-rate-limit: the workers of PM2 together let through the limit', async (t) => {
   t.timeout(150_000)
   const name = segmentName(t)
-  const [port = 0] = await freePorts(1)
-  const home = mkdtempSync(join(tmpdir(), 'cache-machine-pm2-'))
-  // In the folder of the package, so that its own name means the package itself.
-  const script = join(root, `dist/pm2-app-${process.pid}.cjs`)
-  const pm2 = new Pm2(home)
-  t.teardown(async () => {
-    await pm2.kill()
-    rmSync(home, { recursive: true, force: true })
-    rmSync(script, { force: true })
-  })
-  writeFileSync(script, app(name, port))
-  const ecosystem = join(home, 'ecosystem.config.cjs')
-  const settings = { name: 'limited', script, instances: WORKERS, exec_mode: 'cluster' }
-  writeFileSync(ecosystem, `module.exports = { apps: [${JSON.stringify(settings)}] }`)
-
-  const client = new Client({ port })
-  const allAnswer = async (): Promise<void> => {
-    const pids = (await pm2.workers()).map(({ pid }) => pid).toSorted()
-    const seen = new Set<number>()
-    await eventually('each worker answers', async () => {
-      const worker = await client
-        .get('/ready')
-        .then((answer) => answer.worker)
-        .catch(() => 0)
-      return seen.add(worker) && pids.every((pid) => seen.has(pid))
-    })
-    t.is(pids.length, WORKERS)
-  }
+  const { client, reload } = await startUnderPm2(t, WORKERS, (port) => limited(name, port))
   const send = async (requests: number): Promise<Map<number, number>> => {
     const counts = new Map<number, number>()
     let sent = 0
@@ -85,11 +46,59 @@ onNative('another process')('express-rate-limit: the workers of PM2 together let
     await Promise.all(Array.from({ length: 12 }, lane))
     return counts
   }
-
-  await pm2.start(ecosystem)
-  await allAnswer()
   t.deepEqual(Object.fromEntries(await send(LIMIT - 10)), { 200: LIMIT - 10 })
-  await pm2.reload('limited')
-  await allAnswer()
+  await reload()
   t.deepEqual(Object.fromEntries(await send(REQUESTS)), { 200: 10, 429: REQUESTS - 10 })
+})
+
+const measured = (name: string, port: number): string => `
+const { createServer } = require('node:http')
+const { AggregatorRegistry, Counter, Gauge, Histogram, register } = require('prom-client')
+const { open } = require('cache-machine')
+const { sharedMetrics, sharedRegistry } = require('cache-machine/prometheus')
+const cache = open({ name: '${name}', size: '8mb' })
+const requests = new Counter({ name: 'requests_total', help: 'Requests.' })
+const seconds = new Histogram({ name: 'request_seconds', help: 'Seconds.', buckets: [1] })
+new Gauge({ name: 'workers', help: 'Workers.' }).set(1)
+const { Counter: ExactCounter } = sharedMetrics(cache, { register })
+const exact = new ExactCounter({ name: 'exact_total', help: 'Requests.' })
+const shared = sharedRegistry(cache, { register, AggregatorRegistry, interval: '1h', timeout: '10s' })
+const server = createServer(async (request, response) => {
+  response.setHeader('x-worker', process.pid).setHeader('content-type', 'application/json')
+  if (request.url === '/metrics') return response.end(JSON.stringify({ text: await shared.metrics() }))
+  if (request.url === '/') {
+    requests.inc()
+    exact.inc()
+    seconds.observe(2)
+  }
+  response.end('{}')
+})
+process.on('SIGINT', () => {
+  server.close(async () => {
+    await shared.close()
+    process.exit()
+  })
+})
+server.listen(${port}, '127.0.0.1')
+`
+
+test('prometheus: no count goes down over a reload of PM2', async (t) => {
+  t.timeout(200_000)
+  const name = segmentName(t)
+  const { client, reload } = await startUnderPm2(t, WORKERS, (port) => measured(name, port))
+  const check = async (requests: number): Promise<void> => {
+    const found = readScrape(String((await client.get('/metrics')).body['text']))
+    t.deepEqual(
+      ['requests_total', 'exact_total', 'workers'].map((each) => found.get(each)?.samples.get(each)),
+      [requests, requests, WORKERS],
+    )
+    t.is(found.get('request_seconds')?.samples.get('request_seconds_count'), requests)
+    t.is(found.get('request_seconds')?.samples.get('request_seconds_bucket{le="1"}'), 0)
+  }
+  for (let round = 1; round <= 3; round++) {
+    await Promise.all(Array.from({ length: 20 }, () => client.get('/')))
+    await check(20 * round)
+    await reload()
+    await check(20 * round)
+  }
 })

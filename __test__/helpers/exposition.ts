@@ -4,6 +4,8 @@
  * The reader is stricter than Prometheus: all lines of a metric are together, after their one TYPE line; no series
  * comes twice; the buckets of a histogram are in order and grow up to +Inf, and the count of +Inf is `_count`.
  */
+// @ts-expect-error -- It has no types.
+import parsePrometheusTextFormat from 'parse-prometheus-text-format'
 import type { SharedCache } from '../../index.ts'
 
 /** A metric as it was read. */
@@ -17,6 +19,21 @@ export interface ReadMetric {
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
 const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|\})/
 const NUMBER = /^(?:[+-]?Inf|NaN|[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)$/
+
+/** The ends of the names of lines, for types that have several. */
+const LINES: Record<string, string[]> = { histogram: ['_bucket', '_sum', '_count'], summary: ['', '_sum', '_count'] }
+
+/** The text of prom-client, which has empty lines between metrics and writes NaN as Nan. Two parsers read it. */
+export function readScrape(text: string): Map<string, ReadMetric> {
+  const lines = text.trim().replaceAll('\n\n', '\n').replaceAll(/ Nan$/gm, ' NaN')
+  const read = readExposition(lines === '' ? '' : `${lines}\n`)
+  const names = (parsePrometheusTextFormat(text) as { name: string }[]).map(({ name }) => name)
+  // The other parser may leave out metrics without lines.
+  const withLines = [...read].flatMap(([name, { samples }]) => (samples.size > 0 ? [name] : []))
+  const differ = [...withLines.filter((name) => !names.includes(name)), ...names.filter((name) => !read.has(name))]
+  if (differ.length > 0) throw new Error(`only one of two parsers reads ${differ.join()}`)
+  return read
+}
 
 /** Throws an Error with the wrong line. */
 export function readExposition(text: string): Map<string, ReadMetric> {
@@ -39,7 +56,7 @@ export function readExposition(text: string): Map<string, ReadMetric> {
     } else {
       const sample = readSample(line)
       const metric = current === undefined ? undefined : metrics.get(current)
-      const names = metric?.type === 'histogram' ? ['_bucket', '_sum', '_count'].map((end) => current + end) : [current]
+      const names = (LINES[metric?.type ?? ''] ?? ['']).map((end) => current + end)
       if (!names.includes(sample.name) || metric === undefined) throw wrong('a line of no metric')
       if (metric.samples.has(sample.key)) throw wrong('a series that comes twice')
       metric.samples.set(sample.key, sample.value)

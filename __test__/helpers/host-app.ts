@@ -43,6 +43,7 @@ export class Client {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       request({ host: '127.0.0.1', port: this.#port, path, headers, agent: false, timeout: 20_000 }, resolve)
         .on('error', reject)
+        .on('timeout', () => reject(new Error(`no answer to ${path}`)))
         .end()
     })
     for (const line of response.headers['set-cookie'] ?? []) {

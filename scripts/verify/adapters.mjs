@@ -8,8 +8,8 @@ import { readJson, readText, root } from '../setup.mjs'
 import { adapters } from '../setup/entries.mjs'
 import { judge } from './outcomes.mjs'
 
-/** Adapters that keep no values of their host, so that no suite of stores applies. Their specs run servers of it. */
-const withoutStore = ['socket-io']
+/** Adapters that keep no values of their host, so that no suite of stores applies. Their specs run the host. */
+const withoutStore = ['socket-io', 'prometheus', 'opentelemetry']
 
 export function checkAdapters() {
   return judge('Adapters without one of their parts', [...adapters().flatMap(gapsOf), ...peerGaps()])

@@ -5,6 +5,7 @@
  */
 import { createConnection } from 'node:net'
 import { createInterface } from 'node:readline'
+import * as adapters from './tasks/adapters.mjs'
 import * as bounds from './tasks/bounds.mjs'
 import * as fill from './tasks/fill.mjs'
 import * as hitRatio from './tasks/hit-ratio.mjs'
@@ -16,7 +17,18 @@ import * as throughput from './tasks/throughput.mjs'
 import * as wakeUp from './tasks/wake-up.mjs'
 
 /** By name. Each command receives the memory of the process and the arguments of the request. */
-const commands = { ...store, ...throughput, ...wakeUp, ...lock, ...limiter, ...fill, ...hitRatio, ...tags, ...bounds }
+const commands = {
+  ...store,
+  ...throughput,
+  ...wakeUp,
+  ...lock,
+  ...limiter,
+  ...fill,
+  ...hitRatio,
+  ...tags,
+  ...bounds,
+  ...adapters,
+}
 
 const { socket: path, id } = JSON.parse(process.env.BENCH_CHILD)
 const memory = {}

@@ -6,6 +6,7 @@
  *   npm run bench -- --only wake-up,memory    these workloads only; `throughput` is `string-1k` to `buffer-1m`
  *   npm run bench -- --only bounds        the longest single call of each kind, in segments of up to 8 GiB
  *   npm run bench -- --only apps          a real application under cluster, with a database behind each cache
+ *   npm run bench -- --only adapters      what each adapter adds to the calls of the cache
  *   npm run bench -- --contenders lmdb,cache-machine-off    these contenders only
  *   npm run bench -- --readme             all workloads; also updates the tables in README.md and docs/performance.md
  *   npm run bench -- --json file --html file  the files of the results; default: benches/results/latest.*

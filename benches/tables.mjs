@@ -10,6 +10,7 @@ import { title as wakeUpTitle } from './workloads/wake-up.mjs'
 import { title as limiterTitle } from './workloads/limiter.mjs'
 import { title as lockTitle } from './workloads/lock.mjs'
 import { title as memoryTitle } from './workloads/memory.mjs'
+import { adapterTables } from './workloads/adapters.mjs'
 import { appTables } from './workloads/apps.mjs'
 import { title as boundsTitle } from './workloads/bounds.mjs'
 import { title as fillTitle } from './workloads/fill.mjs'
@@ -46,6 +47,9 @@ export function tablesOf(results) {
     ),
     table(results, { workload: 'catalogue' }, { id: 'catalogue', title: catalogueTitle, chart: 'columns' }),
     ...boundsTables(results),
+    ...adapterTables.map(({ id, scene, title }) =>
+      table(results, { workload: 'adapters', scene }, { id, title, chart: 'columns', logarithmic: true }),
+    ),
     ...appTables.map(({ id, operation, title }) =>
       table(results, { workload: 'apps', operation }, { id, title, chart: 'columns', column: ({ scene }) => scene }),
     ),

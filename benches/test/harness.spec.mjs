@@ -10,6 +10,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import test from 'ava'
+import { adapters } from '../../scripts/setup/entries.mjs'
+import { adapterRows } from '../adapters/rows.mjs'
 import { judge } from '../claims.mjs'
 import { figuresOf } from '../figures.mjs'
 import { Suite } from '../suite.mjs'
@@ -91,6 +93,22 @@ test.serial('single processes: Buffers, also over a JSON channel', async (t) => 
   })
   assertMeasured(t, results, { contender: 'cache-machine-off' }, 2)
   for (const contender of ['process-send-json', 'process-send-advanced']) assertMeasured(t, results, { contender }, 4)
+})
+
+test.serial('each adapter that keeps values or counts has a row, beside the bare cache', async (t) => {
+  // Sockets of Socket.IO are no calls of a cache, and Nest has the store of cache-manager.
+  const without = new Set(['nest', 'socket-io'])
+  t.deepEqual(
+    adapterRows.map(({ id }) => id).toSorted(),
+    adapters().filter((name) => !without.has(name)),
+  )
+  const results = await measure(t, 'adapters')
+  t.deepEqual(results.absent, [])
+  const wanted = { workload: 'adapters', scene: 'ratio' }
+  assertMeasured(t, results, { ...wanted, operation: 'hit' }, 16)
+  assertMeasured(t, results, { ...wanted, operation: 'set' }, 15)
+  assertMeasured(t, results, { ...wanted, operation: 'count' }, 5)
+  assertMeasured(t, results, { workload: 'adapters', scene: 'time', unit: 'ns' }, 2 * (16 + 15 + 5))
 })
 
 test.serial('several processes with one store', async (t) => {

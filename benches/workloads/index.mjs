@@ -2,6 +2,7 @@
  * All workloads, in the order in which they run. `group` is a common name of several workloads; one with `isByName` runs
  * only when `--only` names it.
  */
+import { measureAdapters } from './adapters.mjs'
 import { measureApps } from './apps.mjs'
 import { measureBounds } from './bounds.mjs'
 import { measureFill } from './fill.mjs'
@@ -36,6 +37,7 @@ export const workloads = [
   { id: 'catalogue', group: 'tags', isQuick: false, measure: measureCatalogue },
   { id: 'bounds', isByName: true, measure: measureBounds },
   { id: 'apps', isByName: true, measure: measureApps },
+  { id: 'adapters', isByName: true, measure: measureAdapters },
 ]
 
 /**

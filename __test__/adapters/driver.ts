@@ -52,3 +52,19 @@ export interface Expected {
   /** `wrap` and the like. */
   readonly loads: true | Without
 }
+
+/** What hosts expect that keep values as the cache does, and lifetimes in milliseconds with 0 for none. */
+export const usual = {
+  miss: undefined,
+  ttl: { unit: 1, zero: 'kept', negative: 'miss' },
+  null: 'kept',
+  undefined: 'miss',
+  binary: Buffer.from([1, 2, 255]),
+  clear: 'other namespaces',
+} as const satisfies Partial<Expected>
+
+/** The same with errors as rejections. */
+export const strict = { ...usual, failedWrite: 'rejects', closed: 'rejects' } as const satisfies Partial<Expected>
+
+/** The same for hosts over a Keyv, which reports an error as an event. */
+export const lenient = { ...usual, failedWrite: 'resolves', closed: 'miss' } as const satisfies Partial<Expected>

@@ -207,7 +207,7 @@ for (const engine of ['portable', 'native'] as const) {
       if (isSlow) await new Promise<void>((resolve) => releases.push(resolve))
     }
     counter.inc({ method: 'GET' })
-    new client.Gauge({ name: 'slow', help: 'Slow.', registers: [one.registry], collect })
+    one.registry.registerMetric(new client.Gauge({ name: 'slow', help: 'Slow.', registers: [], collect }))
     const slow = one.shared.publish()
     isSlow = false
     counter.inc({ method: 'GET' })
@@ -266,7 +266,7 @@ for (const engine of ['portable', 'native'] as const) {
     const collect = (): never => {
       throw new Error('no sensor')
     }
-    new client.Gauge({ name: 'broken', help: 'Broken.', registers: [one.registry], collect })
+    one.registry.registerMetric(new client.Gauge({ name: 'broken', help: 'Broken.', registers: [], collect }))
     counterIn(two).inc({ method: 'GET' })
     await t.throwsAsync(one.shared.metrics(), { message: 'no sensor' })
     t.is(await valueOf(two, 'requests_total', 'requests_total{method="GET"}'), 1)
@@ -284,7 +284,8 @@ for (const engine of ['portable', 'native'] as const) {
       const counter = new Counter({ name: 'c_total', help: 'C\\c\n.', labelNames: ['b', 'a'] as const, registers })
       const gauge = new Gauge({ name: 'g', help: 'G.', labelNames: ['a'] as const, registers })
       const histogram = new Histogram({ name: 'h', help: 'H.', labelNames: ['a'], buckets: [1, 2.5], registers })
-      new Histogram({ name: 'usual', help: 'Usual.', registers })
+      const usual = new Histogram({ name: 'usual', help: 'Usual.', registers })
+      usual.observe(0.3)
       plain.inc()
       plain.inc(2.5)
       counter.inc({ a: 'x"\\\n', b: 1 })
@@ -421,7 +422,7 @@ test('prometheus: wrong arguments are named', (t) => {
     ...INVALID,
     message: /aggregator/,
   })
-  new Histogram({ name: 'h', help: 'H.', buckets: [1] })
+  new Histogram({ name: 'h', help: 'H.', buckets: [1] }).observe(1)
   t.throws(() => new Histogram({ name: 'h', help: 'H.', buckets: [2] }), INVALID)
   const counter = new Counter({ name: 'c', help: 'C.', labelNames: ['a'] })
   t.throws(() => counter.inc({ b: 1 } as never), { ...INVALID, message: /must be one of: a/ })

@@ -102,7 +102,7 @@ test.serial('each adapter that keeps values or counts has a row, beside the bare
     adapterRows.map(({ id }) => id).toSorted(),
     adapters().filter((name) => !without.has(name)),
   )
-  const results = await measure(t, 'adapters')
+  const results = await measure(t, 'adapters', {})
   t.deepEqual(results.absent, [])
   const wanted = { workload: 'adapters', scene: 'ratio' }
   assertMeasured(t, results, { ...wanted, operation: 'hit' }, 16)

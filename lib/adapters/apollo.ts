@@ -4,7 +4,7 @@
  * Lifetimes are seconds. Reads of a segment in trouble are misses; writes reject, and Apollo Server logs that.
  */
 import type { CacheStore } from '../cache/store.ts'
-import { secondsToMs, storeFor } from './shared/lifetimes.ts'
+import { replaceFor, secondsToMs } from './shared/lifetimes.ts'
 import { adapterSpace } from './shared/space.ts'
 
 /** Options of `apolloCache`. */
@@ -30,8 +30,7 @@ export class ApolloCache<V = string> {
    * expiry.
    */
   async set(key: string, value: V, options: { ttl?: number | null } = {}): Promise<void> {
-    // The former value must not stay where the new one has no room.
-    if (value === undefined || !storeFor(this.#space, key, value, secondsToMs(options.ttl))) this.#space.delete(key)
+    replaceFor(this.#space, key, value, secondsToMs(options.ttl))
   }
 
   async delete(key: string): Promise<boolean> {

@@ -6,7 +6,7 @@
  */
 import type { CacheStore } from '../cache/store.ts'
 import type { Milliseconds } from '../arguments/units.ts'
-import { storeFor } from './shared/lifetimes.ts'
+import { replaceFor } from './shared/lifetimes.ts'
 import { adapterSpace } from './shared/space.ts'
 
 /** Options of `catboxEngine`. */
@@ -67,8 +67,7 @@ export class CatboxEngine<T = unknown> {
   async set(key: CatboxKey, value: T, ttl: Milliseconds): Promise<void> {
     const item: CatboxItem<T> = { item: value, stored: Date.now(), ttl }
     const name = nameOf(key)
-    // The former value must not stay where the new one has no room.
-    if (value === undefined || !storeFor(this.#space, name, item, ttl)) this.#space.delete(name)
+    replaceFor(this.#space, name, value === undefined ? undefined : item, ttl)
   }
 
   async drop(key: CatboxKey): Promise<void> {

@@ -8,6 +8,8 @@ import { randomUUID } from 'node:crypto'
 import type { CacheStore, MessageBus } from '../cache/store.ts'
 import type { Milliseconds } from '../arguments/units.ts'
 import { invalid } from '../errors.ts'
+import { answer } from './shared/callbacks.ts'
+import { replaceFor } from './shared/lifetimes.ts'
 import { adapterSpace } from './shared/space.ts'
 
 /** Locks that all processes share: the part of a cache that the controller needs beside values and messages. */
@@ -160,11 +162,8 @@ export class SharedMemory {
   }
 
   #answer<T>(callback: SharedMemoryCallback<T> | undefined, work: () => Promise<T>): Result<T> {
-    if (typeof callback !== 'function') return work()
-    work().then(
-      (result) => setImmediate(() => callback(result)),
-      (error) => this.logger(error),
-    )
+    if (typeof callback !== 'function') return answer(undefined, 'later', work)
+    void answer<T>((error, result) => (error === null ? callback(result as T) : this.logger(error)), 'later', work)
   }
 }
 
@@ -185,7 +184,6 @@ export function sharedMemory(
 }
 
 function put(space: CacheStore, key: string, value: unknown, ttl?: Milliseconds): string {
-  // The former value must not stay where the new one has no room.
-  if (value === undefined || !space.set(key, value, { ttl })) space.delete(key)
+  replaceFor(space, key, value, ttl)
   return 'OK'
 }

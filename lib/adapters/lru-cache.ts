@@ -8,7 +8,7 @@
 import type { CacheStore } from '../cache/store.ts'
 import type { Milliseconds } from '../arguments/units.ts'
 import { invalid } from '../errors.ts'
-import { storeFor } from './shared/lifetimes.ts'
+import { replaceFor } from './shared/lifetimes.ts'
 import { countOf, entriesOf, keyOf, placeOf, refuse } from './shared/replacement.ts'
 import type { PlaceOptions } from './shared/replacement.ts'
 
@@ -113,9 +113,7 @@ export class LRUCache<K, V, FC = unknown> implements Iterable<[K, V]> {
 
   /** Undefined as the value deletes the key, and so does a negative lifetime. A value without room is not kept. */
   set(key: K, value: V | undefined, options: LRUSetOptions = {}): this {
-    if (value === undefined) this.delete(key)
-    // The former value must not stay where the new one has no room.
-    else if (!storeFor(this.#space, keyOf(key), value, this.#lifetime(options))) this.delete(key)
+    replaceFor(this.#space, keyOf(key), value, this.#lifetime(options))
     return this
   }
 

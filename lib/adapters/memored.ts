@@ -5,7 +5,8 @@
  * a write that fails passes its error to the callback, or without one does nothing.
  */
 import type { CacheStore } from '../cache/store.ts'
-import { momentOf, storeFor } from './shared/lifetimes.ts'
+import { answer } from './shared/callbacks.ts'
+import { momentOf, replaceFor } from './shared/lifetimes.ts'
 import { adapterSpace } from './shared/space.ts'
 
 /** Options of `memoredOver`. */
@@ -64,18 +65,15 @@ export function memoredOver(cache: CacheStore, { namespace = 'memored' }: Memore
     const done = typeof ttl === 'function' ? ttl : callback
     // memored takes 0 for no lifetime.
     const ms = typeof ttl === 'number' && ttl !== 0 ? ttl : undefined
-    answer(done, () => {
-      for (const [key, value] of Object.entries(map)) {
-        // The former value must not stay where the new one has no room.
-        if (value === undefined || !storeFor(space, key, value, ms)) space.delete(key)
-      }
+    answerAll(done, () => {
+      for (const [key, value] of Object.entries(map)) replaceFor(space, key, value, ms)
       const [first] = Object.keys(map)
       const moment = first === undefined ? undefined : momentOf(space, first)
       return moment === undefined ? [] : [moment]
     })
   }
   const removeAll = (keys: string[], callback: unknown): void => {
-    answer(callback, () => {
+    answerAll(callback, () => {
       space.deleteMany(keys)
       return []
     })
@@ -83,14 +81,14 @@ export function memoredOver(cache: CacheStore, { namespace = 'memored' }: Memore
   return {
     setup: () => undefined,
     read(key, callback) {
-      answer(callback, () => {
+      answerAll(callback, () => {
         const found = readOne(key)
         if (found === undefined) return []
         return found.expirationTime === undefined ? [found.value] : [found.value, found.expirationTime]
       })
     },
     multiRead(keys, callback) {
-      answer(callback, () => {
+      answerAll(callback, () => {
         const found = keys.map((key) => [key, readOne(key)] as const).filter(([, entry]) => entry !== undefined)
         return [Object.fromEntries(found)]
       })
@@ -101,23 +99,18 @@ export function memoredOver(cache: CacheStore, { namespace = 'memored' }: Memore
     remove: (key, callback) => removeAll([key], callback),
     multiRemove: removeAll,
     clean(callback) {
-      answer(callback, () => {
+      answerAll(callback, () => {
         space.clear()
         return []
       })
     },
-    size: (callback) => answer(callback, () => [Array.from(space.keys()).length]),
-    keys: (callback) => answer(callback, () => [Array.from(space.keys(), String)]),
+    size: (callback) => answerAll(callback, () => [Array.from(space.keys()).length]),
+    keys: (callback) => answerAll(callback, () => [Array.from(space.keys(), String)]),
   }
 }
 
 /** Runs `work` at once, and passes its results to the callback later, or its error. */
-function answer(callback: unknown, work: () => unknown[]): void {
-  let results: unknown[]
-  try {
-    results = [null, ...work()]
-  } catch (error) {
-    results = [error]
-  }
-  if (typeof callback === 'function') setImmediate(() => callback(...results))
+function answerAll(callback: unknown, work: () => unknown[]): void {
+  if (typeof callback !== 'function') return void answer(undefined, 'later', work)
+  void answer<unknown[]>((error, results = []) => callback(error, ...results), 'later', work)
 }

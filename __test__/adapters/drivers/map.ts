@@ -1,16 +1,11 @@
 import type { SharedCache } from '../../../index.ts'
 import { cacheMap } from '../../../lib/adapters/map.ts'
+import { strict } from '../driver.ts'
 import type { Driver, Expected } from '../driver.ts'
 
 export const expected: Expected = {
-  miss: undefined,
+  ...strict,
   ttl: { without: 'a Map has no lifetimes' },
-  null: 'kept',
-  undefined: 'miss',
-  binary: Buffer.from([1, 2, 255]),
-  clear: 'other namespaces',
-  failedWrite: 'rejects',
-  closed: 'rejects',
   loads: { without: 'a Map does not load' },
 }
 

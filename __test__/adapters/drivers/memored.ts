@@ -1,18 +1,9 @@
 import type { SharedCache } from '../../../index.ts'
 import { memoredOver } from '../../../lib/adapters/memored.ts'
+import { strict } from '../driver.ts'
 import type { Driver, Expected } from '../driver.ts'
 
-export const expected: Expected = {
-  miss: undefined,
-  ttl: { unit: 1, zero: 'kept', negative: 'miss' },
-  null: 'kept',
-  undefined: 'miss',
-  binary: Buffer.from([1, 2, 255]),
-  clear: 'other namespaces',
-  failedWrite: 'rejects',
-  closed: 'rejects',
-  loads: { without: 'memored does not load' },
-}
+export const expected: Expected = { ...strict, loads: { without: 'memored does not load' } }
 
 export function driver(cache: SharedCache, namespace = 'first'): Driver {
   const memored = memoredOver(cache, { namespace })

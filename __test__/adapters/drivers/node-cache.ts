@@ -1,16 +1,11 @@
 import type { SharedCache } from '../../../index.ts'
 import { NodeCache } from '../../../lib/adapters/node-cache.ts'
+import { strict } from '../driver.ts'
 import type { Driver, Expected } from '../driver.ts'
 
 export const expected: Expected = {
-  miss: undefined,
+  ...strict,
   ttl: { unit: 1000, zero: 'kept', negative: 'miss' },
-  null: 'kept',
-  undefined: 'miss',
-  binary: Buffer.from([1, 2, 255]),
-  clear: 'other namespaces',
-  failedWrite: 'rejects',
-  closed: 'rejects',
   loads: { without: 'node-cache does not load' },
 }
 

@@ -31,6 +31,14 @@ export function storeFor(
   return space.set(key, value, { ttl: ms, tags })
 }
 
+/**
+ * Stores a value as `storeFor`, for hosts whose `set` has no answer: undefined deletes the entry, and so does a value
+ * without room, since the former one must not stay.
+ */
+export function replaceFor(space: CacheStore, key: Key, value: unknown, ms: number | undefined): void {
+  if (value === undefined || !storeFor(space, key, value, ms)) space.delete(key)
+}
+
 /** The moment at which an entry expires, in epoch milliseconds; undefined: never, or there is no entry. */
 export function momentOf(space: CacheStore, key: string): number | undefined {
   const left = space.ttl(key)

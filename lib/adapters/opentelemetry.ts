@@ -18,7 +18,16 @@ import type { ObservedCache, SpanKind } from './shared/telemetry-calls.ts'
 import { observeStats } from './shared/telemetry-metrics.ts'
 import { checkStore } from './shared/space.ts'
 
-export type { TelemetryApi } from './shared/telemetry-api.ts'
+export type {
+  MetricDescription,
+  TelemetryApi,
+  TelemetryAttributes,
+  TelemetryContext,
+  TelemetryMeter,
+  TelemetryResult,
+  TelemetrySpan,
+  TelemetryTracer,
+} from './shared/telemetry-api.ts'
 export type { ObservedCache, SpanKind } from './shared/telemetry-calls.ts'
 
 /** Options of `instrumentCache`. */

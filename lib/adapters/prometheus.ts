@@ -24,7 +24,7 @@ import type { OnError } from './shared/reports.ts'
 import { checkStore } from './shared/space.ts'
 
 export { SharedRegistry } from './shared/prometheus-registry.ts'
-export type { AggregatedRegistry, AggregatorClass } from './shared/prometheus-registry.ts'
+export type { AggregatedRegistry, AggregatorClass, SharedRegistrySettings } from './shared/prometheus-registry.ts'
 export type { PromRegistry } from './shared/prometheus-collection.ts'
 export type { PromMetric, PromValue } from './shared/prometheus-data.ts'
 export type { PrometheusCache, PrometheusSpace } from './shared/prometheus-workers.ts'

@@ -32,8 +32,8 @@ export function storeFor(
 }
 
 /**
- * Stores a value as `storeFor`, for hosts whose `set` has no answer: undefined deletes the entry, and so does a value
- * without room, since the former one must not stay.
+ * Stores a value as `storeFor`, for hosts with a `set` that has no answer: undefined deletes the entry, and so does a
+ * value without room, since the former one must not stay.
  */
 export function replaceFor(space: CacheStore, key: Key, value: unknown, ms: number | undefined): void {
   if (value === undefined || !storeFor(space, key, value, ms)) space.delete(key)

@@ -1,6 +1,7 @@
 /**
  * What counter, gauge and histogram of shared memory have in common: options, labels, series, and what prom-client reads.
  */
+import type { MetricType } from '../../metrics/exposition.ts'
 import type { Metrics } from '../../metrics/instruments.ts'
 import { invalid } from '../../errors.ts'
 import type { PromRegistry, ScrapedMetrics } from './prometheus-collection.ts'
@@ -32,7 +33,6 @@ export interface Place {
   readonly scraped: ScrapedMetrics
 }
 
-type Kind = 'counter' | 'gauge' | 'histogram'
 /** Labels by name. */
 export type Labels = Record<string, string | number>
 
@@ -45,7 +45,7 @@ const REFUSED: Record<string, string> = {
 export abstract class Instrument<T extends string, Series> {
   readonly name: string
   readonly help: string
-  readonly type: Kind
+  readonly type: MetricType
   /** Every worker reads the same values. */
   readonly aggregator = 'first'
   readonly labelNames: readonly T[]
@@ -56,7 +56,7 @@ export abstract class Instrument<T extends string, Series> {
 
   constructor(
     place: Place,
-    type: Kind,
+    type: MetricType,
     options: InstrumentOptions<T>,
     make: (metrics: Metrics, labels: Labels) => Series,
   ) {
@@ -100,7 +100,7 @@ export abstract class Instrument<T extends string, Series> {
   }
 
   /** Labels by name, or all of them in the order of `labelNames`. */
-  protected labelsOf(labels: unknown[]): Labels {
+  protected labelsOf(labels: unknown[]): Record<string, string | number> {
     if (typeof labels[0] === 'object' && labels[0] !== null) return labels[0] as Labels
     if (labels.length !== this.labelNames.length) {
       throw invalid(`${this.name} takes ${this.labelNames.length} labels: ${this.labelNames.join(', ')}`, labels)
@@ -109,7 +109,7 @@ export abstract class Instrument<T extends string, Series> {
   }
 
   /** Runs `work` with the series of the labels. Trouble with the segment is reported. */
-  protected measure(labels: Labels, work: (series: Series) => void): void {
+  protected measure(labels: Record<string, string | number>, work: (series: Series) => void): void {
     this.#place.scraped.forget()
     survive(this.#place.report, () => {
       const key = this.#keyOf(labels)

@@ -25,7 +25,8 @@ export interface AggregatorClass {
   aggregate(metrics: object[], ...contentType: any[]): AggregatedRegistry
 }
 
-interface Settings {
+/** How a registry of all workers works; see `SharedRegistryOptions`. */
+export interface SharedRegistrySettings {
   readonly registers: readonly PromRegistry[]
   readonly AggregatorRegistry: AggregatorClass
   readonly interval: Milliseconds
@@ -43,7 +44,7 @@ const QUESTIONS = 'questions'
 
 /** What `sharedRegistry` returns. */
 export class SharedRegistry {
-  readonly #settings: Settings
+  readonly #settings: SharedRegistrySettings
   readonly #space: PrometheusSpace
   readonly #workers: PrometheusWorkers
   readonly #channel: string
@@ -56,7 +57,7 @@ export class SharedRegistry {
   #closed = false
 
   /** Use `sharedRegistry`. */
-  constructor(space: PrometheusSpace, settings: Settings) {
+  constructor(space: PrometheusSpace, settings: SharedRegistrySettings) {
     this.#settings = settings
     this.#space = space
     this.#workers = new PrometheusWorkers(space, settings.report)
@@ -66,7 +67,7 @@ export class SharedRegistry {
       this.#follow<number>(this.#channel, (number) => this.#waiting.get(number)?.()),
     ]
     this.#timer = setInterval(() => void this.publish(), settings.interval).unref()
-    // Adds the dead, whose number must not grow where nothing scrapes.
+    // Adds the dead: their number must not grow where nothing scrapes.
     survive(settings.report, () => this.#workers.others())
     void this.publish()
   }

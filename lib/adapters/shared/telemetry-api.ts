@@ -6,8 +6,10 @@ import { invalid } from '../../errors.ts'
 /** A context of OpenTelemetry; only the API looks into it. */
 export type TelemetryContext = object
 
+/** Attributes of a span or a measurement. */
 export type TelemetryAttributes = Record<string, string | number | boolean>
 
+/** A span. */
 export interface TelemetrySpan {
   setAttributes(attributes: TelemetryAttributes): unknown
   setStatus(status: { code: number; message?: string }): unknown
@@ -15,6 +17,7 @@ export interface TelemetrySpan {
   end(): void
 }
 
+/** Makes spans. */
 export interface TelemetryTracer {
   startSpan(
     name: string,
@@ -24,16 +27,19 @@ export interface TelemetryTracer {
   ): TelemetrySpan
 }
 
+/** Gets the values of a collection. */
 export interface TelemetryResult {
   // oxlint-disable-next-line typescript/no-explicit-any -- An instrument of the API of the application.
   observe(metric: any, value: number, attributes?: TelemetryAttributes): void
 }
 
-interface MetricDescription {
+/** Of an instrument. */
+export interface MetricDescription {
   description: string
   unit: string
 }
 
+/** Makes observable instruments. */
 export interface TelemetryMeter {
   createObservableCounter(name: string, options: MetricDescription): object
   createObservableUpDownCounter(name: string, options: MetricDescription): object

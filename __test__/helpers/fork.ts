@@ -31,7 +31,6 @@ export interface ForkOptions {
   wrapper?: readonly string[]
   /** A folder made by `compile`. Its program is started instead: for tests with very many children. */
   compiled?: string
-  uid?: number
   /** What happens to standard output: it is printed with the output of the test, or the test reads it. */
   stdout?: 'inherit' | 'pipe'
 }
@@ -55,12 +54,7 @@ export class Child {
     const node = [process.execPath, ...file, JSON.stringify(input)]
     const [command = '', ...args] = [...(options.wrapper ?? []), ...node]
     const stdio: StdioOptions = ['ignore', options.stdout ?? 'inherit', 'inherit', 'ipc']
-    const uid = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }
-    this.process = spawn(command, args, {
-      stdio,
-      serialization: 'advanced',
-      ...uid,
-    })
+    this.process = spawn(command, args, { stdio, serialization: 'advanced' })
     this.process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.output += text))
     this.process.on('message', (message) => {
       this.#messages.push(message)

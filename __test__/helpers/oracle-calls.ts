@@ -3,7 +3,7 @@
  */
 import * as fc from 'fast-check'
 import type { Lock, NamespaceOptions, SharedCache } from '../../index.ts'
-import { moveClock } from './oracle.ts'
+import { moveClock, walk } from './oracle.ts'
 import type { Call, Side } from './oracle.ts'
 import { within } from './eventually.ts'
 
@@ -129,7 +129,13 @@ const writes = [
 
 const wholes = [
   method('clear'),
-  method('deletePrefix', fc.constantFrom('a', 'b', 'ż', Uint8Array.of(0xff), '')),
+  fc
+    .tuple(which, fc.constantFrom('a', 'b', 'ż', Uint8Array.of(0xff), ''))
+    .map(([cache, prefix]) =>
+      call(`caches[${cache}].deletePrefix`, [prefix], (side) =>
+        walk(side, () => (side.caches[cache] as SharedCache).deletePrefix(prefix)),
+      ),
+    ),
   method(
     'invalidateTags',
     fc.oneof(tags, fc.constantFrom(...TAGS)),

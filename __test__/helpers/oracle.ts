@@ -39,8 +39,9 @@ type Answer =
 
 /** Namespaces beside the root. */
 const NAMESPACES = ['red', 'red:deep', 'blue']
-/** The watched tag. */
-const WATCHED = { tags: ['t1', 't2'] }
+/** A tag that no entry has: its invalidation shows where a walk begins and ends. */
+const WALK = 'walk'
+const WATCHED = { tags: ['t1', 't2', WALK] }
 const MARKER = 'marker'
 /** The place of a message that was lost. */
 const LOST = 'lost'
@@ -134,8 +135,32 @@ async function changesOf(side: Side): Promise<unknown[]> {
     all.push(value)
   }
   // An entry is reported as expired when it is swept.
-  const since = all.slice(all.findLastIndex(({ type }) => type === 'clear') + 1)
-  return since.filter(({ type }) => type !== 'expire').map((change) => shown(change, side))
+  const since = all.slice(all.findLastIndex(({ type }) => type === 'clear') + 1).filter(({ type }) => type !== 'expire')
+  return withSortedWalks(since).map((change) => shown(change, side))
+}
+
+/** Walks over the entries, which each engine does in an order of its own. */
+export function walk<T>({ root }: Side, run: () => T): T {
+  root.invalidateTags(WALK)
+  try {
+    return run()
+  } finally {
+    root.invalidateTags(WALK)
+  }
+}
+
+/** The changes of each walk in the order of their keys. */
+function withSortedWalks(changes: readonly Change[]): Change[] {
+  const isBoundary = ({ type, tags }: Change): boolean => type === 'invalidate' && tags?.includes(WALK) === true
+  const parts: Change[][] = [[]]
+  for (const change of changes) {
+    if (isBoundary(change)) parts.push([])
+    else parts.at(-1)?.push(change)
+  }
+  const name = ({ key }: Change): string => inspect(key)
+  return parts.flatMap((part, index) =>
+    index % 2 === 0 ? part : part.sort((left, right) => (name(left) < name(right) ? -1 : 1)),
+  )
 }
 
 /** The published messages in order. A lost one is `LOST`. */

@@ -2,7 +2,7 @@
  * The one door of the specs to the internals of the package: every import from `lib/`, and every path of a source file
  * that a spec reads, stands here.
  */
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -27,6 +27,15 @@ export * as units from '../../lib/arguments/units.ts'
 
 /** The folder of the repository. */
 export const root: string = fileURLToPath(new URL('../..', import.meta.url))
+
+/**
+ * The path of a program that a spec writes into the folder of the package, where `cache-machine` means the package
+ * itself. It is not in dist/, since other specs pack that folder at the same time.
+ */
+export function programPath(name: string): string {
+  mkdirSync(join(root, 'target'), { recursive: true })
+  return join(root, 'target', name)
+}
 
 /** Source files that `next-layout.ts` changes, relative to `root`. */
 export const LAYOUT_VERSION_SOURCE = 'crates/core/src/layout/geometry.rs'

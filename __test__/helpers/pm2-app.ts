@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { eventually } from './eventually.ts'
 import { Client } from './host-app.ts'
-import { root } from './internals.ts'
+import { programPath, root } from './internals.ts'
 
 const { Pm2 } = (await import(join(root, 'scripts/story/pm2.mjs'))) as {
   Pm2: new (home: string) => Record<'start' | 'reload', (what: string) => Promise<void>> & {
@@ -42,8 +42,7 @@ export async function startUnderPm2(
 ): Promise<Pm2App> {
   const [port = 0] = await freePorts(1)
   const home = mkdtempSync(join(tmpdir(), 'cache-machine-pm2-'))
-  // In the folder of the package, so that its own name means the package itself.
-  const script = join(root, `dist/pm2-app-${process.pid}-${port}.cjs`)
+  const script = programPath(`pm2-app-${process.pid}-${port}.cjs`)
   const pm2 = new Pm2(home)
   t.teardown(async () => {
     await pm2.kill()

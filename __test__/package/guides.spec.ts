@@ -7,7 +7,7 @@ import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { regions, segments } from '../../index.ts'
-import { root } from '../helpers/internals.ts'
+import { programPath, root } from '../helpers/internals.ts'
 import { nodeFor } from '../helpers/newer-node.ts'
 import { asPromised, codeOf, outputOf } from '../helpers/page-code.ts'
 import { segmentName } from '../helpers/segment.ts'
@@ -24,8 +24,7 @@ for (const { page, text } of pages) {
     t.timeout(2 * LIMIT_MS + 30_000)
     const node = await nodeFor(Number(/^<!-- node: (\d+) -->$/m.exec(text)?.[1] ?? 0))
     const name = segmentName(t)
-    // In the folder of the package, so that its own name means the package itself.
-    const file = join(root, `dist/guide-${process.pid}.mjs`)
+    const file = programPath(`guide-${process.pid}.mjs`)
     t.teardown(() => {
       rmSync(file, { force: true })
       for (const region of regions.list()) {

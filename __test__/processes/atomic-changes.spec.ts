@@ -1,5 +1,6 @@
 /**
- * Changes by several processes at once: none is lost, and each entry is won or taken once.
+ * Changes by several processes at once: none is lost, and each entry is won or taken once. One test at a time: together
+ * they would start twenty processes at once.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import test from 'ava'
@@ -9,7 +10,7 @@ import { fork } from '../helpers/fork.ts'
 import { SMALL, openCache, segmentName } from '../helpers/segment.ts'
 import type { Changer } from '../children/changer.ts'
 
-test('each key is won once by four processes that add the same keys', async (t) => {
+test.serial('each key is won once by four processes that add the same keys', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name })
   const children = Array.from({ length: 4 }, () =>
@@ -24,7 +25,7 @@ test('each key is won once by four processes that add the same keys', async (t) 
   }
 })
 
-test('read, change and write with a version loses no change of four processes', async (t) => {
+test.serial('read, change and write with a version loses no change of four processes', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name })
   cache.set('list', { length: 0 })
@@ -34,7 +35,7 @@ test('read, change and write with a version loses no change of four processes', 
   t.deepEqual(cache.get('list'), { length: 2000 })
 })
 
-test('four processes that increment lose no increment', async (t) => {
+test.serial('four processes that increment lose no increment', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name })
   const children = Array.from({ length: 4 }, () => fork(t, 'counter', { name, size: SMALL, times: 20_000 }))
@@ -43,7 +44,7 @@ test('four processes that increment lose no increment', async (t) => {
   t.is(cache.get('counter'), 80_000)
 })
 
-test('each entry is taken once by four processes that take the same keys', async (t) => {
+test.serial('each entry is taken once by four processes that take the same keys', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name, size: '64mb' })
   // Every tenth value does not fit one native call, so that it is taken in two steps.
@@ -58,7 +59,7 @@ test('each entry is taken once by four processes that take the same keys', async
   t.is(cache.size, 0)
 })
 
-test('a value that is set between the two steps of taking large bytes is not lost', async (t) => {
+test.serial('a value that is set between the two steps of taking large bytes is not lost', async (t) => {
   t.timeout(60_000)
   const name = segmentName(t)
   const cache = openCache(t, { name })

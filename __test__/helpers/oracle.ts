@@ -176,7 +176,7 @@ export function walk<T>({ root }: Side, run: () => T): T {
   }
 }
 
-/** The changes of each walk in the order of their keys. Without those of a walk whose begin is missing. */
+/** The changes of each walk in the order of their keys. A walk without its begin is left out. */
 function withSortedWalks(changes: readonly Change[]): Change[] {
   const isBoundary = ({ type, tags }: Change): boolean => type === 'invalidate' && tags?.includes(WALK) === true
   const parts: Change[][] = [[]]

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { eventually } from './eventually.ts'
+import { STARTED } from './fork.ts'
 import { Client } from './host-app.ts'
 import { programPath, root } from './internals.ts'
 
@@ -58,13 +59,17 @@ export async function startUnderPm2(
   const allAnswer = async (): Promise<number[]> => {
     const pids = (await pm2.workers()).map(({ pid }) => pid).toSorted()
     const seen = new Set<number>()
-    await eventually('each worker answers', async () => {
-      const worker = await client
-        .get('/ready')
-        .then((answer) => answer.worker)
-        .catch(() => 0)
-      return seen.add(worker) && pids.every((pid) => seen.has(pid))
-    })
+    await eventually(
+      'each worker answers',
+      async () => {
+        const worker = await client
+          .get('/ready')
+          .then((answer) => answer.worker)
+          .catch(() => 0)
+        return seen.add(worker) && pids.every((pid) => seen.has(pid))
+      },
+      STARTED,
+    )
     t.is(pids.length, workers)
     return pids
   }

@@ -1,5 +1,5 @@
 /**
- * Limiters and metrics that processes and threads share.
+ * Limiters and metrics that processes and threads share. One test at a time: each starts several of both.
  */
 import test from 'ava'
 import { segments } from '../../index.ts'
@@ -13,7 +13,7 @@ import { openCache, segmentName } from '../helpers/segment.ts'
 import { testIf, works } from '../helpers/system.ts'
 import { startThread } from '../helpers/thread.ts'
 
-test('processes and threads share the tokens', async (t) => {
+test.serial('processes and threads share the tokens', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name, size: '8mb' })
   const input = { name, size: '8mb', limit: 5000, calls: 1000 }
@@ -25,7 +25,7 @@ test('processes and threads share the tokens', async (t) => {
   t.is(cache.limiter('api', { limit: 5000, window: WINDOW }).peek('key').remaining, 1000)
 })
 
-test('any process or thread renders the metrics of all, also of workers that have ended', async (t) => {
+test.serial('any process or thread renders the metrics of all, also of workers that have ended', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name })
   const start = (worker: number) => {
@@ -57,7 +57,7 @@ function metricKeys(cache: SharedCache): string[] {
   return native.metricsAll(nativeHandles.get(cache)?.id ?? 0).map(({ key }) => key)
 }
 
-test('a living gauge forgets killed processes, ended threads and closed caches, and no other', async (t) => {
+test.serial('a living gauge forgets killed processes, ended threads and closed caches, and no other', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name })
   const gauge = cache.metrics().gauge('open_requests', {}, { aggregate: 'living' })
@@ -116,7 +116,7 @@ testIf(works('unshare', '-pf', '--kill-child', 'true'))(
   },
 )
 
-test('a living gauge starts anew in a segment that was made anew, and delete removes all its parts', (t) => {
+test.serial('a living gauge starts anew in a segment that was made anew, and delete removes all its parts', (t) => {
   const name = segmentName(t)
   const [cache, other] = [openCache(t, { name }), openCache(t, { name })]
   const living = { aggregate: 'living' } as const

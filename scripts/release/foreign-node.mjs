@@ -43,6 +43,9 @@ exec "$@"`
   }
 }
 
+/** Mounts of its own. */
+const mounts = ['unshare', '--mount', 'sh', '-ec']
+/** A user namespace besides, which has no other users: tests that become another one fail there. */
 const namespace = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-ec']
 
 async function armNode() {
@@ -61,7 +64,7 @@ async function muslNode() {
   // The loader must be in /lib, and may not be there on the machine: an overlay of this process shows it.
   const overlay = `mount -t overlay overlay -o 'lowerdir=${join(musl, 'lib')}:/usr/lib' /usr/lib
 exec "$@"`
-  return { version, command: [...namespace, overlay, 'sh', node], env: {}, isEmulated: false }
+  return { version, command: [...mounts, overlay, 'sh', node], env: {}, isEmulated: false }
 }
 
 async function armMuslNode() {

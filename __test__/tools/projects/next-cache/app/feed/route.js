@@ -1,0 +1,7 @@
+import { countOf } from '../../origin.js'
+
+export const revalidate = 3600
+
+export async function GET() {
+  return new Response(`count ${await countOf('feed', { tags: ['feed'], revalidate: 3600 })}`)
+}

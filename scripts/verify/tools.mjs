@@ -38,12 +38,13 @@ async function installTools() {
   await installPackages(join(tools, 'node_modules'))
 }
 
-async function npmInstall(folder) {
+/** From the lockfile of the folder. */
+export async function npmInstall(folder) {
   await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder })
 }
 
 /** The packages for this machine, as npm would install them. */
-async function installPackages(modules) {
+export async function installPackages(modules) {
   const built = ({ file }) => join(root, 'native', file)
   await stagePackages(modules, { binaryOf: (platform) => (existsSync(built(platform)) ? built(platform) : undefined) })
   for (const platform of platforms.filter((one) => !existsSync(built(one)))) {

@@ -65,6 +65,13 @@ export const programs = [
     purpose: '`-- HOST DIR` runs the suite of a host on our adapter',
   },
   {
+    command: 'npm run test:next',
+    script: 'test:next',
+    file: 'scripts/verify/next.mjs',
+    duration: '5 min',
+    purpose: 'builds and serves the Next apps, `-- NAME` one of them',
+  },
+  {
     command: 'npm run check',
     script: 'check',
     file: 'scripts/verify/test.mjs',

@@ -5,37 +5,13 @@
  * those of `output: 'standalone'`, in folders of their own, so what the build traced is all that they have.
  */
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import test from 'ava'
-import type { ExecutionContext } from 'ava'
 import { open, segments } from '../../index.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { root } from '../helpers/internals.ts'
+import { NEXT_LIMIT_MS, act, ask, change, countAt, nextApps } from '../helpers/next-app.ts'
+import type { Server, Variant } from '../helpers/next-app.ts'
 
-interface Server {
-  url: string
-  output(): string
-  end(): Promise<void>
-}
-
-interface Variant {
-  versions: string
-  sources: string
-  flags: string[]
-}
-
-interface Apps {
-  variants: Record<string, Variant>
-  installApp(variant: Variant): Promise<{ folder: string; remove(): Promise<void> }>
-  buildApp(folder: string, variant: Variant, name: string, env: Record<string, string>): Promise<string>
-  serveApp(folder: string, env: Record<string, string>): Promise<Server>
-  countingService(): Promise<{ url: string; countOf(path: string): number; close(): void }>
-}
-
-const LIMIT_MS = 900_000
-const { variants, installApp, buildApp, serveApp, countingService } = (await import(
-  join(root, 'scripts/verify/next-apps.mjs')
-)) as Apps
+const { variants, installApp, buildApp, serveApp, countingService } = nextApps
 const name = process.env['NEXT_VARIANT'] ?? 'next-16'
 const variant = variants[name] as Variant
 const major = Number(/\d+/.exec(variant.versions)?.[0])
@@ -48,7 +24,7 @@ let [one, two, later]: Server[] = []
 const builds: Record<string, string> = {}
 
 test.before(`${name} is built twice and served`, async (t) => {
-  t.timeout(LIMIT_MS)
+  t.timeout(NEXT_LIMIT_MS)
   service = await countingService()
   app = await installApp(variant)
   const env = { ORIGIN: service.url, SEGMENT }
@@ -61,38 +37,15 @@ test.before(`${name} is built twice and served`, async (t) => {
 })
 
 test.after.always('servers, files and the segment are removed', async (t) => {
-  t.timeout(LIMIT_MS)
+  t.timeout(NEXT_LIMIT_MS)
   await Promise.all([one, two, later].map((server) => server?.end()))
   service?.close()
   segments.destroy(SEGMENT, { force: true })
   await app?.remove()
 })
 
-interface Answer {
-  status: number
-  text: string
-  count: number
-  cache: string | null
-}
-
-async function ask(server: Server | undefined, path: string, init?: RequestInit): Promise<Answer> {
-  const response = await fetch(`${server?.url}${path}`, init)
-  const text = await response.text()
-  const cache = response.headers.get('x-nextjs-cache')
-  return { status: response.status, text, count: Number(/count (\d+)/.exec(text)?.[1]), cache }
-}
-
-async function countAt(server: Server | undefined, path: string): Promise<number> {
-  return (await ask(server, path)).count
-}
-
-async function change(t: ExecutionContext, server: Server | undefined, query: Record<string, string>): Promise<void> {
-  const { text } = await ask(server, `/change?${new URLSearchParams(query).toString()}`, { method: 'POST' })
-  t.is(text, 'changed')
-}
-
 /** Next 16 deprecates a revalidation without a profile, and has one that ends at once. */
-const now = (tag: string): Record<string, string> => ({ tag, ...(major > 15 && { profile: 'now' }) })
+const now = (tag: string): { tag: string; profile?: string } => ({ tag, ...(major > 15 && { profile: 'now' }) })
 
 test.serial('the standalone output has the package and its binary', (t) => {
   const names = readdirSync(builds['one'] as string, { recursive: true, encoding: 'utf8' })
@@ -151,16 +104,6 @@ if (major > 15) {
   })
 }
 
-/** Submits the form of a page with a server action, as a browser without scripts does. */
-async function act(t: ExecutionContext, server: Server | undefined, tag: string): Promise<void> {
-  const { text } = await ask(server, '/action')
-  const [, action] = /name="(\$ACTION_ID_[^"]+)"/.exec(text) ?? []
-  const body = new FormData()
-  body.set(action ?? '', '')
-  body.set('tag', tag)
-  t.is((await ask(server, '/action', { method: 'POST', body })).status, 200)
-}
-
 test.serial('results of functions are shared, and a server action ends them in both processes', async (t) => {
   const first = await countAt(one, '/function')
   t.is(await countAt(two, '/function'), first)
@@ -181,8 +124,8 @@ test.serial('results of functions are shared, and a server action ends them in b
 
 test.serial('a page above 2 MB is shared, and one above maxEntrySize is rendered for each request', async (t) => {
   const large = await ask(one, '/large/1200000')
-  t.true(large.text.length > 2 * 2 ** 20, `${large.text.length} characters`)
-  t.like(large, { status: 200, cache: 'MISS' })
+  t.like(large, { status: 200, cache: 'MISS' }, one?.output())
+  t.true(large.text.length > 2 * 2 ** 20, `${large.text.length} characters: ${large.text.slice(0, 500)}`)
   const shared = await ask(two, '/large/1200000')
   t.like(shared, { status: 200, cache: 'HIT', count: large.count })
   t.true(shared.text === large.text)
@@ -230,7 +173,7 @@ test.serial('the cache has what the servers have rendered, by build', (t) => {
 })
 
 test.serial('a cache that cannot be opened is announced once, and every page is served', async (t) => {
-  t.timeout(LIMIT_MS)
+  t.timeout(NEXT_LIMIT_MS)
   const env = { ORIGIN: service.url, VERSION: 'one', SEGMENT: 'no/name' }
   const server = await serveApp(builds['one'] as string, env)
   try {

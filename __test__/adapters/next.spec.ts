@@ -375,7 +375,7 @@ test('tags end results in all processes: their own ones, soft ones, and stale on
   t.is(await textOf(await read()), '4')
 })
 
-test('a result whose data were read before a revalidation is not kept', async (t) => {
+test('a result of data that were read before a revalidation is not kept', async (t) => {
   const [one, other] = two(t)
   const pending = detached<CacheEntry>()
   const writing = one.functions.set('key', pending.promise)

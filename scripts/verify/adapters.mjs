@@ -1,6 +1,6 @@
 /**
  * Adapters: each has its suite, a guide and a row in README, and each of its hosts is an optional peer dependency that
- * is installed here at one version.
+ * is installed here at one version, or in projects of __test__/tools.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,6 +10,9 @@ import { judge } from './outcomes.mjs'
 
 /** Adapters that keep no values of their host, so that no suite of stores applies. Their specs run the host. */
 const withoutStore = ['socket-io', 'prometheus', 'opentelemetry']
+
+/** Hosts that are too large for a development dependency, and the projects that have them. */
+const inProjects = { next: ['next-15', 'next-16'] }
 
 export function checkAdapters() {
   return judge('Adapters without one of their parts', [...adapters().flatMap(gapsOf), ...peerGaps()])
@@ -33,8 +36,16 @@ function peerGaps() {
   const { peerDependencies = {}, peerDependenciesMeta = {}, devDependencies } = readJson('package.json')
   return Object.keys(peerDependencies).flatMap((name) => [
     ...(peerDependenciesMeta[name]?.optional === true ? [] : [`${name} is a peer dependency that is not optional`]),
-    ...(/^\d/.test(devDependencies[name] ?? '') ? [] : [`${name} is no development dependency at one version`]),
+    ...(versionsOf(name, devDependencies).every((version) => /^\d/.test(version ?? ''))
+      ? []
+      : [`${name} is no development dependency at one version`]),
   ])
+}
+
+function versionsOf(name, devDependencies) {
+  const projects = inProjects[name]
+  if (projects === undefined) return [devDependencies[name]]
+  return projects.map((project) => readJson(`__test__/tools/projects/${project}/package.json`).dependencies[name])
 }
 
 function filesBelow(folder, pattern) {

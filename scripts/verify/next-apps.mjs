@@ -1,28 +1,45 @@
 /**
  * The applications of Next for `cache-machine/next`: installs, builds and serves them, from __test__/tools/projects.
- * `__test__/adapters/next-app.spec.ts` asks the servers.
+ * `__test__/adapters/next-app.spec.ts` and `next-components.spec.ts` ask the servers.
+ *
+ * The variable `NEXT_VERSION` names another version of Next than that of the lockfile.
  *
  * A build takes about 20 seconds of processor time, most of it in the compiler.
  */
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { capture, root, run } from '../setup.mjs'
+import { capture, readText, root, run } from '../setup.mjs'
 import { freePorts } from '../story/ports.mjs'
 import { minutes } from './outcomes.mjs'
 import { installPackages, npmInstall } from './tools.mjs'
 
-/** By name: the project with the lockfile of the version, the one with the application, and the flags of the build. */
+/**
+ * By name: the project with the lockfile of the version, the one with the application, and the flags of the build.
+ * `next-components` gets its configuration and its handlers from the guide.
+ */
 export const variants = {
   'next-16': { versions: 'next-16', sources: 'next-cache', flags: [] },
   'next-16-webpack': { versions: 'next-16', sources: 'next-cache', flags: ['--webpack'] },
+  'next-16-components': { versions: 'next-16', sources: 'next-components', flags: [] },
   'next-15': { versions: 'next-15', sources: 'next-cache', flags: [] },
   'next-15-turbopack': { versions: 'next-15', sources: 'next-cache', flags: ['--turbopack'] },
 }
 
-const QUIET = { NEXT_TELEMETRY_DISABLED: '1', NODE_OPTIONS: '' }
+/** AVA has set another NODE_ENV, which Next does not expect. */
+const QUIET = { NEXT_TELEMETRY_DISABLED: '1', NODE_OPTIONS: '', NODE_ENV: 'production' }
+
+/** The files of the guide, with the name of the segment in the place of that of the example. */
+async function writeGuideFiles(folder) {
+  const guide = readText('docs/guides/next.md')
+  const files = [...guide.matchAll(/^```mjs\n\/\/ (\S+)\n([\s\S]*?)^```$/gm)]
+  if (files.length !== 3) throw new Error(`docs/guides/next.md has ${files.length} files, and not 3`)
+  for (const [, name, text] of files) {
+    await writeFile(join(folder, name), text.replace("name: 'shop'", 'name: process.env.SEGMENT'))
+  }
+}
 
 /** An installed application in a folder of its own. `remove` deletes it. */
 export async function installApp({ versions, sources }) {
@@ -32,7 +49,11 @@ export async function installApp({ versions, sources }) {
     for (const part of [versions, sources]) {
       await cp(join(root, '__test__/tools/projects', part), join(folder, 'app'), { recursive: true })
     }
+    if (sources === 'next-components') await writeGuideFiles(join(folder, 'app'))
     await npmInstall(join(folder, 'app'))
+    const other = process.env.NEXT_VERSION
+    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+    if (other !== undefined) await run('npm', ['install', ...flags, `next@${other}`], { cwd: join(folder, 'app') })
     await installPackages(join(folder, 'app/node_modules'))
     return { folder, remove }
   } catch (error) {

@@ -14,7 +14,7 @@ export const expected: Expected = {
   loads: { without: 'Next renders, not its handler' },
 }
 
-/** Pages of the pages router, whose data may be any value. The specs have all kinds, and real servers. */
+/** Pages of the pages router, with any value as their data. The specs have all kinds, and real servers. */
 export function driver(cache: SharedCache): Driver {
   const handler = new (cacheHandler(cache))()
   return {

@@ -62,7 +62,7 @@ export class NextPlace {
   #endsAll = false
   /** What `next build` keeps, in each of its processes. */
   readonly memory = new BuildMemory()
-  /** Keys whose files have been replaced, as far as this process knows: at most as many as the build has files. */
+  /** The keys of replaced files, as far as this process knows: at most as many as the build has files. */
   readonly replaced = new Set<string>()
 
   constructor(adapter: string, source: NextCache | (() => NextCache), options: NextOptions = {}) {

@@ -11,7 +11,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { NEXT_LIMIT_MS, act, ask, change, countAt, nextApps } from '../helpers/next-app.ts'
 import type { Server, Variant } from '../helpers/next-app.ts'
 
-const { variants, installApp, buildApp, serveApp, countingService } = nextApps
+const { variants, installApp, buildApp, checkAppTypes, serveApp, countingService } = nextApps
 const name = process.env['NEXT_VARIANT'] ?? 'next-16'
 const variant = variants[name] as Variant
 const major = Number(/\d+/.exec(variant.versions)?.[0])
@@ -51,6 +51,11 @@ test.serial('the standalone output has the package and its binary', (t) => {
   const names = readdirSync(builds['one'] as string, { recursive: true, encoding: 'utf8' })
   t.true(names.some((file) => /cache-machine\/dist\/lib\/adapters\/next\.c?js$/.test(file)))
   t.true(names.some((file) => /cache-machine-linux-[^/]+\/[^/]+\.node$/.test(file)))
+})
+
+test.serial('the handlers fit the types of Next', async (t) => {
+  t.timeout(NEXT_LIMIT_MS)
+  t.is(await checkAppTypes(app.folder), '')
 })
 
 test.serial('pages of the build are served by all processes without a render', async (t) => {

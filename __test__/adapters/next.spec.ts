@@ -174,6 +174,17 @@ test('a stale answer to fetch is older than its lifetime', async (t) => {
   t.true((await age()) > revalidate)
 })
 
+test('an image is kept by a handler that serves many requests, as Next has one for images', async (t) => {
+  const [one, other] = two(t)
+  const images = one.request()
+  await other.request().revalidateTag('posts')
+  const value: CachedValue = { kind: 'IMAGE', buffer: Buffer.from([1]), etag: 'a', upstreamEtag: 'b', extension: 'png' }
+  await images.set('digest', value, { kind: 'IMAGE', cacheControl: { revalidate: 60 } })
+  const found = await other.request().get('digest', { kind: 'IMAGE', isFallback: false })
+  t.deepEqual(found?.value, value)
+  t.true(Math.abs(Date.now() - Number(found?.lastModified)) < 30_000)
+})
+
 test('two builds have pages of their own, and share revalidations', async (t) => {
   const [one, other] = two(t)
   const root = temporaryDirectory(t)
@@ -308,9 +319,11 @@ test.serial('a build reads and writes no cache, and keeps its fetches for itself
 
 /** As `Promise.withResolvers`, which Node.js 20 lacks. */
 function detached<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => undefined
-  const promise = new Promise<T>((given) => (resolve = given))
-  return { promise, resolve }
+  let settle: (value: T) => void = () => undefined
+  const promise = new Promise<T>((resolve) => {
+    settle = resolve
+  })
+  return { promise, resolve: (value) => settle(value) }
 }
 
 test('a result of a function comes back in all processes, with its lifetimes', async (t) => {

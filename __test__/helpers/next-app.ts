@@ -22,6 +22,8 @@ interface Apps {
   installApp(variant: Variant): Promise<{ folder: string; remove(): Promise<void> }>
   /** Returns the folder of the standalone server. */
   buildApp(folder: string, variant: Variant, name: string, env: Record<string, string>): Promise<string>
+  /** Returns what the compiler says. */
+  checkAppTypes(folder: string): Promise<string>
   serveApp(folder: string, env: Record<string, string>): Promise<Server>
   countingService(): Promise<{ url: string; countOf(path: string): number; close(): void }>
 }

@@ -74,6 +74,17 @@ export async function buildApp(folder, { flags }, name, env) {
   return join(folder, name)
 }
 
+/** Checks __test__/tools/projects/next-types against the types of the installed Next; returns what the compiler says. */
+export async function checkAppTypes(folder) {
+  const modules = join(root, 'node_modules')
+  await cp(join(root, '__test__/tools/projects/next-types/types.ts'), join(folder, 'app/types.ts'))
+  const flags = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023']
+  const types = ['--typeRoots', join(modules, '@types'), '--types', 'node']
+  const args = [join(modules, 'typescript/bin/tsc'), ...flags, ...types, 'types.ts']
+  const { output } = await capture(process.execPath, args, { cwd: join(folder, 'app'), timeout: 5 * minutes })
+  return output
+}
+
 /**
  * Starts a standalone server on loopback, and resolves when it listens.
  *

@@ -52,7 +52,7 @@ export interface SetContext {
 /** The answer of `get`. */
 export interface HandlerValue {
   /** Epoch milliseconds; -1: to be made anew at once. */
-  lastModified?: number
+  lastModified: number
   value: any
   /** Next reads it from 16.4 on. */
   cacheControl?: CacheControl | undefined

@@ -6,7 +6,7 @@
 export interface CacheControl {
   /** False: it does not become stale by time. */
   revalidate: number | false
-  expire?: number | undefined
+  expire: number | undefined
 }
 
 /* `any` is what the values of routes, pages, images and fetches have in common. */

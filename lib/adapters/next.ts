@@ -28,6 +28,7 @@ import { useCacheHandler } from './shared/use-cache.ts'
 
 export type { NextCache, NextOptions } from './shared/next-place.ts'
 export type * from './shared/next-types.ts'
+export type { VersionedStore } from './shared/tag-times.ts'
 
 /** The class that `cacheHandler` returns. Next makes an object for each request. */
 export type CacheHandlerClass = new (context?: HandlerContext) => CacheHandler

@@ -234,7 +234,6 @@ test('a page of the build serves until one is rendered, and never again', async 
     'app/feed.meta': meta(),
     'pages/about.html': 'about',
     'pages/about.json': '{"pageProps":{}}',
-    'pages/about.meta': meta(),
   })
   const built = await one.request(context).get('/posts', PAGE)
   t.like(built?.value, { kind: 'APP_PAGE', html: 'built', status: 200, rscData: Buffer.from('rsc') })

@@ -9,9 +9,8 @@
  */
 import { buildIdOf, isPrerendered, prerendered } from './shared/next-prerendered.ts'
 import { boundedKey } from './shared/bounded-key.ts'
-import { NextPlace } from './shared/next-place.ts'
+import { NextPlace, expireOf } from './shared/next-place.ts'
 import type { NextCache, NextOptions, Spaces } from './shared/next-place.ts'
-import { expireOf } from './shared/next-types.ts'
 import type {
   CacheControl,
   CacheHandler,

@@ -11,6 +11,7 @@ import { parseBytes } from '../../arguments/units.ts'
 import type { Bytes, Milliseconds } from '../../arguments/units.ts'
 import { CacheError, invalid } from '../../errors.ts'
 import { BuildMemory } from './build-memory.ts'
+import type { Durations } from './next-types.ts'
 import { checkStore } from './space.ts'
 import { MIN_RECORDS, TagTimes } from './tag-times.ts'
 import type { Begun, VersionedStore } from './tag-times.ts'
@@ -176,4 +177,9 @@ export class NextPlace {
     if (this.#endsAll) times.endAll()
     this.#endsAll = false
   }
+}
+
+/** The end of what has been revalidated, as `TagTimes` takes it. */
+export function expireOf(durations: Durations | undefined): number {
+  return durations === undefined ? 0 : (durations.expire ?? Infinity)
 }

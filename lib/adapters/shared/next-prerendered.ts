@@ -54,11 +54,10 @@ export async function prerendered(dir: string, key: string, context: GetContext)
   if (file === undefined) return undefined
   try {
     const main = `${file}${kind === 'APP_ROUTE' ? '.body' : '.html'}`
-    const [body, { mtimeMs }, metaText] = await Promise.all([
-      readFile(main),
-      stat(main),
-      readFile(`${file}.meta`, 'utf8'),
-    ])
+    // Versions before 16.3 write none for the pages router.
+    const metaOf =
+      kind === 'PAGES' ? readFile(`${file}.meta`, 'utf8').catch(() => '{}') : readFile(`${file}.meta`, 'utf8')
+    const [body, { mtimeMs }, metaText] = await Promise.all([readFile(main), stat(main), metaOf])
     const meta = JSON.parse(metaText) as Meta
     if (!isOfRoute(meta, key, kind, isFallback, isRoutePPREnabled)) return undefined
     const { headers, status, postponed } = meta

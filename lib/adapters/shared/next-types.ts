@@ -99,8 +99,3 @@ export interface UseCacheHandler {
   /** Next 15.0 to 15.2. */
   receiveExpiredTags(...tags: string[]): Promise<void>
 }
-
-/** The end of what has been revalidated, as `TagTimes` takes it. */
-export function expireOf(durations: Durations | undefined): number {
-  return durations === undefined ? 0 : (durations.expire ?? Infinity)
-}

@@ -6,8 +6,8 @@
  */
 import { createHash } from 'node:crypto'
 import { MAX_DURATION } from '../../arguments/units.ts'
+import { expireOf } from './next-place.ts'
 import type { NextPlace } from './next-place.ts'
-import { expireOf } from './next-types.ts'
 import type { CacheEntry, Durations, UseCacheHandler } from './next-types.ts'
 import { monotonic } from './tag-times.ts'
 import type { Begun } from './tag-times.ts'

@@ -72,8 +72,7 @@ test.serial('the totals are exact when 8 processes take tokens and count', async
 test.serial(
   'a process killed inside and outside of locks has done at most one call more than it reported',
   async (t) => {
-    t.timeout(4 * MINUTE + MAX_KILLS * 500)
-    const compiled = compile(t)
+    const compiled = compile(t, 4 * MINUTE + MAX_KILLS * 500)
     const name = segmentName(t)
     const cache = openCache(t, { name, size: SIZE })
     const said = [0, 0, 0, 0, 0, 0]

@@ -36,8 +36,7 @@ const SHARED_KEYS = 40
 const SIZE = '64mb'
 
 test.serial('100 writers that are killed under load lose no acknowledged write, and no call hangs', async (t) => {
-  t.timeout(BUDGET_MS + 30_000)
-  const compiled = compile(t)
+  const compiled = compile(t, BUDGET_MS + 30_000)
   const name = segmentName(t)
   const cache = openCache(t, { name, size: SIZE })
   const scene = { kills: 0, writes: 0, counted: 0, longest: 0, wrong: [] as string[] }

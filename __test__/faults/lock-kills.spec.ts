@@ -37,10 +37,9 @@ interface Seen {
 }
 
 test.serial('four processes take the lock 500 times each, and no wait is long', async (t) => {
-  t.timeout(180_000)
   const name = segmentName(t)
   const cache = openCache(t, { name })
-  const compiled = compile(t)
+  const compiled = compile(t, 180_000)
   const all = Array.from({ length: PROCESSES }, async (_, place) => {
     const child = fork(t, 'lock-contender', contender(name, place, 500), { stdout: 'pipe', compiled })
     const exit = await within('the end of a contender', child.exit, 150_000)
@@ -61,10 +60,9 @@ test.serial('four processes take the lock 500 times each, and no wait is long', 
 })
 
 test.serial('there are never two holders and no waiter starves while holders and waiters are killed', async (t) => {
-  t.timeout((SECONDS + 60) * 1000)
   const name = segmentName(t)
   const cache = openCache(t, { name })
-  const compiled = compile(t)
+  const compiled = compile(t, (SECONDS + 60) * 1000)
   const end = performance.now() + SECONDS * 1000
   const kills = { holders: 0, others: 0 }
   const wrong: string[] = []

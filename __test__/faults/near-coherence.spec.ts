@@ -27,8 +27,7 @@ const BUDGET_MS = 40_000
 test.serial(
   'no near copy outlives its entry and no key goes back while four writers are killed again and again',
   async (t) => {
-    t.timeout(BUDGET_MS * 2)
-    const compiled = compile(t)
+    const compiled = compile(t, BUDGET_MS * 2)
     const name = segmentName(t)
     const [readers, counts] = counted(() =>
       [{ objects: 'copy' }, { objects: 'frozen' }, { maxEntries: 1 }].map((near) => {

@@ -10,8 +10,15 @@ import type { ExecutionContext } from 'ava'
 import { root } from './internals.ts'
 import { temporaryDirectory } from './segment.ts'
 
-/** Compiles into a folder that is removed when the test ends, and returns the folder; see `ForkOptions.compiled`. */
-export function compile(t: ExecutionContext): string {
+/** Milliseconds for the compiler, which takes minutes on a busy machine. */
+const COMPILATION = 300_000
+
+/**
+ * Compiles into a folder that is removed when the test ends, and returns the folder; see `ForkOptions.compiled`.
+ * `limit`: the time limit of the test, in milliseconds, which begins after the compilation.
+ */
+export function compile(t: ExecutionContext, limit: number): string {
+  t.timeout(COMPILATION + limit)
   const folder = temporaryDirectory(t)
   const compiler = createRequire(import.meta.url).resolve('typescript/lib/tsc.js')
   const project = ['--project', join(root, 'tsconfig.json'), '--rootDir', root, '--outDir', folder]
@@ -22,5 +29,6 @@ export function compile(t: ExecutionContext): string {
     join(folder, 'package.json'),
     JSON.stringify({ type: 'module', imports: { '#loader': './native/loader.cjs' } }),
   )
+  t.timeout(limit)
   return folder
 }

@@ -6,7 +6,7 @@
  * starts arm64 programs through qemu there, so nothing is registered for the machine. Root is needed.
  */
 import { chmodSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { debianPackages } from './cross.mjs'
 import { once } from '../setup/once.mjs'
 import { run } from '../setup/processes.mjs'
@@ -25,7 +25,8 @@ const mask = String.raw`\xff`.repeat(7) + String.raw`\x00` + String.raw`\xff`.re
  *
  * @param {'linux-x64-musl' | 'linux-arm64-gnu' | 'linux-arm64-musl'} platform
  * @returns {Promise<{ version: string, command: string[], env: Record<string, string>, isEmulated: boolean }>}
- *   `command`: what comes before the arguments of Node.js; a child finds its own Node.js by `process.execPath`.
+ *   `command`: what comes before the arguments of Node.js. A child finds its own Node.js by `process.execPath` or, with
+ *   `env`, as the first `node` of the path.
  */
 export async function foreignNode(platform) {
   if (platform === 'linux-x64-musl') return muslNode()
@@ -38,7 +39,7 @@ exec "$@"`
   return {
     version,
     command: [...namespace, register, 'sh', node],
-    env: { QEMU_LD_PREFIX: libraries },
+    env: { ...pathOf(node), QEMU_LD_PREFIX: libraries },
     isEmulated: true,
   }
 }
@@ -47,6 +48,10 @@ exec "$@"`
 const mounts = ['unshare', '--mount', 'sh', '-ec']
 /** A user namespace besides, which has no other users: tests that become another one fail there. */
 const namespace = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-ec']
+
+function pathOf(node) {
+  return { PATH: `${dirname(node)}${delimiter}${process.env.PATH}` }
+}
 
 async function armNode() {
   const version = nodeVersions[24]
@@ -64,7 +69,7 @@ async function muslNode() {
   // The loader must be in /lib, and may not be there on the machine: an overlay of this process shows it.
   const overlay = `mount -t overlay overlay -o 'lowerdir=${join(musl, 'lib')}:/usr/lib' /usr/lib
 exec "$@"`
-  return { version, command: [...mounts, overlay, 'sh', node], env: {}, isEmulated: false }
+  return { version, command: [...mounts, overlay, 'sh', node], env: pathOf(node), isEmulated: false }
 }
 
 async function armMuslNode() {

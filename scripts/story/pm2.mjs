@@ -14,7 +14,7 @@ import { text } from 'node:stream/consumers'
 
 const require = createRequire(import.meta.url)
 const passedOn =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_\w+|LD_\w+|DYLD_\w+|NODE_OPTIONS|NODE_V8_COVERAGE|NAPI_\w+)$/
+  /^(PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_\w+|LD_\w+|DYLD_\w+|NODE_OPTIONS|NODE_V8_COVERAGE|CACHE_MACHINE_NATIVE)$/
 // PM2 waits ten seconds (`listen_timeout`) for each worker that does not come up.
 const commandTimeout = 60_000
 

@@ -260,6 +260,21 @@ export const adapterRows = [
     },
   },
   {
+    id: 'next',
+    label: 'Next, its cacheHandler',
+    async open(cache) {
+      const { cacheHandler } = await adapter('next')
+      const handler = new (cacheHandler(cache))()
+      const page = (pageData) => ({ kind: 'PAGES', html: '', pageData })
+      return {
+        get: (key) => handler.get(`/${key}`, { kind: 'PAGES' }),
+        set: (key, value) => handler.set(`/${key}`, page(value)),
+        unwrap: ({ value }) => value.pageData,
+        bare: { set: (key, value) => cache.set(key, page(value)), get: (key) => cache.get(key).pageData },
+      }
+    },
+  },
+  {
     id: 'prometheus',
     label: 'prom-client, a counter in shared memory',
     async open(cache) {

@@ -59,6 +59,11 @@ impl<'a> ShardView<'a> {
     }
 
     #[inline]
+    fn line_words(&self, line: usize) -> &'a [AtomicU64] {
+        &self.line(line).words()[..WORDS_PER_LINE]
+    }
+
+    #[inline]
     pub(crate) fn word_offset(&self, at: Position) -> usize {
         self.line_offset(at.line()) + at.word() * 8
     }
@@ -122,7 +127,7 @@ impl<'a> ShardView<'a> {
     /// Prefetches the lines behind a head, where its body usually is, while the head itself is loaded.
     #[inline(always)]
     fn prefetch_body(&self, unit: u32) {
-        let head = self.space + unit as usize * UNIT;
+        let head = self.unit_offset(unit);
         self.region.prefetch(head + UNIT);
         self.region.prefetch(head + 2 * UNIT);
     }
@@ -132,8 +137,8 @@ impl<'a> ShardView<'a> {
     pub(crate) fn prefetch_neighbours(&self, unit: u32) {
         if let Ok(words) = self.unit_words(unit) {
             let (newer, older) = Node::neighbours(words);
-            self.region.prefetch(self.space + newer as usize * UNIT);
-            self.region.prefetch(self.space + older as usize * UNIT);
+            self.region.prefetch(self.unit_offset(newer));
+            self.region.prefetch(self.unit_offset(older));
         }
     }
 
@@ -197,7 +202,7 @@ impl<'a> ShardView<'a> {
 
     #[inline(always)]
     fn search_line<R>(&self, line: usize, tag: u32, visit: &mut impl FnMut(Position, u64) -> Visit<R>) -> Option<R> {
-        for (i, slot) in self.line(line).words()[..WORDS_PER_LINE].iter().enumerate() {
+        for (i, slot) in self.line_words(line).iter().enumerate() {
             loop {
                 // Acquire: pairs with the Release store in `publish`.
                 let word = slot.load(Ordering::Acquire);
@@ -252,8 +257,7 @@ impl<'a> ShardView<'a> {
 
     /// Calls `each` with every word in use of a line.
     pub(crate) fn each_in_line(&self, line: usize, mut each: impl FnMut(Position, u64)) {
-        let words = self.region.words(self.line_offset(line), WORDS_PER_LINE);
-        for (at, word) in Position::of_line(line).zip(words) {
+        for (at, word) in Position::of_line(line).zip(self.line_words(line)) {
             let word = word.load(Ordering::Acquire); // Acquire: pairs with `publish`
             if self.unit_of(word) != 0 {
                 each(at, word);

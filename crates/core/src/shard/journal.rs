@@ -261,7 +261,7 @@ impl<'a> ShardView<'a> {
     /// The offset of a derived word of this shard: in its index, tallies, queues or units. Others may not be reserved.
     fn own(&self, offset: usize, size: usize) -> Result<usize, Damaged> {
         let (geometry, shard) = (self.geometry, self.index);
-        let (lines, space) = (self.line_offset(0), geometry.space(shard));
+        let (lines, space) = (self.lines_offset(), self.unit_offset(0));
         let is_line =
             (lines..geometry.bitmap_offset(shard)).contains(&offset) && self.may_have_words((offset - lines) / 64);
         let is_count = (geometry.tally(shard, 0)..geometry.ring(shard, RingKind::Changes).0).contains(&offset);

@@ -20,11 +20,7 @@ pub(crate) fn pieces(
     len: usize,
     mut each: impl FnMut(usize, usize),
 ) -> Result<(), Damaged> {
-    if head.flags & CHAINED == 0 {
-        let start = shard.run_offset(head.run)?;
-        if from + len > head.run.count as usize * UNIT {
-            return Err(Damaged);
-        }
+    if let Some(start) = shard.single_run(head, from + len)? {
         each(start + from, len);
         return Ok(());
     }

@@ -25,7 +25,7 @@ pub(crate) struct ShardView<'a> {
     /// Offset of the control block.
     meta: usize,
     /// Offset of unit 0.
-    pub(crate) space: usize,
+    space: usize,
     /// The control block, and the journal behind it.
     pub(crate) control: &'a Block<CONTROL_WORDS>,
     units: &'a [Block<UNIT_WORDS>],
@@ -283,7 +283,13 @@ impl<'a> ShardView<'a> {
         if run.unit == 0 || run.count == 0 || end > reserved {
             return Err(Damaged);
         }
-        Ok(self.space + run.unit as usize * UNIT)
+        Ok(self.unit_offset(run.unit))
+    }
+
+    /// Offset of a unit, unchecked.
+    #[inline]
+    pub(crate) fn unit_offset(&self, unit: u32) -> usize {
+        self.space + unit as usize * UNIT
     }
 
     #[inline]
@@ -299,7 +305,7 @@ impl<'a> ShardView<'a> {
     #[inline]
     fn put_links(&self, unit: u32, changed: impl FnOnce(u64) -> u64) -> Result<(), Damaged> {
         let word = &self.unit_words(unit)?[LINKS / 8];
-        let offset = self.space + unit as usize * UNIT + LINKS;
+        let offset = self.unit_offset(unit) + LINKS;
         let old = word.load(Ordering::Relaxed);
         // mutant: links-not-noted
         self.note(Note::Whole { offset, old });
@@ -321,7 +327,7 @@ impl<'a> ShardView<'a> {
     /// Notes a word of the node of an entry that is in a queue: its links, or its placing with its class.
     pub(crate) fn note_node(&self, unit: u32, word: usize) -> Result<(), Damaged> {
         let old = self.unit_words(unit)?[word / 8].load(Ordering::Relaxed);
-        self.note(Note::Whole { offset: self.space + unit as usize * UNIT + word, old });
+        self.note(Note::Whole { offset: self.unit_offset(unit) + word, old });
         Ok(())
     }
 

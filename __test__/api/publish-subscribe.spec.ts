@@ -56,6 +56,16 @@ test('a subscription to a prefix gets the channel with every message', async (t)
   ]) // prettier-ignore
 })
 
+test('a channel may have any text, also U+FFFD', async (t) => {
+  const cache = openCache(t)
+  for (const channel of ['ä€😀', 'a\uFFFD', '\uFFFD', '\uFEFF\0']) {
+    const messages = cache.subscribe(channel)
+    t.is(cache.publish(channel, 1), 1, channel)
+    t.like((await take(messages, 1))[0], { channel, message: 1 })
+    await messages.return()
+  }
+})
+
 test('the channels of a namespace are its own', async (t) => {
   const cache = openCache(t)
   const own = cache.namespace('own')

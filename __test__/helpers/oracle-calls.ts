@@ -246,7 +246,7 @@ const limiting = fc
   )
 
 const measure = fc.constantFrom(1, 0, -1, 0.5, 1e308, Number.POSITIVE_INFINITY, Number.NaN)
-const labels = fc.constantFrom({}, { path: '/a' }, { path: 'ż"\\' })
+const labels = fc.constantFrom({}, { path: '/a' }, { path: 'ż"\\' }, { path: '\uFFFD' })
 
 const metrics = [
   fc.tuple(measure, labels).map(([by, label]) =>

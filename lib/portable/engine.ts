@@ -25,7 +25,7 @@ import { closed, invalid } from './failure.ts'
 import { Flights } from './flights.ts'
 import type { FlightStart } from './flights.ts'
 import { Handle, addHandle, findHandle, isViewed, removeHandle, withHandle, withListener } from './handles.ts'
-import { prefixTest, readKey } from './keys.ts'
+import { prefixTest, readKey, readName } from './keys.ts'
 import { Metrics } from './metrics.ts'
 import { ROOT_EPOCH_OFFSET, TAG_CLOCK_OFFSET, epochOffset } from './near.ts'
 import { PermitRecord } from './permits.ts'
@@ -118,7 +118,7 @@ export const portable: Native = {
 
   subscribeStart(id, channel, isPrefix, buffer) {
     return withListener(id, (segment, listener, { namespace }) =>
-      segment.streams.subscribe(listener, namespace, { name: readKey(channel).text, isPrefix }, buffer),
+      segment.streams.subscribe(listener, namespace, { name: readName(channel).text, isPrefix }, buffer),
     )
   },
 
@@ -136,7 +136,7 @@ export const portable: Native = {
   publish(id, channel, kind, value) {
     return withHandle(id, (segment, { namespace }) => {
       const bytes = typeof value === 'string' ? Buffer.from(value) : value
-      return segment.streams.publish(namespace, readKey(channel), kind, bytes)
+      return segment.streams.publish(namespace, readName(channel), kind, bytes)
     })
   },
 

@@ -36,6 +36,11 @@ export function readKey(key: RawKey, most = MAX_KEY): StoredKey {
   return { text: textOf(key), length: key.length, binary: true }
 }
 
+/** Reads a name, which the native engine takes as UTF-8 of any text: U+FFFD is a character like others. */
+export function readName(name: string): StoredKey {
+  return isSuspect(name) ? { ...readKey(Buffer.from(name)), binary: false } : readKey(name)
+}
+
 /** The text by which bytes are kept. */
 export function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -6,7 +6,7 @@ import { Measure, MetricKind } from '../native/layout.ts'
 import type { NativeMetric } from '../native/addon.ts'
 import type { Space } from './entry.ts'
 import { failure, invalid } from './failure.ts'
-import { readKey } from './keys.ts'
+import { readName } from './keys.ts'
 import type { StoredKey } from './keys.ts'
 import { readRecord, storeRecord } from './records.ts'
 import type { Store } from './store.ts'
@@ -42,9 +42,9 @@ export class Metrics {
     if (bounds.length > MAX_BOUNDS || Buffer.byteLength(help) > MAX_HELP) {
       throw invalid(`a metric has at most ${MAX_BOUNDS} buckets, and ${MAX_HELP} bytes of help`)
     }
-    const key = readKey(name)
+    const key = readName(name)
     this.#declareFamily(key, kind, bounds, help)
-    const seriesKey = readKey(series)
+    const seriesKey = readName(series)
     const known = this.#read(series)
     if (known !== undefined && isSeries(series)) {
       if (known.kind !== kind) throw disagreement('a series of this name', kind)
@@ -78,7 +78,7 @@ export class Metrics {
   }
 
   get(key: string): NativeMetric | undefined {
-    const { text } = readKey(key)
+    const { text } = readName(key)
     const metric = this.#read(text)
     return metric === undefined ? undefined : shown(text, metric)
   }
@@ -93,7 +93,7 @@ export class Metrics {
 
   /** Deletes a series, or a family with all of its series. */
   delete(key: string): boolean {
-    const { text } = readKey(key)
+    const { text } = readName(key)
     let isDeleted = false
     if (!isSeries(text)) {
       for (const entry of this.#space.entries.values()) {

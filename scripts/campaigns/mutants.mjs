@@ -3,10 +3,11 @@
  *
  *   npm run mutants                       all
  *   npm run mutants -- --only fence,near  the mutants with one of these in their id or name
+ *   npm run mutants -- --jobs 2           two at a time, each in a copy of its own
  *
  * Each mutant of `mutant-list.mjs` changes a line or two in a copy of the sources. It fails when its marker is gone or stands
- * twice, when its text is not found below the marker, when the tests do not compile, or when all of them pass. The last line is
- * the sum.
+ * twice, when its text is not found below the marker, when the tests do not compile, or when all of them pass. A suite ends
+ * with its first failed test. The last line is the sum.
  */
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -18,6 +19,9 @@ import { findPlace } from './mutant-places.mjs'
 import { addonBuild, capture, ensureBuild, ensureDependencies, root } from '../setup.mjs'
 
 const minutes = 60_000
+
+/** A line of cargo or AVA about a failed test. */
+const FAILED_TEST = /^test .* FAILED$|^ +✘ \[fail\]/m
 
 /** Suites by name: the arguments of `cargo test` with its environment, or the spec that AVA runs. */
 const suites = {
@@ -44,7 +48,7 @@ const suites = {
   engines: { spec: '__test__/engines/*.spec.ts' },
 }
 
-const { values: options } = parseArgs({ options: { only: { type: 'string' } } })
+const { values: options } = parseArgs({ options: { only: { type: 'string' }, jobs: { type: 'string', default: '1' } } })
 process.exitCode = await main()
 
 async function main() {
@@ -52,13 +56,23 @@ async function main() {
   await ensureBuild()
   const parts = options.only?.split(',') ?? ['']
   const chosen = mutants.filter(({ id, name }) => parts.some((part) => `${id} ${name}`.includes(part)))
-  const folder = mkdtempSync(join(tmpdir(), 'cache-machine-mutants-'))
   const counts = { caught: 0, alive: 0 }
+  const queue = chosen.values()
+  await Promise.all(Array.from({ length: Number(options.jobs) }, (_, job) => judgeAll(queue, job, counts)))
+  console.log(`${counts.caught} passed, ${counts.alive} failed`)
+  return counts.alive === 0 && counts.caught > 0 ? 0 : 1
+}
+
+/** Judges mutants of the queue, which other jobs share, until it is empty. */
+async function judgeAll(queue, job, counts) {
+  const folder = mkdtempSync(join(tmpdir(), 'cache-machine-mutants-'))
+  // Shared by all mutants and runs, so that only the changed crate is compiled again.
+  const targets = join(root, 'target/mutants', ...(job === 0 ? [] : [`job-${job}`]))
   try {
     copySources(folder)
-    for (const mutant of chosen) {
+    for (const mutant of queue) {
       const start = performance.now()
-      const verdict = await judge(mutant, folder)
+      const verdict = await judge(mutant, folder, targets)
       counts[verdict.isCaught ? 'caught' : 'alive']++
       const seconds = ((performance.now() - start) / 1000).toFixed(0)
       console.log(`${verdict.isCaught ? 'caught' : 'ALIVE '}  ${mutant.name}: ${verdict.by} (${seconds} s)`)
@@ -66,8 +80,6 @@ async function main() {
   } finally {
     rmSync(folder, { recursive: true })
   }
-  console.log(`${counts.caught} passed, ${counts.alive} failed`)
-  return counts.alive === 0 && counts.caught > 0 ? 0 : 1
 }
 
 /** Copies the sources as they are in the working tree. The specs use the installed dependencies. */
@@ -81,14 +93,14 @@ function copySources(folder) {
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
 }
 
-async function judge({ id, from, to, caught }, folder) {
+async function judge({ id, from, to, caught }, folder, targets) {
   const place = findPlace(folder, { id, from })
   if (place.problem !== undefined) return { isCaught: false, by: place.problem }
   const { path, sound, at } = place
   writeFileSync(path, sound.slice(0, at) + to + sound.slice(at + from.length))
   try {
     for (const suite of caught) {
-      const verdict = await runSuite(suite, folder, path.startsWith(join(folder, 'crates')))
+      const verdict = await runSuite(suite, folder, targets, path.startsWith(join(folder, 'crates')))
       if (verdict !== 'passed') return { isCaught: verdict !== 'did not compile', by: `${suite} ${verdict}` }
     }
     return { isCaught: false, by: `${caught.join(', ')} passed` }
@@ -105,21 +117,28 @@ function isolated(command) {
 }
 
 /** Returns passed, failed, hung, or did not compile. A test that hangs counts as having noticed the mutant. */
-async function runSuite(name, folder, isInRust) {
+async function runSuite(name, folder, targets, isInRust) {
   const { args, spec, env = {}, target = 'debug' } = suites[name]
   const common = {
     cwd: folder,
-    // Shared by all mutants and runs, so that only the changed crate is compiled again.
-    env: { ...env, CARGO_TARGET_DIR: join(root, 'target/mutants', target), RUST_BACKTRACE: '0' },
+    env: { ...env, CARGO_TARGET_DIR: join(targets, target), RUST_BACKTRACE: '0' },
   }
   const built =
     spec === undefined
       ? await cargo(['test', '--quiet', '--no-run', ...args], common)
       : await makeAddon(common, isInRust)
   if (!built) return 'did not compile'
-  const command =
-    spec === undefined ? ['cargo', 'test', '--quiet', ...args] : [join(root, 'node_modules/.bin/ava'), spec]
-  const { code } = await capture(...isolated(command), { ...common, timeout: 4 * minutes })
+  const command = spec === undefined ? ['cargo', 'test', ...args] : [join(root, 'node_modules/.bin/ava'), spec]
+  const firstFailure = new AbortController()
+  let rest = ''
+  function onOutput(text) {
+    rest += text
+    if (FAILED_TEST.test(rest)) firstFailure.abort()
+    rest = rest.slice(rest.lastIndexOf('\n') + 1)
+  }
+  const { signal } = firstFailure
+  const { code } = await capture(...isolated(command), { ...common, timeout: 4 * minutes, signal, onOutput })
+  if (signal.aborted) return 'failed'
   if (code === 'timeout') return 'hung'
   return code === 0 ? 'passed' : 'failed'
 }

@@ -3,6 +3,7 @@
  *
  *   npm run model              all settings: some minutes, at most 1.5 GB
  *   npm run model -- --quick   as `npm test` runs it: small settings, all broken variants
+ *   npm run model -- --only quotas,tags   these models
  *
  * A search passes only if it was complete: running out of depth or memory is a failure. As root on Linux, a missing
  * spin or gcc is installed by apt-get. If one is still missing, the models are skipped by name; with `CI` set, that
@@ -27,19 +28,20 @@ const minutes = 60_000
 if (isMain(import.meta.url)) await main()
 
 async function main() {
-  const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
-  const { passed, failed, skipped } = await runModels({ quick: values.quick, log: console.log })
+  const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } })
+  const only = values.only?.split(',')
+  const { passed, failed, skipped } = await runModels({ quick: values.quick, only, log: console.log })
   if (inCi && skipped.length > 0) console.log('CI is set, so a skipped model is a failure.')
   console.log(`${passed} passed, ${failed} failed`)
   process.exitCode = failed > 0 || (inCi && skipped.length > 0) ? 1 : 0
 }
 
 /**
- * @param {{ quick?: boolean, log?: (line: string) => void }} [options]
+ * @param {{ quick?: boolean, only?: string[], log?: (line: string) => void }} [options]
  * @returns {Promise<{ passed: number, failed: number, skipped: string[], output: string }>} `skipped`: the models,
  *   each with the reason. `output`: the logged lines.
  */
-export async function runModels({ quick = false, log = () => {} } = {}) {
+export async function runModels({ quick = false, only = Object.keys(models), log = () => {} } = {}) {
   const lines = []
   const say = (line) => {
     lines.push(line)
@@ -47,14 +49,14 @@ export async function runModels({ quick = false, log = () => {} } = {}) {
   }
   const missing = await installTools()
   if (missing.length > 0) {
-    const skipped = Object.keys(models).map((model) => `${model}.pml: there is no ${missing.join(' and no ')}`)
+    const skipped = only.map((model) => `${model}.pml: there is no ${missing.join(' and no ')}`)
     for (const name of skipped) say(`skipped ${name}`)
     return { passed: 0, failed: 0, skipped, output: lines.join('\n') }
   }
 
-  const problems = Object.keys(models).flatMap(findTableProblems)
+  const problems = only.flatMap(findTableProblems)
   for (const problem of problems) say(`FAILED ${problem}`)
-  const outcomes = await runSearches(selectSearches(quick), say)
+  const outcomes = await runSearches(selectSearches(only, quick), say)
   const passed = outcomes.filter((isGood) => isGood).length
   const failed = outcomes.length - passed + problems.length
   return { passed, failed, skipped: [], output: lines.join('\n') }
@@ -93,12 +95,15 @@ function findTableProblems(model) {
   ]
 }
 
-function selectSearches(isQuick) {
-  return Object.entries(models).flatMap(([model, { ends = {}, broken, ...holds }]) => [
-    ...settingsOf(holds, isQuick).map((search) => ({ model, ...search })),
-    ...settingsOf(ends, isQuick).map((search) => ({ model, ...search, mustEnd: true })),
-    ...Object.entries(broken).map(([variant, setting]) => ({ model, variant, setting, quick: true })),
-  ])
+function selectSearches(only, isQuick) {
+  return only.flatMap((model) => {
+    const { ends = {}, broken, ...holds } = models[model]
+    return [
+      ...settingsOf(holds, isQuick).map((search) => ({ model, ...search })),
+      ...settingsOf(ends, isQuick).map((search) => ({ model, ...search, mustEnd: true })),
+      ...Object.entries(broken).map(([variant, setting]) => ({ model, variant, setting, quick: true })),
+    ]
+  })
 }
 
 function settingsOf({ quick = [], full = [] }, isQuick) {

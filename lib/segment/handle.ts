@@ -9,6 +9,7 @@ import type { NativeOpenOptions, NativeOpened } from '../native/addon.ts'
 import type { RawCalls } from '../native/raw-calls.ts'
 import type { ResolvedOptions } from '../arguments/options.ts'
 import { warnOfLimit } from './limits.ts'
+import { warnOfNeighbours } from './neighbours.ts'
 import { explained } from './permission.ts'
 
 /** The raw calls and the views of their memory. A plain object: a call costs one property load. */
@@ -49,6 +50,7 @@ export function openHandle(options: ResolvedOptions, mayWait = true): SegmentHan
   try {
     checkMatch(opened, options)
     warnOfLimit('segment', options.native.name, opened.path, opened.size)
+    warnOfNeighbours(opened.path, options.native.directory)
     return toHandle(opened, rawCallsHook.change(native.rawCalls(opened.id)))
   } catch (error) {
     native.close(opened.id)

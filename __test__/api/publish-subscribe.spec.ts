@@ -62,7 +62,7 @@ test('a channel may have any text, also U+FFFD', async (t) => {
     const messages = cache.subscribe(channel)
     t.is(cache.publish(channel, 1), 1, channel)
     t.like((await take(messages, 1))[0], { channel, message: 1 })
-    await messages.return()
+    await messages.return?.()
   }
 })
 

@@ -144,6 +144,33 @@ export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 export type Bytes = number | `${number}${'kb' | 'mb' | 'gb'}`
 /** An engine, or `'auto'`: the native one if its addon can be loaded, else the portable one. */
 export type Engine = 'native' | 'portable' | 'auto'
+/** An entry of the event log. All fields are plain JSON, so a logger can write it as it is. */
+export interface LogEntry {
+  /** `info`: the life of a cache object and repairs without a loss. `warn`: something to look at. `error`: damage. */
+  readonly level: 'info' | 'warn' | 'error'
+  readonly event: 'open' | 'close' | 'detached' | 'repaired' | 'damage' | 'mismatch' | 'unstored'
+  /** The moment, as ISO 8601 in UTC with milliseconds. */
+  readonly time: string
+  readonly pid: number
+  /** The name of the segment. */
+  readonly cache: string
+  /** The namespace; an empty string for the cache itself. */
+  readonly namespace: string
+  /** One sentence for people. */
+  readonly message: string
+  /** The key, if there is one; bytes as `hex:` and digits. */
+  readonly key?: string
+  /** The code of the error, if there is one. */
+  readonly code?: string
+  /** The shard of a repair. */
+  readonly shard?: number
+  /** The entries that a repair dropped. */
+  readonly dropped?: number
+  /** How many entries of this event were left out since the last one: at most one a second is written for each event. */
+  readonly suppressed: number
+}
+/** `'stderr'`: one line of JSON for each entry. A function: it is called with each entry, outside of calls of the cache. */
+export type LogOption = 'stderr' | ((entry: LogEntry) => void)
 /**
  * Which entries are evicted at the memory limit.
  *
@@ -224,6 +251,13 @@ export interface OpenOptions {
   writeTimeout?: Duration | undefined
   /** Throw if a read meets a damaged segment or an entry of another codec; otherwise it is a miss. Default: false. */
   strict?: boolean | undefined
+  /**
+   * An event log: the opening and closing of the cache and of its namespaces, and each trouble with the segment, as
+   * structured entries (see `LogEntry`). A function is called with each entry; `'stderr'` writes one line of JSON for
+   * each. At most one entry a second for each event. An error that the function throws is an uncaught exception. Default:
+   * none.
+   */
+  log?: LogOption | undefined
   /**
    * `'native'`: shared memory, by the native addon. `'portable'`: plain JavaScript that runs everywhere, for development
    * and tests; each process and each thread then has a segment of its own, which no other sees. `'auto'`: native where

@@ -34,6 +34,7 @@ export type {
 export type { Change, WatchFilter } from './lib/messaging/changes.ts'
 export type { ChannelMessage } from './lib/messaging/messages.ts'
 export type { FeedOptions, StreamOptions } from './lib/messaging/streams.ts'
+export type { LogEntry, LogOption } from './lib/arguments/log-option.ts'
 export type { Load, LoadContext, LoadOptions, OnceOptions, WrapOptions } from './lib/arguments/load-options.ts'
 export type {
   DeleteOptions,

@@ -19,6 +19,8 @@ import type { Hooks } from '../engine/hooks.ts'
 import { MAX_DURATION, parseBytes, parseDuration } from './units.ts'
 import type { Bytes, Duration, Milliseconds } from './units.ts'
 import type { Key } from './keys.ts'
+import { resolveLog } from './log-option.ts'
+import type { LogEntry, LogOption } from './log-option.ts'
 import { accepted, checkObject, checkOptions } from './option-names.ts'
 import type { AcceptedOptions } from './option-names.ts'
 
@@ -104,6 +106,13 @@ export interface OpenOptions {
   writeTimeout?: Duration | undefined
   /** Throw if a read meets a damaged segment or an entry of another codec; otherwise it is a miss. Default: false. */
   strict?: boolean | undefined
+  /**
+   * An event log: the opening and closing of the cache and of its namespaces, and each trouble with the segment, as
+   * structured entries (see `LogEntry`). A function is called with each entry; `'stderr'` writes one line of JSON for
+   * each. At most one entry a second for each event. An error that the function throws is an uncaught exception. Default:
+   * none.
+   */
+  log?: LogOption | undefined
   /**
    * `'native'`: shared memory, by the native addon. `'portable'`: plain JavaScript that runs everywhere, for development
    * and tests; each process and each thread then has a segment of its own, which no other sees. `'auto'`: native where
@@ -278,6 +287,7 @@ const OPEN = accepted<OpenOptions>('open', {
   onMismatch: true,
   writeTimeout: true,
   strict: true,
+  log: true,
   engine: true,
 })
 const NEAR = accepted<NearOptions>('near', { maxEntries: true, maxSize: true, objects: true })
@@ -328,6 +338,7 @@ export interface ResolvedOptions {
   /** Undefined: none. */
   readonly near: ResolvedNear | undefined
   readonly onMismatch: 'attach' | 'throw'
+  readonly log: ((entry: LogEntry) => void) | undefined
   /** The explicit options, which an existing segment is compared with. */
   readonly wanted: { readonly size?: number; readonly maxEntrySize?: number; readonly eviction?: string }
 }
@@ -377,6 +388,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     codec: resolveCodec(options.codec),
     near: resolveNear(options.near),
     onMismatch,
+    log: resolveLog(options.log),
     wanted: {
       ...(size !== undefined && { size }),
       ...(maxEntrySize !== undefined && { maxEntrySize }),

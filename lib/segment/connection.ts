@@ -69,7 +69,7 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
   /** Opens the segment. Throws the `CacheError`s of `open`. */
   constructor(owner: object, options: ResolvedOptions) {
     this.options = options
-    this.reports = new Reports(options.native.name, options.native.namespace ?? '')
+    this.reports = new Reports(options.native.name, options.native.namespace ?? '', options.log)
     this.#owner = owner
     this.#handle = openHandle(options)
     nativeHandles.set(owner, this.#handle)
@@ -104,7 +104,7 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
   /** Reports the opening, after all parts are attached. */
   opened(): void {
     this.reports.opened()
-    if (hasNoticeSubscribers()) this.listen()
+    if (this.reports.isLogged || hasNoticeSubscribers()) this.listen()
   }
 
   /** Closes the handle and all parts. A second call does nothing. */

@@ -1,5 +1,5 @@
 /**
- * What a cache reports: events to its listeners, and messages to diagnostics channels.
+ * What a cache reports: events to its listeners, messages to diagnostics channels, and entries to its log.
  *
  * A message is built only for a channel that has subscribers. Callers on hot paths test `channels.….hasSubscribers`
  * themselves and call here only if it is true.
@@ -10,17 +10,26 @@ import type { CacheError } from '../errors.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { channels } from './diagnostics.ts'
 import type { CacheMessage } from './diagnostics.ts'
+import { EventLog } from './event-log.ts'
 import { EventListeners } from './events.ts'
+import type { LogEntry } from '../arguments/log-option.ts'
 
 /** The reports of one cache. */
 export class Reports {
   readonly listeners: EventListeners = new EventListeners()
   readonly #name: string
   readonly #namespace: string
+  readonly #log: EventLog | undefined
 
-  constructor(name: string, namespace: string) {
+  constructor(name: string, namespace: string, log?: (entry: LogEntry) => void) {
     this.#name = name
     this.#namespace = namespace
+    this.#log = log && new EventLog(log, { cache: name, namespace })
+  }
+
+  /** Whether somebody takes entries of the log. */
+  get isLogged(): boolean {
+    return this.#log !== undefined
   }
 
   /** A message with the name and the namespace of the cache. */
@@ -29,10 +38,12 @@ export class Reports {
   }
 
   opened(): void {
+    this.#log?.write('open', { message: `opened the segment "${this.#name}"` })
     if (channels.open.hasSubscribers) channels.open.publish(this.message())
   }
 
   closed(): void {
+    this.#log?.write('close', { message: `closed the segment "${this.#name}"; its data stays` })
     if (channels.close.hasSubscribers) channels.close.publish(this.message())
   }
 
@@ -55,6 +66,11 @@ export class Reports {
   unstored(key: RawKey, error: CacheError): void {
     const given = givenKey(key)
     this.listeners.emit('unstored', { key: given, error })
+    this.#log?.write('unstored', {
+      message: `a loaded value was not stored: ${error.message}`,
+      ...of(error),
+      key: given,
+    })
     if (channels.unstored.hasSubscribers) channels.unstored.publish(this.message({ key: given, error }))
   }
 
@@ -73,6 +89,7 @@ export class Reports {
   /** A read became a miss. */
   degraded(error: CacheError): void {
     this.listeners.emit('damage', { shard: undefined, dropped: 0, error })
+    this.#log?.write('damage', { message: `a read became a miss: ${error.message}`, ...of(error) })
     if (channels.damage.hasSubscribers) channels.damage.publish(this.message({ error }))
   }
 
@@ -80,6 +97,7 @@ export class Reports {
   mismatched(key: RawKey | undefined, error: CacheError): undefined {
     const given = key === undefined ? undefined : givenKey(key)
     this.listeners.emit('mismatch', { key: given, error })
+    this.#log?.write('mismatch', { message: `a read became a miss: ${error.message}`, ...of(error), key: given })
     if (!channels.mismatch.hasSubscribers) return
     channels.mismatch.publish(this.message({ ...(given !== undefined && { key: given }), error }))
   }
@@ -87,17 +105,23 @@ export class Reports {
   /** A repair dropped entries. */
   damaged(shard: number, dropped: number): void {
     this.listeners.emit('damage', { shard, dropped, error: undefined })
+    this.#log?.write('damage', { message: `a repair dropped ${dropped} damaged entries`, shard, dropped })
     if (channels.damage.hasSubscribers) channels.damage.publish(this.message({ count: dropped }))
   }
 
   repaired(shard: number, dropped: number): void {
     this.listeners.emit('repaired', { shard, dropped })
+    const message = 'a process died in the middle of a write, which was undone or finished'
+    this.#log?.write('repaired', { message, shard, dropped })
     if (channels.repaired.hasSubscribers) channels.repaired.publish(this.message({ count: dropped }))
   }
 
   /** The segment of `path` was destroyed or lost. */
   detached(path: string): void {
     this.listeners.emit('detached', { name: this.#name, path })
+    this.#log?.write('detached', {
+      message: `the segment "${this.#name}" was destroyed or lost; the next call opens it anew`,
+    })
     if (channels.detached.hasSubscribers) channels.detached.publish(this.message())
   }
 
@@ -116,4 +140,8 @@ export class Reports {
     this.listeners.emit('evict', { key: undefined, lost })
     if (channels.evict.hasSubscribers) channels.evict.publish(this.message({ count: lost }))
   }
+}
+
+function of({ code }: CacheError): { code: string } {
+  return { code }
 }

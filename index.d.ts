@@ -71,6 +71,7 @@ export interface CacheMessage {
  * - `ERR_NOT_A_NUMBER`, `ERR_OVERFLOW`: the entry cannot be incremented.
  * - `ERR_CLOSED`: the handle was closed.
  * - `ERR_NO_SPACE`, `ERR_PERMISSION`: the segment is full, or the system refuses memory or the file.
+ * - `ERR_NO_SEGMENT`: there is no segment of that name, or no such namespace in it, and `open` was to create none.
  * - `ERR_SEGMENT_MISMATCH`, `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT`, `ERR_SEGMENT_IN_USE`: the existing segment
  *   cannot be used as requested.
  * - `ERR_CODEC_MISMATCH`: the entry was written in a format that this process cannot read.
@@ -91,6 +92,7 @@ export type CacheErrorCode =
   | 'ERR_CLOSED'
   | 'ERR_NO_SPACE'
   | 'ERR_PERMISSION'
+  | 'ERR_NO_SEGMENT'
   | 'ERR_SEGMENT_MISMATCH'
   | 'ERR_SEGMENT_VERSION'
   | 'ERR_SEGMENT_CORRUPT'
@@ -213,6 +215,19 @@ export interface OpenOptions {
    * does not survive a restart of the host.
    */
   directory?: string | undefined
+  /**
+   * `false`: open only what exists, for programs that look at the cache of others. If there is no segment of this name,
+   * `open` throws `ERR_NO_SEGMENT`; so does `namespace` for a name that the segment does not have. If the segment is
+   * destroyed later, this object never creates a new one: it attaches to that of another process, and until there is one,
+   * reads are misses, and writes throw `ERR_NO_SEGMENT`.
+   *
+   * Such an object counts as attached, as any other: `stats().processes` and `segments.inspect` show its process, and
+   * `segments.destroy` without `force` refuses. Writes are allowed. Nothing else changes by its presence: it deletes no
+   * unused file of an earlier version, it does not warn about limits of this process, and a process all of whose objects
+   * have `create: false` never sweeps expired entries, so `expire` events go to the processes that use the cache.
+   * `size`, `maxEntrySize` and `eviction` are only compared with the segment. Default: true.
+   */
+  create?: boolean | undefined
   /** Lifetime of entries that are set without one; Infinity: none. Default: they do not expire. */
   ttl?: Duration | undefined
   /**
@@ -304,6 +319,8 @@ export interface SetOptions extends ReplaceOptions {
 export interface GetEntryOptions {
   /** Accept an entry that has expired and may be served as stale, or that a tag made stale. Default: false. */
   allowStale?: boolean | undefined
+  /** Leave no trace, as `peek` does: not counted, and the entry is not marked as used. Default: false. */
+  peek?: boolean | undefined
 }
 /** Options of `delete`. */
 export interface DeleteOptions {
@@ -350,6 +367,8 @@ export interface InvalidateOptions {
 export interface ScanOptions {
   /** Only keys that start with this prefix. Default: all. */
   prefix?: Key | undefined
+  /** Only entries that have at least one of these tags; at most 128. Default: all, also those without tags. */
+  tags?: readonly string[] | undefined
   /** Ends the walk when it is aborted: the next step throws, or rejects with, its reason. */
   signal?: AbortSignal | undefined
 }
@@ -1498,7 +1517,7 @@ export interface CacheStore<V = unknown> {
    */
   getOrSet(key: Key, load: Load<V, V | undefined>, options?: Duration | LoadOptions<V>): Promise<V | undefined>
   /** The keys. The key of an entry that exists during the whole walk comes exactly once. */
-  keys(options?: ScanOptions): Walk<Key>
+  keys(options?: Omit<ScanOptions, 'tags'>): Walk<Key>
   namespace<W = V>(name: string): CacheStore<W>
   close(): void
 }
@@ -1511,6 +1530,8 @@ export interface CacheStore<V = unknown> {
 export interface TaggedStore<V = unknown> extends CacheStore<V> {
   /** Invalidates all entries of this namespace that have one of these tags. Values that are set later stay. */
   invalidateTags(tags: string | readonly string[], options?: InvalidateOptions): void
+  /** The keys; with `tags` those of entries that have at least one of them. */
+  keys(options?: ScanOptions): Walk<Key>
   namespace<W = V>(name: string): TaggedStore<W>
 }
 /**
@@ -1563,14 +1584,14 @@ export interface MetricsFactory {
   metrics(): Metrics
 }
 /**
- * Opens the segment of this name, or creates it. Synchronous; works in any process and any thread, in any order.
+ * Opens the segment of this name, or creates it, unless `create` is false. Synchronous; works in any process and any thread, in any order.
  *
  * @param options Only `name` is required; see `OpenOptions` for units and defaults.
  * @returns A separate handle for each call. All handles of a name share one segment, and users never share segments.
  * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for wrong options; `ERR_NO_SPACE` if the system
  * refuses the memory; `ERR_PERMISSION` if the file belongs to another user or must not be pinned;
  * `ERR_SEGMENT_MISMATCH` with `onMismatch: 'throw'`; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a segment that
- * cannot be used; `ERR_BUSY` while it is being destroyed; `ERR_NATIVE_UNAVAILABLE` if the addon could not be loaded.
+ * cannot be used; `ERR_NO_SEGMENT` with `create: false`; `ERR_BUSY` while it is being destroyed; `ERR_NATIVE_UNAVAILABLE` if the addon could not be loaded.
  * @example
  * const cache = open({ name: 'app', size: '256mb', ttl: '5m' })
  * cache.set('greeting', 'hello')
@@ -1632,7 +1653,7 @@ export declare class SharedCache<V = unknown>
    * The value of `key` with its version, times (epoch milliseconds) and size, or undefined. Counts like `get`.
    *
    * @param options `allowStale`: accept an entry that has expired within its `stale` time, or that a tag made stale.
-   * Default: false.
+   * `peek`: not counted, and not marked as used. Default of both: false.
    * @example
    * const entry = cache.getEntry('config')
    * if (entry) cache.set('config', changed(entry.value), { if: { version: entry.version } })
@@ -1875,7 +1896,8 @@ export declare class SharedCache<V = unknown>
    * without a pause: about a second for a million keys. `for await` lets the event loop turn after at most about a
    * millisecond, and keeps the process alive meanwhile.
    *
-   * @param options `prefix`: only keys that start with it, default all; `signal`: ends the walk with its reason.
+   * @param options `prefix`: only keys that start with it, default all; `tags`: only entries with one of them; `signal`:
+   * ends the walk with its reason.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong option.
    * @example
    * for await (const key of cache.keys({ prefix: 'user:' })) console.log(key)
@@ -1920,7 +1942,8 @@ export declare class SharedCache<V = unknown>
    *
    * @param name 1 to 63 bytes as UTF-8.
    * @param options Its own defaults; see `NamespaceOptions`.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`; `ERR_NO_SPACE` for the 1,024th, for the 64th with a quota,
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`; `ERR_NO_SEGMENT` for a new name in a cache that was
+   * opened with `create: false`; `ERR_NO_SPACE` for the 1,024th, for the 64th with a quota,
    * and for more reserves than three quarters of the space for entries; `ERR_BUSY`.
    * @example
    * const sessions = cache.namespace<Session>('sessions', { ttl: '20m', reserve: '4mb' })

@@ -18,6 +18,7 @@ import { STATUS_CODES, Status } from './native/layout.ts'
  * - `ERR_NOT_A_NUMBER`, `ERR_OVERFLOW`: the entry cannot be incremented.
  * - `ERR_CLOSED`: the handle was closed.
  * - `ERR_NO_SPACE`, `ERR_PERMISSION`: the segment is full, or the system refuses memory or the file.
+ * - `ERR_NO_SEGMENT`: there is no segment of that name, or no such namespace in it, and `open` was to create none.
  * - `ERR_SEGMENT_MISMATCH`, `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT`, `ERR_SEGMENT_IN_USE`: the existing segment
  *   cannot be used as requested.
  * - `ERR_CODEC_MISMATCH`: the entry was written in a format that this process cannot read.
@@ -38,6 +39,7 @@ export type CacheErrorCode =
   | 'ERR_CLOSED'
   | 'ERR_NO_SPACE'
   | 'ERR_PERMISSION'
+  | 'ERR_NO_SEGMENT'
   | 'ERR_SEGMENT_MISMATCH'
   | 'ERR_SEGMENT_VERSION'
   | 'ERR_SEGMENT_CORRUPT'
@@ -77,6 +79,7 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
     'open a smaller segment, or pass another directory. If the message names a limit of the process, raise it ' +
     '(ulimit).',
   ERR_PERMISSION: 'Run all processes that share a segment as the same user, and check its memory limits (ulimit -l).',
+  ERR_NO_SEGMENT: 'Start the program that creates it, check name, directory and user, or open without create: false.',
   ERR_SEGMENT_MISMATCH:
     "Use the same options in all processes, destroy the segment, or open with onMismatch: 'attach'.",
   ERR_SEGMENT_VERSION:

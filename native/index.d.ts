@@ -68,6 +68,8 @@ export interface BindingOpenOptions {
   writeTimeout: number
   /** Maximum wait for a process that opens or destroys the segment, in milliseconds. Default: 2,000. */
   openTimeout?: number
+  /** False: neither the segment nor the namespace is created. Default: true. */
+  create?: boolean
   /** Tests only: the segment is created with a clock that stands still until `advanceClock`, in every process. */
   manualClock: boolean
   /** The handle's namespace, made if it does not exist. Default: the root. */
@@ -282,8 +284,11 @@ export declare function invalidateTags(id: number, tags: readonly string[], outd
 /** A key: 1 byte to 8 KiB as UTF-8 or raw bytes. */
 export type Key = string | Uint8Array
 
-/** Keys of the namespace that start with `prefix`, from `cursor` on (0 at first): about `max` of them or fewer. */
-export declare function keys(id: number, cursor: number, prefix: Key, max: number): BindingPage
+/**
+ * Keys of the namespace that start with `prefix`, and whose entries have one of `tags` if there are some, from `cursor` on
+ * (0 at first): about `max` of them or fewer.
+ */
+export declare function keys(id: number, cursor: number, prefix: Key, tags: readonly string[], max: number): BindingPage
 
 /** Declares a family of metrics, and makes the series `key` of it unless it exists. An empty `help` agrees with any. */
 export declare function metricDeclare(id: number, name: string, kind: number, bounds: Float64Array, help: string, key: string): void

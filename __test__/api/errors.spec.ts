@@ -342,10 +342,11 @@ test('waitFor rejects options that are not an object', async (t) => {
 })
 
 test('the numbers of the codes are part of the contract with the native side', (t) => {
-  t.is(STATUS_CODES.length, 21)
+  t.is(STATUS_CODES.length, 22)
   t.is(STATUS_CODES[1], 'ERR_INVALID_ARGUMENT')
   t.is(STATUS_CODES[14], 'ERR_BUSY')
   t.is(STATUS_CODES[20], 'ERR_LOCK_LOST')
+  t.is(STATUS_CODES[21], 'ERR_NO_SEGMENT')
 })
 
 /** All of `CacheErrorCode`: the compiler refuses this table when a code is missing. */
@@ -362,6 +363,7 @@ const CODES: Record<CacheErrorCode, true> = {
   ERR_CLOSED: true,
   ERR_NO_SPACE: true,
   ERR_PERMISSION: true,
+  ERR_NO_SEGMENT: true,
   ERR_SEGMENT_MISMATCH: true,
   ERR_SEGMENT_VERSION: true,
   ERR_SEGMENT_CORRUPT: true,

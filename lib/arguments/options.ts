@@ -68,6 +68,19 @@ export interface OpenOptions {
    * does not survive a restart of the host.
    */
   directory?: string | undefined
+  /**
+   * `false`: open only what exists, for programs that look at the cache of others. If there is no segment of this name,
+   * `open` throws `ERR_NO_SEGMENT`; so does `namespace` for a name that the segment does not have. If the segment is
+   * destroyed later, this object never creates a new one: it attaches to that of another process, and until there is one,
+   * reads are misses, and writes throw `ERR_NO_SEGMENT`.
+   *
+   * Such an object counts as attached, as any other: `stats().processes` and `segments.inspect` show its process, and
+   * `segments.destroy` without `force` refuses. Writes are allowed. Nothing else changes by its presence: it deletes no
+   * unused file of an earlier version, it does not warn about limits of this process, and a process all of whose objects
+   * have `create: false` never sweeps expired entries, so `expire` events go to the processes that use the cache.
+   * `size`, `maxEntrySize` and `eviction` are only compared with the segment. Default: true.
+   */
+  create?: boolean | undefined
   /** Lifetime of entries that are set without one; Infinity: none. Default: they do not expire. */
   ttl?: Duration | undefined
   /**
@@ -158,6 +171,8 @@ export interface SetOptions extends ReplaceOptions {
 export interface GetEntryOptions {
   /** Accept an entry that has expired and may be served as stale, or that a tag made stale. Default: false. */
   allowStale?: boolean | undefined
+  /** Leave no trace, as `peek` does: not counted, and the entry is not marked as used. Default: false. */
+  peek?: boolean | undefined
 }
 
 /** Options of `delete`. */
@@ -210,6 +225,8 @@ export interface InvalidateOptions {
 export interface ScanOptions {
   /** Only keys that start with this prefix. Default: all. */
   prefix?: Key | undefined
+  /** Only entries that have at least one of these tags; at most 128. Default: all, also those without tags. */
+  tags?: readonly string[] | undefined
   /** Ends the walk when it is aborted: the next step throws, or rejects with, its reason. */
   signal?: AbortSignal | undefined
 }
@@ -278,6 +295,7 @@ const OPEN = accepted<OpenOptions>('open', {
   name: true,
   size: true,
   directory: true,
+  create: true,
   ttl: true,
   maxEntrySize: true,
   eviction: true,
@@ -311,15 +329,15 @@ export const SWAP: AcceptedOptions = accepted<StoreOptions>('swap', STORE)
 export const REPLACE: AcceptedOptions = accepted<ReplaceOptions>('replace', REPLACE_NAMES)
 export const UPDATE: AcceptedOptions = accepted<UpdateOptions>('update', { ttl: true, tags: true })
 export const APPEND: AcceptedOptions = accepted<UpdateOptions>('append', { ttl: true, tags: true })
-export const GET_ENTRY: AcceptedOptions = accepted<GetEntryOptions>('getEntry', { allowStale: true })
+export const GET_ENTRY: AcceptedOptions = accepted<GetEntryOptions>('getEntry', { allowStale: true, peek: true })
 export const DELETE: AcceptedOptions = accepted<DeleteOptions>('delete', { version: true })
 const INCR_NAMES = { init: true, ttl: true, min: true, max: true } as const
 export const INCR: AcceptedOptions = accepted<IncrOptions>('incr', INCR_NAMES)
 export const INCR_BIGINT: AcceptedOptions = accepted<IncrBigIntOptions>('incrBigInt', INCR_NAMES)
 export const INVALIDATE_TAGS: AcceptedOptions = accepted<InvalidateOptions>('invalidateTags', { mode: true })
 export const DELETE_PREFIX: AcceptedOptions = accepted<DeletePrefixOptions>('deletePrefixAsync', { signal: true })
-export const KEYS: AcceptedOptions = accepted<ScanOptions>('keys', { prefix: true, signal: true })
-export const ENTRIES: AcceptedOptions = accepted<ScanOptions>('entries', { prefix: true, signal: true })
+export const KEYS: AcceptedOptions = accepted<ScanOptions>('keys', { prefix: true, tags: true, signal: true })
+export const ENTRIES: AcceptedOptions = accepted<ScanOptions>('entries', { prefix: true, tags: true, signal: true })
 export const STATS: AcceptedOptions = accepted<StatsOptions>('stats', { scope: true })
 export const WAIT_FOR: AcceptedOptions = accepted<WaitOptions>('waitFor', {
   after: true,
@@ -361,11 +379,20 @@ const MAX_TAGS = 128
 /** Checks the options of `open`. Throws `ERR_INVALID_ARGUMENT` or `ERR_INVALID_TTL`. */
 export function resolveOptions(options: OpenOptions): ResolvedOptions {
   checkObject(options, OPEN)
-  const { name, directory, eviction, strict = false, lockMemory = false, onMismatch = 'attach' } = options
+  const {
+    name,
+    directory,
+    eviction,
+    create = true,
+    strict = false,
+    lockMemory = false,
+    onMismatch = 'attach',
+  } = options
   const size = optional(options.size, (bytes) => resolveBytes(bytes, 'size'))
   const maxEntrySize = optional(options.maxEntrySize, (bytes) => resolveBytes(bytes, 'maxEntrySize'))
   if (eviction !== undefined) checkOneOf(eviction, EVICTIONS, 'eviction')
   checkOneOf(onMismatch, ['attach', 'throw'], 'onMismatch')
+  checkOneOf(create, [true, false], 'create')
   checkOneOf(strict, [true, false], 'strict')
   checkOneOf(lockMemory, [true, false], 'lockMemory')
   return {
@@ -376,6 +403,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
       ...(maxEntrySize !== undefined && { maxEntrySize }),
       eviction: eviction ?? 's3-fifo',
       lockMemory,
+      create,
       writeTimeout:
         optional(options.writeTimeout, (time) => resolveTimeout(time, 'writeTimeout')) ?? DEFAULT_WRITE_TIMEOUT,
       manualClock: (options as { [manualClock]?: boolean })[manualClock] === true,

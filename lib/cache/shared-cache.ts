@@ -110,14 +110,14 @@ import { Writing } from './writing.ts'
 const NO_OPTIONS: SetOptions = Object.freeze({})
 
 /**
- * Opens the segment of this name, or creates it. Synchronous; works in any process and any thread, in any order.
+ * Opens the segment of this name, or creates it, unless `create` is false. Synchronous; works in any process and any thread, in any order.
  *
  * @param options Only `name` is required; see `OpenOptions` for units and defaults.
  * @returns A separate handle for each call. All handles of a name share one segment, and users never share segments.
  * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for wrong options; `ERR_NO_SPACE` if the system
  * refuses the memory; `ERR_PERMISSION` if the file belongs to another user or must not be pinned;
  * `ERR_SEGMENT_MISMATCH` with `onMismatch: 'throw'`; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a segment that
- * cannot be used; `ERR_BUSY` while it is being destroyed; `ERR_NATIVE_UNAVAILABLE` if the addon could not be loaded.
+ * cannot be used; `ERR_NO_SEGMENT` with `create: false`; `ERR_BUSY` while it is being destroyed; `ERR_NATIVE_UNAVAILABLE` if the addon could not be loaded.
  * @example
  * const cache = open({ name: 'app', size: '256mb', ttl: '5m' })
  * cache.set('greeting', 'hello')
@@ -241,14 +241,15 @@ export class SharedCache<V = unknown>
    * The value of `key` with its version, times (epoch milliseconds) and size, or undefined. Counts like `get`.
    *
    * @param options `allowStale`: accept an entry that has expired within its `stale` time, or that a tag made stale.
-   * Default: false.
+   * `peek`: not counted, and not marked as used. Default of both: false.
    * @example
    * const entry = cache.getEntry('config')
    * if (entry) cache.set('config', changed(entry.value), { if: { version: entry.version } })
    */
   getEntry(key: Key, options?: GetEntryOptions): Entry<V> | undefined {
     checkOptions(options, GET_ENTRY)
-    return this.#reading.entry('read', key, options?.allowStale ? GetFlag.Stale : 0)
+    const flags = (options?.allowStale ? GetFlag.Stale : 0) | (options?.peek ? GetFlag.Peek : 0)
+    return this.#reading.entry('read', key, flags)
   }
 
   /**
@@ -597,7 +598,8 @@ export class SharedCache<V = unknown>
    * without a pause: about a second for a million keys. `for await` lets the event loop turn after at most about a
    * millisecond, and keeps the process alive meanwhile.
    *
-   * @param options `prefix`: only keys that start with it, default all; `signal`: ends the walk with its reason.
+   * @param options `prefix`: only keys that start with it, default all; `tags`: only entries with one of them; `signal`:
+   * ends the walk with its reason.
    * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a wrong option.
    * @example
    * for await (const key of cache.keys({ prefix: 'user:' })) console.log(key)
@@ -607,8 +609,8 @@ export class SharedCache<V = unknown>
     return walkOver(this.#keySteps(options), checkSignal(options.signal))
   }
 
-  #keySteps({ prefix = '' }: ScanOptions): Generator<Key | undefined, undefined> {
-    return keySteps(this.#connection, this.#connection.handleId, steadyPrefix(prefix))
+  #keySteps({ prefix = '', tags }: ScanOptions): Generator<Key | undefined, undefined> {
+    return keySteps(this.#connection, this.#connection.handleId, steadyPrefix(prefix), resolveWatchedTags(tags))
   }
 
   /**
@@ -660,7 +662,8 @@ export class SharedCache<V = unknown>
    *
    * @param name 1 to 63 bytes as UTF-8.
    * @param options Its own defaults; see `NamespaceOptions`.
-   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`; `ERR_NO_SPACE` for the 1,024th, for the 64th with a quota,
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`; `ERR_NO_SEGMENT` for a new name in a cache that was
+   * opened with `create: false`; `ERR_NO_SPACE` for the 1,024th, for the 64th with a quota,
    * and for more reserves than three quarters of the space for entries; `ERR_BUSY`.
    * @example
    * const sessions = cache.namespace<Session>('sessions', { ttl: '20m', reserve: '4mb' })

@@ -52,7 +52,7 @@ export interface CacheStore<V = unknown> {
    */
   getOrSet(key: Key, load: Load<V, V | undefined>, options?: Duration | LoadOptions<V>): Promise<V | undefined>
   /** The keys. The key of an entry that exists during the whole walk comes exactly once. */
-  keys(options?: ScanOptions): Walk<Key>
+  keys(options?: Omit<ScanOptions, 'tags'>): Walk<Key>
   namespace<W = V>(name: string): CacheStore<W>
   close(): void
 }
@@ -66,6 +66,8 @@ export interface CacheStore<V = unknown> {
 export interface TaggedStore<V = unknown> extends CacheStore<V> {
   /** Invalidates all entries of this namespace that have one of these tags. Values that are set later stay. */
   invalidateTags(tags: string | readonly string[], options?: InvalidateOptions): void
+  /** The keys; with `tags` those of entries that have at least one of them. */
+  keys(options?: ScanOptions): Walk<Key>
   namespace<W = V>(name: string): TaggedStore<W>
 }
 

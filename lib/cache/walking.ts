@@ -32,16 +32,21 @@ export interface Pace {
 const EVENT_LOOP: Pace = { now: () => performance.now(), turn: () => nextTurn() }
 
 /**
- * The keys that start with `prefix`, and undefined after each native call. The walk ends with the segment in which it
+ * The keys that start with `prefix`, of entries with one of `tags` if there are some, and undefined after each native call. The walk ends with the segment in which it
  * began.
  */
-export function* keySteps(calls: NativeCalls, handleId: number, prefix: RawKey): Generator<Key | undefined, undefined> {
+export function* keySteps(
+  calls: NativeCalls,
+  handleId: number,
+  prefix: RawKey,
+  tags: readonly string[],
+): Generator<Key | undefined, undefined> {
   let next: number | undefined = 0
   while (next !== undefined) {
     const cursor: number = next
     const page: NativePage | undefined = calls.read((id) =>
       // A cursor is valid for one segment only.
-      id === handleId ? native.keys(id, cursor, prefix, PAGE_SIZE) : undefined,
+      id === handleId ? native.keys(id, cursor, prefix, tags, PAGE_SIZE) : undefined,
     )
     if (page === undefined) return
     for (const key of page.keys) yield givenKey(key)

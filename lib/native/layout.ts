@@ -385,4 +385,5 @@ export const STATUS_CODES = [
   'ERR_UNDEFINED_VALUE',
   'ERR_UNSERIALIZABLE',
   'ERR_LOCK_LOST',
+  'ERR_NO_SEGMENT',
 ] as const

@@ -56,7 +56,7 @@ export interface PortableOpenOptions extends NativeOpenOptions {
 export const portable: Native = {
   open(options) {
     const { segment, created } = openSegment(options, () => clockFor(options))
-    const namespace = options.namespace === undefined ? 0 : segment.namespaceNumber(options.namespace)
+    const namespace = options.namespace === undefined ? 0 : segment.namespaceNumber(options.namespace, options.create)
     if (options.quota !== undefined) segment.store.setQuota(namespace, options.quota)
     if (segment.handles++ === 0) segment.attachedAt = segment.clock.now()
     const id = addHandle(new Handle(segment, namespace))
@@ -142,9 +142,9 @@ export const portable: Native = {
 
   // ---- the namespace as a whole
 
-  keys(id, cursor, prefix, max) {
+  keys(id, cursor, prefix, tags, max) {
     return withHandle(id, ({ store }, { namespace }) =>
-      pageOf(store, store.space(namespace, Purpose.Values), cursor, prefix, max),
+      pageOf(store, store.space(namespace, Purpose.Values), cursor, prefix, tags, max),
     )
   },
 

@@ -7,7 +7,7 @@ import { Alarm } from './clock.ts'
 import type { Clock } from './clock.ts'
 import { Purpose, isRecord } from './entry.ts'
 import type { Cause, Entry, Observer, Space } from './entry.ts'
-import { detached, invalid, noSpace } from './failure.ts'
+import { detached, failure, invalid, noSpace } from './failure.ts'
 import { Flights, tokenOf } from './flights.ts'
 import type { FlightSource } from './flights.ts'
 import type { Geometry } from './geometry.ts'
@@ -63,13 +63,15 @@ export class Segment implements Observer, FlightSource {
   }
 
   /** The number of a namespace; a new name gets the next one. */
-  namespaceNumber(name: string): number {
+  /** The number of a namespace; `create`: a new one gets the next number. */
+  namespaceNumber(name: string, create = true): number {
     const length = Buffer.byteLength(name)
     if (length === 0 || length > MAX_NAME) {
       throw invalid(`a namespace's name has 1 to ${MAX_NAME} bytes, not ${length}`)
     }
     const known = this.namespaces.indexOf(name)
     if (known !== -1) return known + 1
+    if (!create) throw failure('ERR_NO_SEGMENT', `the segment has no namespace ${JSON.stringify(name)}`)
     if (this.namespaces.length + 1 >= MAX_NAMESPACES) {
       throw noSpace(`the segment has ${MAX_NAMESPACES} namespaces, which is the most`)
     }

@@ -21,15 +21,18 @@ export interface Wanted {
   readonly size: number
   readonly maxEntrySize?: number | undefined
   readonly eviction: string
+  /** Default: true. */
+  readonly create?: boolean | undefined
 }
 
-/** Opens a segment, or creates it with this clock. */
+/** Opens a segment, or creates it with this clock. Throws `ERR_NO_SEGMENT` if it must not. */
 export function openSegment(wanted: Wanted, newClock: () => Clock): { segment: Segment; created: boolean } {
   checkName(wanted.name)
   const geometry = plan(wanted.size, wanted.maxEntrySize, wanted.eviction)
   const path = pathOf(wanted.name, wanted.directory)
   const known = segments.get(path)
   if (known !== undefined) return { segment: known, created: false }
+  if (wanted.create === false) throw failure('ERR_NO_SEGMENT', `there is no segment ${JSON.stringify(wanted.name)}`)
   const segment = new Segment(wanted.name, path, geometry, newClock())
   segments.set(path, segment)
   return { segment, created: true }

@@ -18,8 +18,15 @@ const MAX_PLACES = 256
 /** Where walks go on, by their cursors. */
 const places = new WeakMap<Space, Map<number, Entry>>()
 
-/** A page of about `max` keys. A cursor is the order of the entry at which the page starts; 0: the newest. */
-export function pageOf(store: Store, space: Space, cursor: number, prefix: RawKey, max: number): NativePage {
+/** A page of about `max` keys, of entries with one of `tags` if there are some. A cursor is the order of the entry at which the page starts; 0: the newest. */
+export function pageOf(
+  store: Store,
+  space: Space,
+  cursor: number,
+  prefix: RawKey,
+  tags: readonly string[],
+  max: number,
+): NativePage {
   const matches = prefixTest(prefix)
   const keys: RawKey[] = []
   let entry = cursor === 0 ? space.last : placeOf(space, cursor)
@@ -28,7 +35,8 @@ export function pageOf(store: Store, space: Space, cursor: number, prefix: RawKe
     // A request for no keys must end as well.
     if (visits > 0 && (keys.length >= max || visits >= MAX_VISITS)) break
     visits++
-    if (entry.live && entry.kind !== Kind.Absent && store.isFresh(entry) && matches(entry.text)) {
+    const isTagged = tags.length === 0 || entry.tags.some((tag) => tags.includes(tag))
+    if (isTagged && entry.live && entry.kind !== Kind.Absent && store.isFresh(entry) && matches(entry.text)) {
       keys.push(givenForm(entry))
     }
   }

@@ -9,6 +9,7 @@ import type { NativeOpenOptions, NativeOpened } from '../native/addon.ts'
 import type { RawCalls } from '../native/raw-calls.ts'
 import type { ResolvedOptions } from '../arguments/options.ts'
 import { warnOfLimit } from './limits.ts'
+import { missing } from './missing.ts'
 import { warnOfNeighbours } from './neighbours.ts'
 import { explained } from './permission.ts'
 
@@ -44,13 +45,15 @@ export const nativeHandles: WeakMap<object, SegmentHandle> = new WeakMap()
 /** For tests: changes the raw calls of each handle that is opened from now on, to count or to disable some. */
 export const rawCallsHook: { change: (calls: RawCalls) => RawCalls } = { change: (calls) => calls }
 
-/** Opens the segment, or creates it. Throws `CacheError`s. With `mayWait` false it waits for no other process. */
+/** Opens the segment, or creates it if it may. Throws `CacheError`s. With `mayWait` false it waits for no other process. */
 export function openHandle(options: ResolvedOptions, mayWait = true): SegmentHandle {
   const opened = openNative(mayWait ? options.native : { ...options.native, openTimeout: 0 })
   try {
     checkMatch(opened, options)
-    warnOfLimit('segment', options.native.name, opened.path, opened.size)
-    warnOfNeighbours(opened.path, options.native.directory)
+    if (options.native.create !== false) {
+      warnOfLimit('segment', options.native.name, opened.path, opened.size)
+      warnOfNeighbours(opened.path, options.native.directory)
+    }
     return toHandle(opened, rawCallsHook.change(native.rawCalls(opened.id)))
   } catch (error) {
     native.close(opened.id)
@@ -64,7 +67,7 @@ function openNative(options: NativeOpenOptions): NativeOpened {
     try {
       return native.open(options)
     } catch (error) {
-      if (!isDetached(error) || tries === MAX_REOPENS) throw explained(error, options)
+      if (!isDetached(error) || tries === MAX_REOPENS) throw explained(missing(error, options), options)
     }
   }
 }

@@ -727,7 +727,7 @@ export const mutants = [
   {
     id: 'dead-prefixes-stay',
     name: 'An attaching process does not forget the prefixes of dead ones',
-    from: '            core.forget_dead_prefixes();\n',
+    from: '                core.forget_dead_prefixes();\n',
     to: '',
     caught: ['processes'],
   },

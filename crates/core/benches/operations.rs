@@ -58,6 +58,7 @@ impl Scene {
             lock_memory: false,
             write_timeout: Duration::from_secs(10),
             open_timeout: Duration::from_secs(2),
+            create: true,
             manual_clock: false,
         };
         let (cache, _) = Cache::open(&options).expect("open");

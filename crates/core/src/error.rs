@@ -55,6 +55,9 @@ pub enum CacheError {
     /// The segment contradicts itself.
     #[error("damaged segment: {0}")]
     Corrupt(String),
+    /// There is no such segment, or no such namespace in it, and the call may create none.
+    #[error("{0}")]
+    NoSegment(String),
     /// Live processes are attached.
     #[error("{0} processes are attached")]
     InUse(usize),
@@ -82,6 +85,7 @@ impl CacheError {
             Self::Corrupt(_) => 12,
             Self::InUse(_) => 13,
             Self::Busy(_) => 14,
+            Self::NoSegment(_) => 21,
             Self::Detached => 100,
         }
     }
@@ -101,6 +105,7 @@ impl CacheError {
             Self::Corrupt(_) => "ERR_SEGMENT_CORRUPT",
             Self::InUse(_) => "ERR_SEGMENT_IN_USE",
             Self::Busy(_) => "ERR_BUSY",
+            Self::NoSegment(_) => "ERR_NO_SEGMENT",
             Self::Detached => "ERR_DETACHED",
         }
     }

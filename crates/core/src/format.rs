@@ -815,6 +815,7 @@ mod tests {
             lock_memory: false,
             write_timeout: Duration::from_secs(10),
             open_timeout: Duration::from_secs(2),
+            create: true,
             manual_clock: true,
         };
         let cache = Cache::open(&options).expect("a new cache").0;

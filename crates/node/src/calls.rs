@@ -189,11 +189,13 @@ pub fn want_removals(id: u32, wanted: bool) -> Result<()> {
     Ok(())
 }
 
-/// Keys of the namespace that start with `prefix`, from `cursor` on (0 at first): about `max` of them or fewer.
-#[napi(catch_unwind)]
-pub fn keys(id: u32, cursor: f64, prefix: Key, max: u32) -> Result<BindingPage> {
+/// Keys of the namespace that start with `prefix`, and whose entries have one of `tags` if there are some, from `cursor` on
+/// (0 at first): about `max` of them or fewer.
+#[napi(catch_unwind, ts_args_type = "id: number, cursor: number, prefix: Key, tags: readonly string[], max: number")]
+pub fn keys(id: u32, cursor: f64, prefix: Key, tags: Vec<String>, max: u32) -> Result<BindingPage> {
     with(id, |cache| {
-        let page = cache.keys(cursor as u64, key_bytes(&prefix), max as usize)?;
+        let tags: Vec<u64> = tags.iter().map(|name| cache.tag(name)).collect();
+        let page = cache.tagged_keys(cursor as u64, key_bytes(&prefix), &tags, max as usize)?;
         let keys = page.keys.iter().map(|key| key_of(&key.bytes, key.binary)).collect();
         Ok(BindingPage { next: page.next.map(|next| next as f64), keys })
     })

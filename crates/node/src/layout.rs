@@ -572,6 +572,7 @@ pub(crate) fn status_codes() -> Vec<Option<&'static str>> {
         CacheError::Corrupt(String::new()),
         CacheError::InUse(0),
         CacheError::Busy(String::new()),
+        CacheError::NoSegment(String::new()),
     ];
     // Errors of TypeScript, except for the first.
     let of_the_package = [

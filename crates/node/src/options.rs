@@ -21,6 +21,8 @@ pub struct BindingOpenOptions {
     pub write_timeout: f64,
     /// Maximum wait for a process that opens or destroys the segment, in milliseconds. Default: 2,000.
     pub open_timeout: Option<f64>,
+    /// False: neither the segment nor the namespace is created. Default: true.
+    pub create: Option<bool>,
     /// Tests only: the segment is created with a clock that stands still until `advanceClock`, in every process.
     pub manual_clock: bool,
     /// The handle's namespace, made if it does not exist. Default: the root.
@@ -66,6 +68,7 @@ impl TryFrom<BindingOpenOptions> for OpenOptions {
             lock_memory: options.lock_memory,
             write_timeout: milliseconds(options.write_timeout),
             open_timeout: milliseconds(options.open_timeout.unwrap_or(2000.0)),
+            create: options.create.unwrap_or(true),
             manual_clock: options.manual_clock,
         })
     }

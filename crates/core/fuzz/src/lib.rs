@@ -33,6 +33,7 @@ pub fn options(eviction: Eviction) -> OpenOptions {
         lock_memory: false,
         write_timeout: Duration::from_millis(5),
         open_timeout: Duration::from_secs(2),
+        create: true,
         manual_clock: true,
     }
 }

@@ -39,7 +39,7 @@ impl Cache {
     /// Creates the segment, or attaches to it.
     ///
     /// # Errors
-    /// `InvalidArgument`, `NoSpace`, `Permission`, `Version`, `Corrupt`, `Busy`.
+    /// `InvalidArgument`, `NoSpace`, `Permission`, `Version`, `Corrupt`, `Busy`; `NoSegment` where it may not create.
     pub fn open(options: &OpenOptions) -> Result<(Self, Opened), CacheError> {
         let (open, opened) = open(options)?;
         Ok((Self { open, write_patience: Patience::Write(options.write_timeout), namespace: ROOT }, opened))
@@ -65,10 +65,10 @@ impl Cache {
     }
 
     /// As `in_namespace` and `set_quota`, for the handle that `open` returned for these options: without a wait if its
-    /// `open_timeout` is 0.
+    /// `open_timeout` is 0, and without making the namespace if it may not create.
     ///
     /// # Errors
-    /// As `in_namespace` and `set_quota`.
+    /// As `in_namespace` and `set_quota`; `NoSegment` for a missing namespace.
     pub fn opened_in_namespace(
         &self,
         name: &str,
@@ -77,7 +77,11 @@ impl Cache {
     ) -> Result<Self, CacheError> {
         let patience = self.write_patience;
         let patience = if options.open_timeout.is_zero() { Patience::Brief(Duration::ZERO) } else { patience };
-        let namespace = self.count_busy(self.namespace_number(name, patience))?;
+        let namespace = if options.create {
+            self.count_busy(self.namespace_number(name, patience))?
+        } else {
+            self.existing_namespace(name)?
+        };
         if let Some(quota) = quota {
             self.count_busy(self.open.core.set_quota(namespace, quota, patience))?;
         }

@@ -113,7 +113,15 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn keys(&self, cursor: u64, prefix: &[u8], most: usize) -> Result<Page, CacheError> {
-        self.keys_of(self.namespace(), cursor, prefix, most)
+        self.keys_of(self.namespace(), cursor, (prefix, &[]), most)
+    }
+
+    /// As `keys`, of the entries that have at least one of these tags.
+    ///
+    /// # Errors
+    /// As `keys`.
+    pub fn tagged_keys(&self, cursor: u64, prefix: &[u8], tags: &[u64], most: usize) -> Result<Page, CacheError> {
+        self.keys_of(self.namespace(), cursor, (prefix, tags), most)
     }
 
     /// Deletes all entries of this namespace with keys that start with `prefix`; returns their number. The time grows

@@ -8,6 +8,7 @@ use crate::streams::reader::Streams;
 use crate::waiting::record_watches::RecordWatches;
 use crate::waiting::waits::Waits;
 use cache_machine_shm::Segment;
+use cache_machine_shm::atomic::{AtomicBool, Ordering};
 
 /// One process's side of a cache. `Cache` dereferences to it.
 pub struct Core {
@@ -16,6 +17,8 @@ pub struct Core {
     pub(crate) record_watches: RecordWatches,
     pub(crate) orphans: Orphans,
     pub(crate) streams: Streams,
+    /// Whether this process sweeps when it has the turn.
+    sweeps: AtomicBool,
 }
 
 impl std::ops::Deref for Core {
@@ -35,7 +38,18 @@ impl Core {
             record_watches: RecordWatches::default(),
             orphans: Orphans::default(),
             streams: Streams::default(),
+            sweeps: AtomicBool::new(false),
         })
+    }
+
+    /// Lets this process take the turn to sweep. A process that only visits leaves dead entries to those that use the segment:
+    /// the process that sweeps gets the notices of what expired.
+    pub(crate) fn allow_sweeps(&self) {
+        self.sweeps.store(true, Ordering::Relaxed); // read again at each tick
+    }
+
+    pub(crate) fn may_sweep(&self) -> bool {
+        self.sweeps.load(Ordering::Relaxed)
     }
 
     /// Forgets a listener, and all its waits, watches and subscriptions.

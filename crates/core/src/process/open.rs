@@ -1,17 +1,21 @@
 //! Opens a segment for this process: creates it or attaches to it, and starts the background thread.
+//!
+//! A call that may not create is that of a visitor: it finds out whether there is a segment by attaching to it, so no other
+//! process can come between question and answer. A visitor changes nothing by being there. It takes a slot, as every attached
+//! process, and so counts as attached.
 
 use crate::error::CacheError;
 use crate::layout::control::{Field, Tally};
 use crate::layout::geometry::{FIRST_RESERVATION, Geometry};
 use crate::layout::namespaces::ROOT;
-use crate::names::{check_name, segment_file};
+use crate::names::{check_name, place_of, segment_file};
 use crate::process::core::Core;
 use crate::process::options::{OpenOptions, Opened};
 use crate::process::registry::Registry;
 use crate::process::service::Service;
 use crate::shard::view::ShardView;
 use cache_machine_shm::atomic::Ordering;
-use cache_machine_shm::{Header, Region, Segment, SegmentFile, ShmError, random_u64, remove_unused};
+use cache_machine_shm::{Header, Region, Segment, SegmentFile, ShmError, list_segments, random_u64, remove_unused};
 use std::sync::Arc;
 
 /// The process's open segment with its background thread. Both end with the last handle.
@@ -38,18 +42,41 @@ pub(crate) fn open(options: &OpenOptions) -> Result<(Arc<OpenSegment>, Opened), 
         options.open_timeout,
         |open| open.core.is_attached(),
         || {
-            remove_unused(&file);
-            let (segment, opened) = attach_or_create(&file, &plan, options)?;
+            let (segment, opened) = if options.create {
+                remove_unused(&file);
+                attach_or_create(&file, &plan, options)?
+            } else {
+                (attach_only(&file, options)?, Opened::Attached)
+            };
             let core = Arc::new(Core::new(segment)?);
-            // mutant: dead-prefixes-stay
-            core.forget_dead_prefixes();
+            if options.create {
+                // mutant: dead-prefixes-stay
+                core.forget_dead_prefixes();
+            }
             Ok((OpenSegment { service: Service::start(&core), core }, opened))
         },
     )?;
+    if options.create {
+        open.core.allow_sweeps();
+    }
     if options.lock_memory {
         open.core.segment.lock_memory()?;
     }
     Ok((open, opened))
+}
+
+fn attach_only(file: &SegmentFile, options: &OpenOptions) -> Result<Segment, CacheError> {
+    let identity = Geometry::identity();
+    file.attach_existing(identity, options.open_timeout).map_err(|error| match error {
+        ShmError::NotFound => {
+            let others = list_segments(&place_of(file.path().parent()));
+            match others.into_iter().find(|(layout, name)| name == file.name() && *layout != identity.layout) {
+                Some((found, _)) => CacheError::Version { found, expected: identity.layout },
+                None => CacheError::NoSegment(format!("there is no segment {:?}", file.name())),
+            }
+        }
+        error => error.into(),
+    })
 }
 
 fn attach_or_create(

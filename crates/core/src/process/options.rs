@@ -23,6 +23,9 @@ pub struct OpenOptions {
     pub write_timeout: Duration,
     /// Maximum wait for another process or thread that opens or destroys the segment, at most 2 seconds; 0: none.
     pub open_timeout: Duration,
+    /// Whether the call may create the segment. If not, it also removes no file, creates no namespace, and starts no sweeper:
+    /// a process sweeps as soon as one of its opens may create.
+    pub create: bool,
     /// Tests only: gives a new segment a clock that stands still until `advance_clock` moves it.
     pub manual_clock: bool,
 }

@@ -88,7 +88,7 @@ fn run(core: &Core, stop: &AtomicBool) {
         }
         let mut sleep = IDLE;
         if now >= next_sweep {
-            next_sweep = now + if sweeper.sweep(core) { SWEEP_EVERY } else { IDLE };
+            next_sweep = now + if core.may_sweep() && sweeper.sweep(core) { SWEEP_EVERY } else { IDLE };
         }
         sleep = sleep.min(next_sweep.saturating_duration_since(now));
         if !core.waits.is_empty() {

@@ -39,13 +39,19 @@ const WORK_PER_STEP: usize = 1024;
 const LINES_PER_HOLD: usize = 16;
 
 impl Attachment {
-    /// The next keys of a namespace that start with `prefix`, from `cursor` on. At least one line is read, at most
-    /// `LINES_PER_PAGE`.
-    pub(crate) fn keys_of(&self, namespace: u16, cursor: u64, prefix: &[u8], most: usize) -> Result<Page, CacheError> {
+    /// The next keys of a namespace that start with `prefix` and whose entry has one of `tags`, if there are any, from
+    /// `cursor` on. At least one line is read, at most `LINES_PER_PAGE`.
+    pub(crate) fn keys_of(
+        &self,
+        namespace: u16,
+        cursor: u64,
+        (prefix, tags): (&[u8], &[u64]),
+        most: usize,
+    ) -> Result<Page, CacheError> {
         let life = self.life(namespace)?;
         let lines = self.geometry().lines() as u64;
         let end = lines * self.geometry().shards as u64;
-        let wanted = Wanted { namespace, life, prefix };
+        let wanted = Wanted { namespace, life, prefix, tags };
         let mut page = Page { next: None, keys: Vec::new() };
         let (mut at, mut read) = (cursor, 0);
         while at < end {

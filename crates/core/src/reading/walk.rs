@@ -32,6 +32,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) namespace: u16,
     pub(crate) life: u64,
     pub(crate) prefix: &'a [u8],
+    /// Numbers of tags, of which an entry must have one; empty: any entry.
+    pub(crate) tags: &'a [u64],
 }
 
 impl Attachment {
@@ -108,8 +110,24 @@ impl Attachment {
         if head.flags & TAGGED != 0 && fate(shard, &head)? != Fate::Fresh {
             return Ok(None);
         }
+        if !wanted.tags.is_empty() && !has_tag(shard, &head, wanted.tags)? {
+            return Ok(None);
+        }
         Ok(Some(ScannedKey { bytes, binary: head.flags & BINARY_KEY != 0 }))
     }
+}
+
+fn has_tag(shard: &ShardView<'_>, head: &Head, tags: &[u64]) -> Result<bool, Damaged> {
+    if head.flags & TAGGED == 0 {
+        return Ok(false);
+    }
+    // The first word is the tag clock.
+    let (mut is_stamp, mut found) = (true, false);
+    head.each_tag(shard, |word| {
+        found |= !is_stamp && tags.contains(&word);
+        is_stamp = false;
+    })?;
+    Ok(found)
 }
 
 /// The key of a head, if it starts with `prefix`. An impossible length is damage: no caller can ask for such a key.

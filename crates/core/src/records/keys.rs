@@ -29,7 +29,7 @@ impl Records<'_> {
     pub(crate) fn keys(&self) -> Result<Vec<Vec<u8>>, CacheError> {
         let Self { attachment, namespace, .. } = *self;
         let life = attachment.life(namespace)?;
-        let wanted = Wanted { namespace, life, prefix: &[] };
+        let wanted = Wanted { namespace, life, prefix: &[], tags: &[] };
         let mut keys = Vec::new();
         for index in 0..attachment.geometry().shards {
             self.keys_in(index, &wanted, &mut keys)?;

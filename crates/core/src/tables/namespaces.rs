@@ -14,12 +14,17 @@ use cache_machine_shm::steps::step;
 use cache_machine_shm::{Header, Region};
 
 impl Attachment {
+    /// The number of a name that has one.
+    pub(crate) fn existing_namespace(&self, name: &str) -> Result<u16, CacheError> {
+        check_name(name)?;
+        self.check_attached()?;
+        find_name(self.segment.region(), &words_of(name))
+            .ok_or_else(|| CacheError::NoSegment(format!("the segment has no namespace {name:?}")))
+    }
+
     /// The number of a name. A new name gets the next number.
     pub(crate) fn namespace_number(&self, name: &str, patience: Patience) -> Result<u16, CacheError> {
-        if name.is_empty() || name.len() > MAX_NAME {
-            let text = format!("a namespace's name has 1 to {MAX_NAME} bytes, not {}", name.len());
-            return Err(CacheError::InvalidArgument(text));
-        }
+        check_name(name)?;
         self.check_attached()?;
         let region = self.segment.region();
         let words = words_of(name);
@@ -52,6 +57,14 @@ impl Attachment {
         self.wake_for_clear();
         self.check_not_lost()
     }
+}
+
+fn check_name(name: &str) -> Result<(), CacheError> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        let text = format!("a namespace's name has 1 to {MAX_NAME} bytes, not {}", name.len());
+        return Err(CacheError::InvalidArgument(text));
+    }
+    Ok(())
 }
 
 /// The number of a name, if it has one.

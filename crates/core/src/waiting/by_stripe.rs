@@ -345,6 +345,7 @@ mod tests {
                 write_timeout: Duration::from_secs(10),
                 manual_clock: true,
                 open_timeout: Duration::from_secs(2),
+                create: true,
             };
             Self(Cache::open(&options).unwrap().0, name)
         }

@@ -3,7 +3,7 @@
 use crate::support::listeners::listen;
 use crate::support::{PLAIN, SOON, Scene, assert_valid, bytes, get, put};
 use crate::{DEAD, FRESH, all_keys, found_by, set, small, sweep_all};
-use cache_machine_core::{Cache, CacheError, MAX_NAME, MAX_NAMESPACES, Notice, Tallies, Write};
+use cache_machine_core::{Cache, CacheError, MAX_NAME, MAX_NAMESPACES, Notice, OpenOptions, Tallies, Write};
 
 #[test]
 fn the_same_key_in_two_namespaces_is_two_entries() {
@@ -32,6 +32,24 @@ fn the_same_key_in_two_namespaces_is_two_entries() {
     assert_eq!(found_by(&a, "n"), DEAD);
     assert_eq!(found_by(&b, "n"), FRESH);
     assert_valid(&root);
+}
+
+#[test]
+fn a_visitor_creates_neither_a_segment_nor_a_namespace() {
+    let scene = Scene::new("visitor");
+    let visit = OpenOptions { create: false, ..scene.options.clone() };
+    assert!(matches!(Cache::open(&visit), Err(CacheError::NoSegment(_))));
+    assert!(matches!(Cache::open(&visit), Err(CacheError::NoSegment(_))), "the first call created nothing");
+    let cache = scene.open();
+    cache.in_namespace("known").unwrap();
+    let (visitor, _) = Cache::open(&visit).unwrap();
+    assert!(visitor.opened_in_namespace("known", None, &visit).is_ok());
+    let unknown = visitor.opened_in_namespace("unknown", None, &visit);
+    assert!(matches!(unknown, Err(CacheError::NoSegment(_))));
+    assert!(matches!(visitor.opened_in_namespace("", None, &visit), Err(CacheError::InvalidArgument(_))));
+    assert_eq!(cache.namespace_names(), ["known"]);
+    assert!(visitor.opened_in_namespace("unknown", None, &scene.options).is_ok());
+    assert_eq!(cache.namespace_names(), ["known", "unknown"]);
 }
 
 #[test]

@@ -31,6 +31,35 @@ fn a_removed_tag_removes_the_entries_that_carry_it_and_no_others() {
 }
 
 #[test]
+fn a_walk_over_tags_meets_the_entries_that_carry_one_of_them() {
+    let scene = Scene::new("tagged-walk");
+    let cache = scene.open();
+    for n in 0..500 {
+        let tags: &[&str] = [&["red"][..], &["blue"], &["blue", "red"], &[]][n % 4];
+        if tags.is_empty() {
+            put(&cache, &format!("k{n}"), b"1");
+        } else {
+            put_tagged(&cache, &format!("k{n}"), tags);
+        }
+    }
+    let count = |tags: &[&str], prefix: &[u8]| {
+        let numbers = tag_numbers(&cache, tags);
+        let (mut cursor, mut met) = (Some(0), 0);
+        while let Some(at) = cursor {
+            let page = cache.tagged_keys(at, prefix, &numbers, 10).unwrap();
+            met += page.keys.len();
+            cursor = page.next;
+        }
+        met
+    };
+    assert_eq!([count(&["red"], b""), count(&["blue"], b""), count(&["blue", "red"], b"")], [250, 250, 375]);
+    assert_eq!(count(&["none"], b""), 0);
+    assert_eq!(count(&["red"], b"k1"), (0..500).filter(|n| n % 2 == 0 && n.to_string().starts_with('1')).count());
+    remove_tag(&cache, "red");
+    assert_eq!([count(&["red"], b""), count(&["blue"], b"")], [0, 125]);
+}
+
+#[test]
 fn an_outdated_tag_leaves_its_entries_to_reads_of_stale_values() {
     let scene = Scene::new("outdated");
     let cache = scene.open();

@@ -57,6 +57,7 @@ pub(crate) fn options(test: &str, size: usize) -> OpenOptions {
         // Long: a busy machine may suspend any process for a while.
         write_timeout: Duration::from_secs(10),
         open_timeout: Duration::from_secs(2),
+        create: true,
         manual_clock: true,
     }
 }

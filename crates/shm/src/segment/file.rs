@@ -161,6 +161,23 @@ impl SegmentFile {
     /// # Errors
     /// `NotFound`, `Permission`, `Version`, `Corrupt`, `Busy`, `NoSlot`, `Unsupported`.
     pub fn attach(&self, identity: Identity, patience: Duration) -> Result<Segment, ShmError> {
+        self.attach_or(identity, patience, || self.remove_dead(identity, patience))
+    }
+
+    /// As `attach`, and removes nothing: a segment that was destroyed or is of an earlier boot is `NotFound`.
+    ///
+    /// # Errors
+    /// As `attach`.
+    pub fn attach_existing(&self, identity: Identity, patience: Duration) -> Result<Segment, ShmError> {
+        self.attach_or(identity, patience, || Err(ShmError::NotFound))
+    }
+
+    fn attach_or(
+        &self,
+        identity: Identity,
+        patience: Duration,
+        meet_dead: impl Fn() -> Result<(), ShmError>,
+    ) -> Result<Segment, ShmError> {
         for _ in 0..ATTEMPTS {
             let Some(opened) = self.open_gated(Pass::Open, patience)? else {
                 continue;
@@ -183,7 +200,7 @@ impl SegmentFile {
                 // A destroyer died before it unlinked, or the host was restarted: finish it.
                 Found::Destroyed { .. } | Found::EarlierBoot => {
                     drop(opened);
-                    self.remove_dead(identity, patience)?;
+                    meet_dead()?;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The destruction of segments, also after the death of a destroyer.
 
-use crate::scratch::{IDENTITY, STATE_AT, Scratch, attach, create, destroy, hold, plain, writable};
+use crate::scratch::{IDENTITY, PATIENT, STATE_AT, Scratch, attach, create, destroy, hold, plain, writable};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::{DESTROYERS, GATE, GATE_BYTES, Segment, ShmError, State};
 use std::os::unix::fs::FileExt;
@@ -58,6 +58,9 @@ fn the_next_open_finishes_the_epoch_of_a_dead_destroyer_and_unlinks() {
     let header = segment.header();
     let epoch = header.epoch().load(Ordering::Relaxed);
     writable(file.path()).write_all_at(&(State::Destroyed as u32).to_le_bytes(), STATE_AT).unwrap();
+    assert!(matches!(file.attach_existing(IDENTITY, PATIENT).map(|_| ()), Err(ShmError::NotFound)));
+    assert_eq!(header.epoch().load(Ordering::Relaxed), epoch, "a visitor finishes nothing");
+    assert!(file.path().exists());
     assert!(matches!(attach(&file), Err(ShmError::NotFound)));
     assert_ne!(header.epoch().load(Ordering::Relaxed), epoch);
     assert!(scratch.left().is_empty());

@@ -10,14 +10,30 @@ import { STARTED } from './fork.ts'
 import { Client } from './host-app.ts'
 import { programPath, root } from './internals.ts'
 
-const { Pm2 } = (await import(join(root, 'scripts/story/pm2.mjs'))) as {
-  Pm2: new (home: string) => Record<'start' | 'reload', (what: string) => Promise<void>> & {
-    kill(): Promise<void>
-    workers(): Promise<{ pid: number }[]>
-  }
+/** A process or a module of PM2. */
+export interface Pm2Process {
+  readonly name: string
+  readonly pid: number
+  readonly status: string
+  readonly restarts: number
+  readonly isWorker: boolean
+  readonly metrics: Readonly<Record<string, { readonly value: unknown }>>
 }
 
-const { freePorts } = (await import(join(root, 'scripts/story/ports.mjs'))) as {
+interface Pm2Daemon extends Record<'start' | 'stop' | 'reload' | 'show', (what: string) => Promise<string>> {
+  install(what: string, folder?: string): Promise<string>
+  set(name: string, value: string): Promise<string>
+  trigger(name: string, action: string, argument?: string): Promise<string>
+  kill(): Promise<string>
+  list(): Promise<Pm2Process[]>
+  workers(): Promise<{ pid: number }[]>
+}
+
+export const { Pm2 } = (await import(join(root, 'scripts/story/pm2.mjs'))) as {
+  Pm2: new (home: string, variables?: Record<string, string>) => Pm2Daemon
+}
+
+export const { freePorts } = (await import(join(root, 'scripts/story/ports.mjs'))) as {
   freePorts(howMany: number): Promise<number[]>
 }
 

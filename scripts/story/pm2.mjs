@@ -48,17 +48,49 @@ export class Pm2 {
     return this.#run('reload', name)
   }
 
+  stop(name) {
+    return this.#run('stop', name)
+  }
+
   kill() {
     return this.#run('kill')
   }
 
-  /** The cluster workers: `{ pid, restarts }`. */
-  async workers() {
+  /** Installs a module: the name of a package, or `.` for the folder `cwd`. */
+  install(what, cwd) {
+    return this.#run({ cwd }, 'install', what)
+  }
+
+  /** Changes a setting of a module, which PM2 restarts for it. */
+  set(name, value) {
+    return this.#run('set', name, value)
+  }
+
+  trigger(name, action, argument) {
+    return this.#run('trigger', name, action, ...(argument === undefined ? [] : [argument]))
+  }
+
+  show(name) {
+    return this.#run('show', name)
+  }
+
+  /** All processes and modules: `{ name, pid, status, restarts, isWorker, metrics }`. */
+  async list() {
     const output = await this.#run('jlist')
     const list = JSON.parse(output.split('\n').find((line) => line.startsWith('[{')) ?? '[]')
-    return list
-      .filter((app) => app.pm2_env.exec_mode === 'cluster_mode')
-      .map((app) => ({ pid: app.pid, restarts: app.pm2_env.restart_time }))
+    return list.map(({ name, pid, pm2_env }) => ({
+      name,
+      pid,
+      status: pm2_env.status,
+      restarts: pm2_env.restart_time,
+      isWorker: pm2_env.exec_mode === 'cluster_mode',
+      metrics: pm2_env.axm_monitor ?? {},
+    }))
+  }
+
+  /** The cluster workers: `{ pid, restarts }`. */
+  async workers() {
+    return (await this.list()).filter(({ isWorker }) => isWorker).map(({ pid, restarts }) => ({ pid, restarts }))
   }
 
   /** The last lines of the logs of the daemon and the apps, to find out what went wrong. */
@@ -73,9 +105,11 @@ export class Pm2 {
     }
   }
 
-  async #run(...parameters) {
+  async #run(...given) {
+    const [{ cwd }, parameters] = typeof given[0] === 'string' ? [{}, given] : [given[0], given.slice(1)]
     const child = spawn(process.execPath, [require.resolve('pm2/bin/pm2'), ...parameters], {
       env: this.#environment,
+      cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: commandTimeout,
       killSignal: 'SIGKILL',

@@ -285,7 +285,7 @@ export declare function invalidateTags(id: number, tags: readonly string[], outd
 export type Key = string | Uint8Array
 
 /**
- * Keys of the namespace that start with `prefix`, and whose entries have one of `tags` if there are some, from `cursor` on
+ * Keys of the namespace that start with `prefix` and have an entry with one of `tags`, if there are any, from `cursor` on
  * (0 at first): about `max` of them or fewer.
  */
 export declare function keys(id: number, cursor: number, prefix: Key, tags: readonly string[], max: number): BindingPage

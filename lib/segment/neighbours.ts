@@ -9,7 +9,7 @@ import { basename, dirname } from 'node:path'
 import { native } from '../engine/engine.ts'
 import { isPortablePath } from '../portable/marks.ts'
 
-/** The segments whose neighbours this thread has looked for. */
+/** The segments for which this thread has looked for neighbours. */
 const looked = new Set<string>()
 
 /** A segment by the name of its file. */

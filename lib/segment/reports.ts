@@ -27,7 +27,7 @@ export class Reports {
     this.#log = log && new EventLog(log, { cache: name, namespace })
   }
 
-  /** Whether somebody takes entries of the log. */
+  /** Whether there is an event log. */
   get isLogged(): boolean {
     return this.#log !== undefined
   }

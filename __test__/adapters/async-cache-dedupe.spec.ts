@@ -64,3 +64,13 @@ test.serial('a segment in trouble does not fail the function, and its error is r
   t.is(await host.five(1), 5)
   t.like(errors, [{ code: 'ERR_BUSY' }])
 })
+
+test('remove tells whether there was an entry', async (t) => {
+  const cache = createTestCache()
+  t.teardown(() => cache.close())
+  const storage = dedupeStorage(cache)
+  await storage.set('key', 'value', 60)
+  t.deepEqual([await storage.remove('key'), await storage.remove('key')], [true, false])
+  cache.failNext('ERR_BUSY', { on: 'write' })
+  t.false(await storage.remove('key'))
+})

@@ -51,8 +51,10 @@ export class DedupeStorage {
     })
   }
 
-  async remove(key: string): Promise<void> {
-    this.#attempt(() => this.#space.delete(key))
+  /** A boolean: false without an entry, as its own storages answer. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- The host declares void.
+  async remove(key: string): Promise<any> {
+    return this.#attempt(() => this.#space.delete(key)) ?? false
   }
 
   /** Invalidates the entries with one of these references. In a reference, `*` stands for any text. */

@@ -1,6 +1,9 @@
 /**
  * Socket.IO: the tests of @socket.io/cluster-adapter, which start three workers. They are run with
  * `ClusterAdapterWithHeartbeat`, since one of them expects a message of that class.
+ *
+ * Some tests prepare one worker and let another one send, and wait for neither. With the adapter of the host, both go
+ * through the primary in this order. Ours has no primary, so the run waits a second before the worker sends.
  */
 import { filesBelow } from './shared/checkout.mjs'
 
@@ -24,6 +27,13 @@ exports.createAdapter = () =>
   socketIoAdapter(open({ name: name(process.ppid) }), { ClusterAdapter: ClusterAdapterWithHeartbeat })
 `
 
+function waiting(text) {
+  const sends = /workers\[0\]\.send\(\s*("(?:broadcasts to all clients (?:except )?in a? ?room|[^"]* \(1\))"),?\s*\);/g
+  return text
+    .replaceAll(sends, 'setTimeout(() => workers[0].send($1), 1000);')
+    .replace('this.timeout(6000)', 'this.timeout(12000)')
+}
+
 /** @type {import('../hosts.mjs').Host} */
 export default {
   repository: 'socketio/socket.io',
@@ -32,7 +42,7 @@ export default {
     const folder = 'packages/socket.io-cluster-adapter/test'
     const tests = Object.entries(filesBelow(checkout, folder)).map(([path, text]) => [
       path.replace(folder, 'test'),
-      text,
+      waiting(text),
     ])
     return {
       // The tests are CommonJS.

@@ -9,7 +9,7 @@ import type { CacheStore } from '../cache/store.ts'
 import type { Milliseconds } from '../arguments/units.ts'
 import { invalid } from '../errors.ts'
 import { replaceFor } from './shared/lifetimes.ts'
-import { countOf, entriesOf, keyOf, placeOf, refuse } from './shared/replacement.ts'
+import { MapReplacement, keyOf, placeOf, refuse } from './shared/replacement.ts'
 import type { PlaceOptions } from './shared/replacement.ts'
 
 export type { PlaceOptions } from './shared/replacement.ts'
@@ -82,7 +82,7 @@ const REFUSED = {
  * @example
  * const users = new LRUCache<string, User>({ cache: open({ name: 'app' }), max: 500, ttl: 60_000 })
  */
-export class LRUCache<K, V, FC = unknown> implements Iterable<[K, V]> {
+export class LRUCache<K, V, FC = unknown> extends MapReplacement<K, V> {
   readonly ttl: Milliseconds | undefined
   readonly max: number
   readonly fetchMethod: LRUCacheOptions<K, V, FC>['fetchMethod']
@@ -91,7 +91,9 @@ export class LRUCache<K, V, FC = unknown> implements Iterable<[K, V]> {
 
   /** @throws {CacheError} `ERR_INVALID_ARGUMENT` without a cache, or for an option that cannot be kept. */
   constructor(options: LRUCacheOptions<K, V, FC>) {
-    this.#space = placeOf('LRUCache', 'lru-cache', options ?? {})
+    const space = placeOf('LRUCache', 'lru-cache', options ?? {})
+    super(space)
+    this.#space = space
     refuse('LRUCache', options, REFUSED)
     this.ttl = options.ttl
     this.max = options.max ?? 0
@@ -99,36 +101,14 @@ export class LRUCache<K, V, FC = unknown> implements Iterable<[K, V]> {
     this.memoMethod = options.memoMethod
   }
 
-  get(key: K): V | undefined {
-    return this.#space.get(keyOf(key)) as V | undefined
-  }
-
   peek(key: K): V | undefined {
     return this.get(key)
-  }
-
-  has(key: K): boolean {
-    return this.#space.has(keyOf(key))
   }
 
   /** Undefined as the value deletes the key, and so does a negative lifetime. A value without room is not kept. */
   set(key: K, value: V | undefined, options: LRUSetOptions = {}): this {
     replaceFor(this.#space, keyOf(key), value, this.#lifetime(options))
     return this
-  }
-
-  delete(key: K): boolean {
-    return this.#space.delete(keyOf(key))
-  }
-
-  /** Deletes the entries of this object in all processes. */
-  clear(): void {
-    this.#space.clear()
-  }
-
-  /** The number of entries. Walks over all of them. */
-  get size(): number {
-    return countOf(this.#space)
   }
 
   /** Milliseconds; Infinity without an expiry, 0 without an entry. */
@@ -170,23 +150,6 @@ export class LRUCache<K, V, FC = unknown> implements Iterable<[K, V]> {
   /** Does nothing, and returns false: an expired entry is not returned, and is swept. */
   purgeStale(): boolean {
     return false
-  }
-
-  *keys(): Generator<K, undefined> {
-    for (const [key] of this.entries()) yield key
-  }
-
-  *values(): Generator<V, undefined> {
-    for (const [, value] of this.entries()) yield value
-  }
-
-  /** In no order. */
-  entries(): Generator<[K, V], undefined> {
-    return entriesOf<K, V>(this.#space)
-  }
-
-  [Symbol.iterator](): Generator<[K, V], undefined> {
-    return this.entries()
   }
 
   find(fn: (value: V, key: K, self: this) => boolean): V | undefined {

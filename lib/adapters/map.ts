@@ -6,7 +6,7 @@
  */
 import type { CacheStore } from '../cache/store.ts'
 import type { Duration } from '../arguments/units.ts'
-import { countOf, entriesOf, keyOf, placeOf } from './shared/replacement.ts'
+import { MapReplacement, keyOf, placeOf } from './shared/replacement.ts'
 import type { PlaceOptions, PrimitiveKey } from './shared/replacement.ts'
 
 export type { PrimitiveKey } from './shared/replacement.ts'
@@ -18,17 +18,14 @@ export interface CacheMapOptions extends Omit<PlaceOptions, 'cache'> {
 }
 
 /** The Map that `cacheMap` returns. */
-export class CacheMap<K extends PrimitiveKey = string, V = unknown> implements Map<K, V> {
+export class CacheMap<K extends PrimitiveKey = string, V = unknown> extends MapReplacement<K, V> implements Map<K, V> {
   readonly #space: CacheStore
   readonly #ttl: Duration | undefined
 
   constructor(space: CacheStore, ttl?: Duration) {
+    super(space)
     this.#space = space
     this.#ttl = ttl
-  }
-
-  get(key: K): V | undefined {
-    return this.#space.get(keyOf(key)) as V | undefined
   }
 
   /** Undefined as the value deletes the key. So does a value for which there is no room. */
@@ -39,43 +36,8 @@ export class CacheMap<K extends PrimitiveKey = string, V = unknown> implements M
     return this
   }
 
-  has(key: K): boolean {
-    return this.#space.has(keyOf(key))
-  }
-
-  delete(key: K): boolean {
-    return this.#space.delete(keyOf(key))
-  }
-
-  /** Deletes the entries of this Map in all processes. */
-  clear(): void {
-    this.#space.clear()
-  }
-
-  /** The number of entries. Walks over all of them. */
-  get size(): number {
-    return countOf(this.#space)
-  }
-
   forEach(fn: (value: V, key: K, map: Map<K, V>) => void, self?: unknown): void {
     for (const [key, value] of this) fn.call(self, value, key, this)
-  }
-
-  *keys(): Generator<K, undefined> {
-    for (const [key] of this) yield key
-  }
-
-  *values(): Generator<V, undefined> {
-    for (const [, value] of this) yield value
-  }
-
-  /** In no order. */
-  entries(): Generator<[K, V], undefined> {
-    return entriesOf<K, V>(this.#space)
-  }
-
-  [Symbol.iterator](): Generator<[K, V], undefined> {
-    return this.entries()
   }
 
   get [Symbol.toStringTag](): string {

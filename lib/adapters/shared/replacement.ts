@@ -75,18 +75,56 @@ export function keyFrom(text: string): PrimitiveKey {
   return text.startsWith('n') ? BigInt(text.slice(1)) : words[text]
 }
 
-/** Keys with their values, in one run and in no order. An entry that is removed meanwhile may be left out. */
-export function* entriesOf<K, V>(space: CacheStore): Generator<[K, V], undefined> {
-  for (const key of space.keys()) {
-    if (typeof key !== 'string') continue
-    const value = space.get(key)
-    if (value !== undefined) yield [keyFrom(key) as K, value as V]
-  }
-}
+/** What the replacements of a Map have in common. */
+export class MapReplacement<K, V> implements Iterable<[K, V]> {
+  readonly #space: CacheStore
 
-/** The number of entries, by a walk over all of them. */
-export function countOf(space: CacheStore): number {
-  return Array.from(space.keys()).length
+  constructor(space: CacheStore) {
+    this.#space = space
+  }
+
+  get(key: K): V | undefined {
+    return this.#space.get(keyOf(key)) as V | undefined
+  }
+
+  has(key: K): boolean {
+    return this.#space.has(keyOf(key))
+  }
+
+  delete(key: K): boolean {
+    return this.#space.delete(keyOf(key))
+  }
+
+  /** Deletes the entries of this object in all processes. */
+  clear(): void {
+    this.#space.clear()
+  }
+
+  /** The number of entries. Walks over all of them, and blocks the event loop meanwhile. */
+  get size(): number {
+    return Array.from(this.#space.keys()).length
+  }
+
+  *keys(): Generator<K, undefined> {
+    for (const [key] of this) yield key
+  }
+
+  *values(): Generator<V, undefined> {
+    for (const [, value] of this) yield value
+  }
+
+  /** In one run and in no order. Blocks the event loop as long as the caller iterates. An entry that is removed meanwhile may be left out. */
+  *entries(): Generator<[K, V], undefined> {
+    for (const key of this.#space.keys()) {
+      if (typeof key !== 'string') continue
+      const value = this.#space.get(key)
+      if (value !== undefined) yield [keyFrom(key) as K, value as V]
+    }
+  }
+
+  [Symbol.iterator](): Generator<[K, V], undefined> {
+    return this.entries()
+  }
 }
 
 /** Throws for the options of a replaced class that would change what it does, and have no effect here. */

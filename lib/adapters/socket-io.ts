@@ -10,6 +10,7 @@
 import type { CacheStore, MessageBus } from '../cache/store.ts'
 import type { ChannelMessage } from '../messaging/messages.ts'
 import { CacheError, invalid } from '../errors.ts'
+import { reporter } from './shared/reports.ts'
 import { checkStore } from './shared/space.ts'
 
 /** What the adapter needs of the namespace that it uses. */
@@ -36,7 +37,10 @@ export interface SocketIoAdapterOptions<A extends object> {
   namespace?: string | undefined
   /** Options of the class, such as `heartbeatInterval`. */
   options?: object | undefined
-  /** Called when messages were lost or could not be sent. Default: a process warning. */
+  /**
+   * Called when messages were lost or could not be sent. Default: a process warning, at most once a minute for each
+   * cause.
+   */
   onError?: ((error: Error) => void) | undefined
 }
 
@@ -74,7 +78,7 @@ const LARGE_TTL = 60_000
  */
 export function socketIoAdapter<A extends object>(
   cache: SocketIoCache,
-  { ClusterAdapter, namespace = 'socket.io', options, onError = warn }: SocketIoAdapterOptions<A>,
+  { ClusterAdapter, namespace = 'socket.io', options, onError = reporter() }: SocketIoAdapterOptions<A>,
   // oxlint-disable-next-line typescript/no-explicit-any -- A namespace of any version of Socket.IO.
 ): (nsp: any) => A {
   checkStore('socketIoAdapter', cache)
@@ -181,8 +185,4 @@ function adapterOver(
     }
   }
   return Adapter
-}
-
-function warn(error: Error): void {
-  process.emitWarning(error)
 }

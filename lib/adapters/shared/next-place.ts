@@ -2,8 +2,8 @@
  * The place of Next in a cache: pages of all builds, and the times of tags, which all builds share.
  *
  * Nothing here throws into a request. Where the segment cannot be opened, read or written, a read is a miss and a write
- * is left out, and a process warning says so once for each cause. A revalidation that could not be written is kept, and
- * every read is a miss until it is written. `next build` never opens the cache.
+ * is left out, and a process warning says so, at most once a minute for each cause. A revalidation that could not be
+ * written is kept, and every read is a miss until it is written. `next build` never opens the cache.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { accepted, checkOptions } from '../../arguments/option-names.ts'
@@ -12,6 +12,8 @@ import type { Bytes, Milliseconds } from '../../arguments/units.ts'
 import { CacheError, invalid } from '../../errors.ts'
 import { BuildMemory } from './build-memory.ts'
 import type { Durations } from './next-types.ts'
+import { reporter } from './reports.ts'
+import type { OnError } from './reports.ts'
 import { checkStore } from './space.ts'
 import { MIN_RECORDS, TagTimes } from './tag-times.ts'
 import type { Begun, VersionedStore } from './tag-times.ts'
@@ -56,7 +58,7 @@ export class NextPlace {
   readonly #source: NextCache | (() => NextCache)
   readonly #namespace: string
   readonly #tagsSize: number
-  readonly #announced = new Set<string>()
+  readonly #report: OnError
   #spaces: Spaces | undefined
   #opensAt = 0
   #unwritten: Revalidation[] = []
@@ -72,6 +74,7 @@ export class NextPlace {
     const { namespace = 'next', tagsSize = DEFAULT_TAGS_SIZE } = options
     if (typeof namespace !== 'string') throw invalid('namespace must be a string', namespace)
     this.#adapter = adapter
+    this.#report = reporter((error) => warn(adapter, error))
     this.#source = source
     this.#namespace = namespace
     this.#tagsSize = parseBytes(tagsSize)
@@ -139,20 +142,12 @@ export class NextPlace {
     }
   }
 
-  /** Warns once for each kind of trouble. */
+  /** Warns of each kind of trouble, at most once a minute. */
   announce(error: unknown): void {
-    const { code, message, hint } = error as { code?: string; message?: string; hint?: string }
     // A cache that a function opens is opened again.
-    if (code === 'ERR_CLOSED' && typeof this.#source === 'function') this.#spaces = undefined
-    const cause = code ?? String(error)
-    if (this.#announced.has(cause)) return
-    this.#announced.add(cause)
-    const consequence = `${this.#adapter} of cache-machine/next: Next goes on without the cache where it fails`
-    process.emitWarning(`${consequence}: ${message ?? String(error)}${code === undefined ? '' : ` (${code})`}`, {
-      type: 'CacheMachineWarning',
-      code: 'CACHE_MACHINE_NEXT',
-      ...(hint !== undefined && { detail: hint }),
-    })
+    const isClosed = (error as { code?: unknown } | null)?.code === 'ERR_CLOSED'
+    if (isClosed && typeof this.#source === 'function') this.#spaces = undefined
+    this.#report(error)
   }
 
   #opened(): Spaces | undefined {
@@ -177,6 +172,16 @@ export class NextPlace {
     if (this.#endsAll) times.endAll()
     this.#endsAll = false
   }
+}
+
+function warn(adapter: string, error: unknown): void {
+  const { code, message = String(error), hint } = error as { code?: string; message?: string; hint?: string }
+  const consequence = `${adapter} of cache-machine/next: Next goes on without the cache where it fails`
+  process.emitWarning(`${consequence}: ${message}${code === undefined ? '' : ` (${code})`}`, {
+    type: 'CacheMachineWarning',
+    code: 'CACHE_MACHINE_NEXT',
+    ...(hint !== undefined && { detail: hint }),
+  })
 }
 
 /** The end of what has been revalidated, as `TagTimes` takes it. */

@@ -1,17 +1,24 @@
 /**
  * Reports of trouble, for adapters that have no caller to throw at.
  */
+import type { Milliseconds } from '../../arguments/units.ts'
 import { isTrouble } from './trouble.ts'
 
 /** Called with trouble that the adapter survives. */
 export type OnError = (error: unknown) => void
 
-/** Passes each kind of error on once a minute, so that a host under load is not flooded. Default: a process warning. */
-export function reporter(onError: OnError = warn): OnError {
+/**
+ * Passes each kind of error on once a minute, so that a host under load is not flooded. Errors with one code are of one
+ * kind, and without a code, errors with messages that differ only in numbers.
+ *
+ * @param onError Default: a process warning.
+ * @param clock Milliseconds that never go back. Default: the clock of the process.
+ */
+export function reporter(onError: OnError = warn, clock: () => Milliseconds = () => performance.now()): OnError {
   const last = new Map<unknown, number>()
   return (error) => {
-    const kind = (error as { code?: unknown } | null)?.code ?? String(error)
-    const now = performance.now()
+    const kind = (error as { code?: unknown } | null)?.code ?? String(error).replaceAll(/\d+/g, '#')
+    const now = clock()
     if (now - (last.get(kind) ?? -Infinity) < 60_000) return
     last.set(kind, now)
     onError(error)

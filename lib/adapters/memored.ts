@@ -40,9 +40,9 @@ export interface Memored {
   multiRemove(keys: string[], callback?: MemoredCallback): void
   /** Deletes all entries. */
   clean(callback?: MemoredCallback): void
-  /** The number of entries. Walks over all of them. */
+  /** The number of entries. Walks over all of them, and blocks the event loop meanwhile. */
   size(callback: MemoredCallback<[size: number]>): void
-  /** In no order. */
+  /** In no order. Walks as `size` does. */
   keys(callback: MemoredCallback<[keys: string[]]>): void
 }
 

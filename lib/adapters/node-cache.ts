@@ -148,7 +148,7 @@ export class NodeCache extends EventEmitter {
     return left === Infinity ? 0 : Date.now() + left
   }
 
-  /** In no order. */
+  /** In no order. Walks over all entries, and blocks the event loop meanwhile. */
   keys(): string[] {
     return Array.from(this.#space.keys(), (key) => String(key).slice(1))
   }
@@ -157,6 +157,7 @@ export class NodeCache extends EventEmitter {
     return this.#space.has(nameOf(key))
   }
 
+  /** Walks as `keys` does. */
   getStats(): NodeCacheStats {
     const keys = this.keys()
     const ksize = keys.reduce((sum, key) => sum + key.length, 0)

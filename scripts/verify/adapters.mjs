@@ -1,6 +1,6 @@
 /**
- * Adapters: each has its suite, a guide and a row in README, and each of its hosts is an optional peer dependency that
- * is installed here at one version, or in projects of __test__/tools.
+ * Adapters: each has its suite, a guide and a row in README. Each of its hosts is an optional peer dependency at any
+ * version, has its versions in docs/hosts.md, and is installed here at one version, or in projects of __test__/tools.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,7 +34,11 @@ function gapsOf(name) {
 
 function peerGaps() {
   const { peerDependencies = {}, peerDependenciesMeta = {}, devDependencies } = readJson('package.json')
-  return Object.keys(peerDependencies).flatMap((name) => [
+  const versions = readText('docs/hosts.md').split('\n## Versions\n')[1] ?? ''
+  return Object.entries(peerDependencies).flatMap(([name, range]) => [
+    // npm enforces a range where a project has the host, also one without the adapter.
+    ...(range === '*' ? [] : [`${name} is a peer dependency with the range ${range} and not *`]),
+    ...(versions.includes(`| \`${name}\` `) ? [] : [`${name} has no row in the versions of docs/hosts.md`]),
     ...(peerDependenciesMeta[name]?.optional === true ? [] : [`${name} is a peer dependency that is not optional`]),
     ...(versionsOf(name, devDependencies).every((version) => /^\d/.test(version ?? ''))
       ? []

@@ -253,6 +253,11 @@ export const children = [
     purpose: 'prints the table of docs/values.md',
   },
   {
+    file: 'scripts/verify/command-pages.mjs',
+    startedBy: 'scripts/verify/docs.mjs',
+    purpose: 'prints the reference of the command',
+  },
+  {
     file: 'scripts/campaigns/fuzz/codecs.mjs',
     startedBy: 'scripts/campaigns/fuzz.mjs',
     purpose: 'gives hostile bytes to the decoders',

@@ -80,6 +80,20 @@ function bytesOfFileSystem(folder: string): number {
   }
 }
 
+/** The lowest limit of the cgroups around this process, and what the innermost uses, in bytes; undefined: no limit. */
+export function limitsOfCgroups(): { limit: number; used: number | undefined } | undefined {
+  const limit = bytesOfCgroup()
+  if (limit === Infinity) return undefined
+  const { own, root } = cgroupFiles
+  const usages = readCgroups(own).flatMap(({ path, mounts, file }) => {
+    const usage = file === 'memory.max' ? 'memory.current' : 'memory.usage_in_bytes'
+    // A container sees its own cgroup as the top of the mount.
+    return mounts.flatMap((mount) => [path, '/'].map((folder) => textOf(join(root, mount, folder, usage)).trim()))
+  })
+  const used = usages.find((text) => /^\d+$/.test(text))
+  return { limit, used: used === undefined ? undefined : Number(used) }
+}
+
 /** The lowest limit of the cgroup of this process and of those around it. Infinity: none. */
 function bytesOfCgroup(): number {
   const { own, root } = cgroupFiles

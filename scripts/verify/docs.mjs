@@ -4,6 +4,7 @@
  * - docs/api/: every export with its doc comment, by typedoc. The folder is not committed.
  * - docs/values.md: the table of values, by `values-table.mjs`, which stores each value.
  * - docs/segment-format.md: the tables of offsets, from the constants in `crates/`.
+ * - docs/guides/command.md and README.md: the reference of the command and a session, by `command-pages.mjs`.
  * - CONTRIBUTING.md: the tables of suites and programs, from the catalogue.
  * - package.json: `exports` and `typesVersions`, from the entries of the package and the folder lib/adapters/.
  * - npm/: the packages with the binaries, from package.json.
@@ -34,6 +35,23 @@ const pages = [
   {
     path: 'docs/segment-format.md',
     parts: [{ begin: '<!-- format:begin -->', end: '<!-- format:end -->', make: makeFormatTables }],
+  },
+  {
+    path: 'docs/guides/command.md',
+    parts: [
+      { begin: '<!-- exit-codes:begin -->', end: '<!-- exit-codes:end -->', make: commandPart('exitCodes') },
+      { begin: '<!-- commands:begin -->', end: '<!-- commands:end -->', make: commandPart('reference') },
+    ],
+  },
+  {
+    path: 'README.md',
+    parts: [
+      {
+        begin: '<!-- session:begin -->',
+        end: '<!-- session:end -->',
+        make: async () => `\`\`\`console\n${await commandPart('session')()}\`\`\`\n`,
+      },
+    ],
   },
   {
     path: 'CONTRIBUTING.md',
@@ -75,6 +93,23 @@ async function makeValues() {
   const { code, output } = await capture(process.execPath, args, { timeout: 120_000 })
   if (code !== 0) throw new Error(`values-table.mjs ended with ${code}\n${output.trimEnd()}`)
   return output
+}
+
+let commandParts
+
+/** A part of the pages about the command; the program that makes them runs once. */
+function commandPart(name) {
+  return async () => {
+    commandParts ??= makeCommandParts()
+    return (await commandParts)[name]
+  }
+}
+
+async function makeCommandParts() {
+  const args = ['--import', '@oxc-node/core/register', 'scripts/verify/command-pages.mjs']
+  const { code, output } = await capture(process.execPath, args, { timeout: 120_000 })
+  if (code !== 0) throw new Error(`command-pages.mjs ended with ${code}\n${output.trimEnd()}`)
+  return JSON.parse(output)
 }
 
 /** Built in release: `npm run build` has compiled the dependencies in that profile. */

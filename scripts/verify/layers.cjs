@@ -18,9 +18,9 @@ module.exports = {
       to: { path: siblings, pathNot: '^lib/$1/' },
     },
     {
-      name: 'adapters and tools do not import the class SharedCache',
+      name: 'adapters, commands and the module of PM2 do not import the class SharedCache',
       severity: 'error',
-      from: { path: '^lib/(adapters|tools)/' },
+      from: { path: '^lib/(adapters|command|pm2)/' },
       to: { path: '^lib/cache/shared-cache' },
     },
     {
@@ -50,6 +50,18 @@ module.exports = {
       severity: 'error',
       from: { pathNot: '^lib/adapters/' },
       to: { path: '^lib/adapters/' },
+    },
+    {
+      name: 'only the entry point of the program opens caches and knows the addon',
+      severity: 'error',
+      from: { path: '^lib/command/', pathNot: '^lib/command/main\.ts$' },
+      to: { path: '^(index\.ts$|lib/(native|engine|portable|near|loading|coordination|metrics)/)' },
+    },
+    {
+      name: 'nothing outside command/ and pm2/ imports a program',
+      severity: 'error',
+      from: { pathNot: '^lib/(command|pm2)/' },
+      to: { path: '^lib/(command|pm2)/' },
     },
     {
       name: 'the portable engine knows the interface of the native one, errors and units, and nothing above',

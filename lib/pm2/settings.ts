@@ -2,8 +2,8 @@
  * The settings of the module, as `pm2 set cache-machine:NAME VALUE` keeps them: text, with the defaults of `config` in
  * package.json.
  */
-import { invalid } from '../../errors.ts'
-import { parseBytes, parseDuration } from '../../arguments/units.ts'
+import { invalid } from '../errors.ts'
+import { parseBytes, parseDuration } from '../arguments/units.ts'
 
 /** The checked settings. */
 export interface ModuleSettings {

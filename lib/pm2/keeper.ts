@@ -4,8 +4,8 @@
  * An open segment has a sweeper in the background, so its expired entries are reclaimed also while all workers are idle or
  * down. A segment that was destroyed is given up, and kept again when an application has made it anew.
  */
-import { open, segments } from '../../../index.ts'
-import type { SegmentInfo, SharedCache, Stats } from '../../../index.ts'
+import { open, segments } from '../../index.ts'
+import type { SegmentInfo, SharedCache, Stats } from '../../index.ts'
 import type { ModuleSettings } from './settings.ts'
 
 interface Kept {

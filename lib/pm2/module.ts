@@ -5,8 +5,8 @@
  * ratio, memory and evictions in `pm2 show` and `pm2 monit`, and has the actions `clear NAME` and `destroy NAME`. By
  * setting it restarts workers by private memory. See docs/guides/pm2.md.
  */
-import { open, segments } from '../../../index.ts'
-import { invalid } from '../../errors.ts'
+import { open, segments } from '../../index.ts'
+import { invalid } from '../errors.ts'
 import { Keeper } from './keeper.ts'
 import { Pm2Messages } from './messages.ts'
 import type { Metric, Pm2Channel } from './messages.ts'

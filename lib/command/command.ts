@@ -1,0 +1,147 @@
+/**
+ * What a command is, and what it gets from outside.
+ *
+ * The table of commands (`table.ts`) is the one source of parsing, help, shell completion and the reference page.
+ */
+import type { GetEntryOptions, DeletePrefixOptions, OpenOptions, StatsOptions } from '../arguments/options.ts'
+import type { Entry, Key } from '../arguments/keys.ts'
+import type { TaggedStore } from '../cache/store.ts'
+import type { CacheError } from '../errors.ts'
+import type { Change, WatchFilter } from '../messaging/changes.ts'
+import type { StreamOptions } from '../messaging/streams.ts'
+import type { Segments } from '../segment/segments.ts'
+import type { Stats } from '../segment/stats.ts'
+import type { Call } from './arguments.ts'
+import type { Output } from './output.ts'
+
+/** 0: done. 1: not found, unhealthy, or it failed. 2: the command line is wrong. */
+export type ExitCode = 0 | 1 | 2
+
+/** What commands need of a cache. */
+export interface InspectedCache extends TaggedStore {
+  readonly size: number
+  peek(key: Key): unknown
+  getEntry(key: Key, options?: GetEntryOptions): Entry | undefined
+  persist(key: Key): boolean
+  stats(options?: StatsOptions): Stats
+  watch(filter?: WatchFilter, options?: StreamOptions): AsyncIterableIterator<Change>
+  deletePrefixAsync(prefix: Key, options?: DeletePrefixOptions): Promise<number>
+  namespace<W = unknown>(name: string): InspectedCache & TaggedStore<W>
+}
+
+/** The package, as the entry point passes it. */
+export interface Package {
+  readonly version: string
+  open(options: OpenOptions): InspectedCache
+  readonly segments: Segments
+  /** The contradictions in the structures of a segment. Takes the lock of each shard in turn. */
+  problems(cache: InspectedCache): string[]
+  /** Why the native addon could not be loaded; undefined: it is loaded. */
+  nativeProblem(): CacheError | undefined
+}
+
+/** What a command gets from outside. */
+export interface World extends Package {
+  readonly env: NodeJS.ProcessEnv
+  /** For results. */
+  readonly out: Output
+  /** For progress and errors. */
+  readonly err: Output
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal
+  /** All of standard input. */
+  input(): Promise<string>
+}
+
+/** A positional argument. */
+export interface Parameter {
+  readonly name: string
+  readonly what: string
+  readonly optional?: true
+  /** One or more; the last parameter only. */
+  readonly many?: true
+}
+
+/** An option. */
+export interface Option {
+  readonly type: 'flag' | 'text' | 'list' | 'count' | 'duration'
+  readonly short?: string
+  /** The placeholder of its value in the help. */
+  readonly value?: string
+  readonly what: string
+}
+
+export interface Command {
+  readonly name: string
+  /** One line, without a full stop. */
+  readonly summary: string
+  /** What it does, with its edge cases; paragraphs of plain text. */
+  readonly about: readonly string[]
+  readonly parameters: readonly Parameter[]
+  readonly options: Readonly<Record<string, Option>>
+  readonly examples: readonly (readonly [line: string, what: string])[]
+  /** What `--json` prints. */
+  readonly json: string
+  run(call: Call, world: World): Promise<ExitCode> | ExitCode
+}
+
+// ---- parts that several commands have
+
+export const SEGMENT: Parameter = { name: 'segment', what: 'the name that was passed to open' }
+export const KEY: Parameter = { name: 'key', what: 'a key; with --hex its bytes as hexadecimal digits' }
+
+export const NAMESPACE: Option = {
+  type: 'text',
+  short: 'n',
+  value: 'NAME',
+  what: 'a namespace of the segment; that of a namespace has both names, joined by ":"',
+}
+export const HEX: Option = { type: 'flag', what: 'keys are bytes, given as hexadecimal digits' }
+
+/** The options that each command has. */
+export const COMMON: Readonly<Record<string, Option>> = {
+  directory: {
+    type: 'text',
+    short: 'd',
+    value: 'FOLDER',
+    what: 'the folder that was passed to open; default: POSIX shared memory (/dev/shm)',
+  },
+  json: { type: 'flag', what: 'print JSON, for programs' },
+  help: { type: 'flag', short: 'h', what: 'print the help of the command' },
+}
+
+/** Opens the segment of a call without creating it; closed by `using`. */
+export function openSegment(call: Call, { open }: Package, options: Partial<OpenOptions> = {}): Opened {
+  const name = call.parameter(0)
+  const directory = call.text('directory')
+  const root = open({
+    name,
+    ...(directory !== undefined && { directory }),
+    create: false,
+    engine: 'native',
+    near: false,
+    strict: true,
+    ...options,
+  })
+  try {
+    const namespace = call.text('namespace')
+    const cache = namespace === undefined ? root : root.namespace(namespace)
+    return { root, cache, [Symbol.dispose]: () => root.close() }
+  } catch (error) {
+    root.close()
+    throw error
+  }
+}
+
+/** A segment, and the namespace of it that a call names. */
+export interface Opened extends Disposable {
+  readonly root: InspectedCache
+  readonly cache: InspectedCache
+}
+
+/** A key as it was given on the command line. */
+export function keyOf(text: string, call: Call): Key {
+  if (!call.flag('hex')) return text
+  if (/^(?:[0-9a-f]{2})+$/i.test(text)) return Buffer.from(text, 'hex')
+  throw call.wrong(`${JSON.stringify(text)} is no key in hexadecimal digits`, 'Pass two digits for each byte.')
+}

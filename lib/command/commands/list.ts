@@ -1,0 +1,52 @@
+/** `list`: the segments of this user. */
+import type { Command } from '../command.ts'
+import { duration, size } from '../output.ts'
+import { describe, factsOf } from './inspect.ts'
+
+export const list: Command = {
+  name: 'list',
+  summary: 'list the segments of this user, with sizes, entries and processes',
+  about: [
+    'Reads the segments from outside: it attaches to none, so it also works beside processes that hang, and on segments ' +
+      'of other versions.',
+    'HEALTH is "unused" if no process has the segment open, and names what is wrong otherwise; "inspect" explains it.',
+  ],
+  parameters: [],
+  options: { names: { type: 'flag', what: 'print only the names, one a line' } },
+  examples: [
+    ['cache-machine list', 'all segments in /dev/shm'],
+    ['cache-machine list --directory /cache', 'those in a folder'],
+    ["cache-machine list --json | jq '.[].name'", 'for a program'],
+  ],
+  json: 'an array of what "inspect --json" prints',
+  run(call, { out, segments }) {
+    const directory = call.text('directory')
+    const infos = segments.list({ ...(directory !== undefined && { directory }), engine: 'native' })
+    if (call.flag('names')) {
+      for (const { name } of infos) out.line(name)
+      return 0
+    }
+    const all = infos.map((info) => factsOf(info))
+    if (call.flag('json')) {
+      out.json(all.map(describe))
+      return 0
+    }
+    if (all.length === 0) {
+      out.line(`This user has no segment in ${directory ?? '/dev/shm'}.`)
+      return 0
+    }
+    out.table(
+      ['NAME', 'SIZE', 'TAKEN', 'ENTRIES', 'PROCESSES', 'AGE', 'HEALTH'],
+      all.map(({ info, health }) => [
+        info.name,
+        size(info.size),
+        info.readable ? size(info.reservedBytes) : '-',
+        info.readable ? info.entries : '-',
+        info.processes.length,
+        info.readable ? duration(Date.now() - info.createdAt) : '-',
+        health.text,
+      ]),
+    )
+    return 0
+  },
+}

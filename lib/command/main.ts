@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+/**
+ * The program `cache-machine`: gives the commands this process and this package. Only this file opens caches.
+ */
+import { readFileSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { open, segments } from '../../index.ts'
+import { isLoaded, loadError } from '../native/addon.ts'
+import { call } from '../segment/handle.ts'
+import { problems } from '../segment/testing.ts'
+import type { InspectedCache, World } from './command.ts'
+import { Output } from './output.ts'
+import { runCommandLine } from './run.ts'
+
+/** The version in the package.json of this package, which is above dist/lib/command/. */
+function versionOf(program: string): string {
+  // npx starts a link to it.
+  for (let up = realpathSync(program), i = 0; i < 5; i++, up = join(up, '..')) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(join(up, 'package.json'), 'utf8')) as Record<string, string>
+      if (name === 'cache-machine' && version !== undefined) return version
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return 'unknown'
+}
+
+/** SIGINT and SIGTERM end a command at its next step. A second signal ends the process. */
+function signalOfProcess(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort())
+  return controller.signal
+}
+
+async function input(): Promise<string> {
+  let text = ''
+  for await (const part of process.stdin.setEncoding('utf8')) text += part as string
+  return text
+}
+
+async function main(): Promise<void> {
+  // The reader of a pipe has ended, as in "| head": there is nothing left to do.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  const world: World = {
+    version: versionOf(process.argv[1] ?? '.'),
+    open: (options) => open(options) as unknown as InspectedCache,
+    segments,
+    problems: (cache) => call(() => problems(cache)),
+    nativeProblem: () => (isLoaded ? undefined : loadError()),
+    env: process.env,
+    out: new Output(process.stdout, process.env),
+    err: new Output(process.stderr, process.env),
+    signal: signalOfProcess(),
+    input,
+  }
+  process.exitCode = await runCommandLine(process.argv.slice(2), world)
+}
+
+void main()

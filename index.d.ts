@@ -223,8 +223,8 @@ export interface OpenOptions {
    *
    * Such an object counts as attached, as any other: `stats().processes` and `segments.inspect` show its process, and
    * `segments.destroy` without `force` refuses. Writes are allowed. Nothing else changes by its presence: it deletes no
-   * unused file of an earlier version, it does not warn about limits of this process, and a process in which all
-   * objects have `create: false` never sweeps expired entries, so `expire` events go to the processes that use the cache.
+   * unused file of an earlier version, it does not warn about limits of this process, and a process that has only
+   * such objects never sweeps expired entries, so `expire` events go to the processes that use the cache.
    * `size`, `maxEntrySize` and `eviction` are only compared with the segment. Default: true.
    */
   create?: boolean | undefined

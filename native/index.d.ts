@@ -20,6 +20,21 @@ export interface BindingFlight {
   number: number
 }
 
+/** A lock, semaphore or leadership that living processes hold or wait for. */
+export interface BindingHeldPermits {
+  key: Key
+  holders: Array<BindingHolder>
+  /** The process ids of the waiters, in the order of the queue. */
+  waiters: Array<number>
+}
+
+/** A holder of a permit. */
+export interface BindingHolder {
+  pid: number
+  /** Milliseconds until the permit expires, Infinity without a deadline. */
+  remaining: number
+}
+
 /** A family of metrics, or one series of it. */
 export interface BindingMetric {
   /** Of a family its name; of a series the name and, in braces, the labels as Prometheus writes them. */
@@ -285,8 +300,8 @@ export declare function invalidateTags(id: number, tags: readonly string[], outd
 export type Key = string | Uint8Array
 
 /**
- * Keys of the namespace that start with `prefix` and have an entry with one of `tags`, if there are any, from `cursor` on
- * (0 at first): about `max` of them or fewer.
+ * Keys of the namespace from `cursor` on (0 at first), about `max` of them or fewer: those that start with `prefix`, of
+ * entries with one of `tags` if there are some.
  */
 export declare function keys(id: number, cursor: number, prefix: Key, tags: readonly string[], max: number): BindingPage
 
@@ -328,6 +343,9 @@ export declare function permitIsHeld(id: number, keyspace: number, key: Key, tok
 
 /** Releases permits. False: they were no longer held. */
 export declare function permitRelease(id: number, keyspace: number, key: Key, permits: number, token: number): boolean
+
+/** All permits of a keyspace of the namespace that are held or waited for. */
+export declare function permitsHeld(id: number, keyspace: number): Array<BindingHeldPermits>
 
 /** Publishes a message: the bytes of its kind, a text as it is. Returns for how many subscriptions it was written. */
 export declare function publish(id: number, channel: string, kind: number, value: Key): number

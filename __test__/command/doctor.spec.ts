@@ -78,7 +78,13 @@ const WELL: Facts = {
 }
 
 /** Facts that differ from those of the good machine, with the verdict and a part of the finding and of the fix. */
-const CASES: [id: string, changes: Partial<Facts>, verdict: string, finding: RegExp, fix?: RegExp][] = [
+const CASES: [
+  id: string,
+  changes: Partial<Facts>,
+  verdict: 'ok' | 'warning' | 'problem',
+  finding: RegExp,
+  fix?: RegExp,
+][] = [
   [
     'node-version',
     { program: { ...WELL.program, node: '20.18.3' } },
@@ -317,6 +323,13 @@ test.serial('the memory limit of PM2 in the environment of a worker', async (t) 
   const found = await finding(t, 'pm2-memory', ['-d', directory])
   t.is(found.verdict, 'problem')
   t.regex(found.finding, new RegExp(`"api" \\(${app.process.pid}\\) has max_memory_restart 100 MiB`))
+  // In cluster mode it is JSON.
+  const settings = JSON.stringify({ name: 'web', max_memory_restart: 50 * MIB })
+  const worker = fork(t, 'operations', { name, directory, size: SMALL }, { wrapper: ['env', `pm2_env=${settings}`] })
+  await worker.next()
+  app.kill()
+  await app.exit
+  t.regex((await finding(t, 'pm2-memory', ['-d', directory])).finding, /"web" .* 50 MiB/)
   t.deepEqual(
     [memoryOf('300M'), memoryOf('1G'), memoryOf('5'), memoryOf('lots'), memoryOf(undefined)],
     [300 * MIB, 2 ** 30, 5, undefined, undefined],

@@ -104,7 +104,6 @@ test.serial('output to a pipe has no colours and no characters beyond ASCII', as
     ['help'],
   ]) {
     const { out } = await run(t, args, { env: { FORCE_COLOR: '1' } })
-    // oxlint-disable-next-line no-control-regex
     t.regex(out, /^[\n\x20-\x7E]*$/, args.join(' '))
   }
 })
@@ -144,9 +143,9 @@ testIf(works('script', '--version')).serial('on a terminal there are colours, un
       input: '',
     }).stdout
   }
-  t.regex(onTerminal({}), /\u001B\[32mok\u001B\[0m/)
-  t.notRegex(onTerminal({ NO_COLOR: '1' }), /\u001B/)
-  t.notRegex(onTerminal({ TERM: 'dumb' }), /\u001B/)
+  t.true(onTerminal({}).includes('\u001B[32mok\u001B[0m'))
+  t.false(onTerminal({ NO_COLOR: '1' }).includes('\u001B'))
+  t.false(onTerminal({ TERM: 'dumb' }).includes('\u001B'))
 })
 
 // ---- parts

@@ -145,7 +145,7 @@ test.serial(
   },
 )
 
-test.serial('a segment whose processes were killed can be read, and destroyed', async (t) => {
+test.serial('the segment of killed processes can be read, and destroyed', async (t) => {
   const name = segmentName(t)
   const app = fork(t, 'operations', { name, size: SMALL })
   await app.next()

@@ -57,6 +57,14 @@ test('the package has no other files: no sources, tests, tools or binaries', (t)
   )
 })
 
+test('the package has the program cache-machine', (t) => {
+  const { bin } = manifestOf(main) as { bin?: Record<string, string> }
+  t.deepEqual(Object.keys(bin ?? {}), ['cache-machine'])
+  const file = (bin?.['cache-machine'] ?? '').replace('./', '')
+  t.true(packed.includes(file), file)
+  t.regex(readFileSync(join(main, file), 'utf8'), /^#!\/usr\/bin\/env node\n/)
+})
+
 test('the package depends on those with the binaries, in its own version, and runs no script', (t) => {
   const { version, dependencies, devDependencies, optionalDependencies, scripts } = manifestOf(main)
   t.deepEqual([dependencies, devDependencies, scripts], [undefined, undefined, undefined])

@@ -64,6 +64,9 @@ for (const manager of Object.keys(managers) as Manager[]) {
     const { command, add } = managers[manager]
     await run(place, [...command, ...add(OWN)])
     await runReadme(t, place, [process.execPath])
+    const program = join(place, 'node_modules', '.bin', OWN)
+    t.regex(await run(place, [program, '--version']), /^\d+\.\d+\.\d+/)
+    t.regex(await run(place, [program, 'list', '--json']), /^\[/)
   })
 }
 

@@ -3,6 +3,8 @@
  *
  * A wrong option throws at once, with its name in the message.
  *
+ * Size: the documentation of every option is here, next to its check.
+ *
  * Caution: only options that the caller gave explicitly are compared with an existing segment, so defaults are filled
  * in separately (`wanted`).
  *
@@ -78,8 +80,8 @@ export interface OpenOptions {
    *
    * Such an object counts as attached, as any other: `stats().processes` and `segments.inspect` show its process, and
    * `segments.destroy` without `force` refuses. Writes are allowed. Nothing else changes by its presence: it deletes no
-   * unused file of an earlier version, it does not warn about limits of this process, and a process in which all
-   * objects have `create: false` never sweeps expired entries, so `expire` events go to the processes that use the cache.
+   * unused file of an earlier version, it does not warn about limits of this process, and a process that has only
+   * such objects never sweeps expired entries, so `expire` events go to the processes that use the cache.
    * `size`, `maxEntrySize` and `eviction` are only compared with the segment. Default: true.
    */
   create?: boolean | undefined

@@ -7,8 +7,8 @@ import { parseArgs } from 'node:util'
 import { parseDuration } from '../arguments/units.ts'
 import type { Milliseconds } from '../arguments/units.ts'
 import { similarTo } from '../arguments/similar.ts'
-import { COMMON } from './command.ts'
-import type { Command, Option } from './command.ts'
+import { COMMON } from './grammar.ts'
+import type { Grammar, Option } from './grammar.ts'
 
 /** A mistake in the command line. */
 export class UsageError extends Error {
@@ -27,11 +27,11 @@ type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | 
 
 /** A checked command line. */
 export class Call {
-  readonly command: Command
+  readonly command: Grammar
   readonly parameters: readonly string[]
   readonly #values: Values
 
-  constructor(command: Command, parameters: readonly string[], values: Values) {
+  constructor(command: Grammar, parameters: readonly string[], values: Values) {
     this.command = command
     this.parameters = parameters
     this.#values = values
@@ -81,12 +81,12 @@ export class Call {
   }
 }
 
-function wrong({ name }: Command, message: string, hint?: string): UsageError {
+function wrong({ name }: Grammar, message: string, hint?: string): UsageError {
   return new UsageError(message, hint ?? `See "cache-machine ${name} --help".`, name)
 }
 
 /** The command of this name. Throws a `UsageError` that names a similar one. */
-export function findCommand(name: string, table: readonly Command[]): Command {
+export function findCommand<C extends Grammar>(name: string, table: readonly C[]): C {
   const found = table.find((command) => command.name === name)
   if (found !== undefined) return found
   const similar = similarTo(
@@ -98,7 +98,7 @@ export function findCommand(name: string, table: readonly Command[]): Command {
 }
 
 /** Checks the arguments behind the name of a command. With `--help`, parameters may be missing. */
-export function parseCall(command: Command, args: readonly string[]): Call {
+export function parseCall(command: Grammar, args: readonly string[]): Call {
   const options = { ...COMMON, ...command.options }
   const { values, positionals, tokens } = parseArgs({
     args: [...args],
@@ -131,13 +131,13 @@ function rawOption({ type, short }: Option): { type: 'boolean' | 'string'; short
   }
 }
 
-function unknownOption(command: Command, given: string, names: readonly string[]): UsageError {
+function unknownOption(command: Grammar, given: string, names: readonly string[]): UsageError {
   const similar = similarTo(given.replace(/^-+/, ''), names)
   const hint = similar === undefined ? undefined : `Did you mean --${similar}?`
   return wrong(command, `"cache-machine ${command.name}" has no option ${given}`, hint)
 }
 
-function checkParameters(command: Command, given: readonly string[]): void {
+function checkParameters(command: Grammar, given: readonly string[]): void {
   const { parameters } = command
   const missing = parameters.find((parameter, i) => !parameter.optional && given[i] === undefined)
   if (missing !== undefined) {
@@ -150,7 +150,7 @@ function checkParameters(command: Command, given: readonly string[]): void {
 }
 
 /** The line that shows how a command is called. */
-export function usageOf({ name, parameters }: Command): string {
+export function usageOf({ name, parameters }: Grammar): string {
   const words = parameters.map(({ name: word, optional, many }) => {
     const dots = many ? '...' : ''
     return optional ? `[${word}]${dots}` : `<${word}>${dots}`

@@ -9,9 +9,11 @@ import type { TaggedStore } from '../cache/store.ts'
 import type { CacheError } from '../errors.ts'
 import type { Change, WatchFilter } from '../messaging/changes.ts'
 import type { StreamOptions } from '../messaging/streams.ts'
+import type { Held } from '../segment/holders.ts'
 import type { Segments } from '../segment/segments.ts'
 import type { Stats } from '../segment/stats.ts'
 import type { Call } from './arguments.ts'
+import type { Grammar } from './grammar.ts'
 import type { Output } from './output.ts'
 
 /** 0: done. 1: not found, unhealthy, or it failed. 2: the command line is wrong. */
@@ -36,6 +38,8 @@ export interface Package {
   readonly segments: Segments
   /** The contradictions in the structures of a segment. Takes the lock of each shard in turn. */
   problems(cache: InspectedCache): string[]
+  /** The locks, semaphores and leaderships of the namespace, with holders and waiters. */
+  heldIn(cache: InspectedCache): Held[]
   /** Why the native addon could not be loaded; undefined: it is loaded. */
   nativeProblem(): CacheError | undefined
 }
@@ -53,61 +57,15 @@ export interface World extends Package {
   input(): Promise<string>
 }
 
-/** A positional argument. */
-export interface Parameter {
-  readonly name: string
-  readonly what: string
-  readonly optional?: true
-  /** One or more; the last parameter only. */
-  readonly many?: true
-}
-
-/** An option. */
-export interface Option {
-  readonly type: 'flag' | 'text' | 'list' | 'count' | 'duration'
-  readonly short?: string
-  /** The placeholder of its value in the help. */
-  readonly value?: string
-  readonly what: string
-}
-
-export interface Command {
-  readonly name: string
+export interface Command extends Grammar {
   /** One line, without a full stop. */
   readonly summary: string
   /** What it does, with its edge cases; paragraphs of plain text. */
   readonly about: readonly string[]
-  readonly parameters: readonly Parameter[]
-  readonly options: Readonly<Record<string, Option>>
   readonly examples: readonly (readonly [line: string, what: string])[]
   /** What `--json` prints. */
   readonly json: string
   run(call: Call, world: World): Promise<ExitCode> | ExitCode
-}
-
-// ---- parts that several commands have
-
-export const SEGMENT: Parameter = { name: 'segment', what: 'the name that was passed to open' }
-export const KEY: Parameter = { name: 'key', what: 'a key; with --hex its bytes as hexadecimal digits' }
-
-export const NAMESPACE: Option = {
-  type: 'text',
-  short: 'n',
-  value: 'NAME',
-  what: 'a namespace of the segment; that of a namespace has both names, joined by ":"',
-}
-export const HEX: Option = { type: 'flag', what: 'keys are bytes, given as hexadecimal digits' }
-
-/** The options that each command has. */
-export const COMMON: Readonly<Record<string, Option>> = {
-  directory: {
-    type: 'text',
-    short: 'd',
-    value: 'FOLDER',
-    what: 'the folder that was passed to open; default: POSIX shared memory (/dev/shm)',
-  },
-  json: { type: 'flag', what: 'print JSON, for programs' },
-  help: { type: 'flag', short: 'h', what: 'print the help of the command' },
 }
 
 /** Opens the segment of a call without creating it; closed by `using`. */

@@ -1,8 +1,8 @@
 /**
  * Completion scripts, from the table of commands.
  */
-import { COMMON, SEGMENT } from './command.ts'
 import type { Command } from './command.ts'
+import { COMMON, SEGMENT } from './grammar.ts'
 
 const NAMES = 'cache-machine list --names 2>/dev/null'
 

@@ -2,9 +2,10 @@
  * The help, from the table of commands.
  */
 import { usageOf } from './arguments.ts'
-import { COMMON } from './command.ts'
-import type { Command, Option } from './command.ts'
+import type { Command } from './command.ts'
 import type { Group } from './table.ts'
+import { COMMON } from './grammar.ts'
+import type { Option } from './grammar.ts'
 
 const WIDTH = 80
 

@@ -3,9 +3,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Milliseconds } from '../arguments/units.ts'
-import type { InspectedCache, Option, World } from './command.ts'
+import type { InspectedCache, World } from './command.ts'
 import type { Call } from './arguments.ts'
 import type { Change } from '../messaging/changes.ts'
+import type { Option } from './grammar.ts'
 
 /** The options of live commands. */
 export const LIVE: Readonly<Record<'interval' | 'count', Option>> = {

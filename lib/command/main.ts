@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { open, segments } from '../../index.ts'
 import { isLoaded, loadError } from '../native/addon.ts'
 import { call } from '../segment/handle.ts'
+import { heldIn } from '../segment/holders.ts'
 import { problems } from '../segment/testing.ts'
 import type { InspectedCache, World } from './command.ts'
 import { Output } from './output.ts'
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
     open: (options) => open(options) as unknown as InspectedCache,
     segments,
     problems: (cache) => call(() => problems(cache)),
+    heldIn,
     nativeProblem: () => (isLoaded ? undefined : loadError()),
     env: process.env,
     out: new Output(process.stdout, process.env),

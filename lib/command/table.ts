@@ -12,6 +12,7 @@ import { get } from './commands/get.ts'
 import { inspect } from './commands/inspect.ts'
 import { keys } from './commands/keys.ts'
 import { list } from './commands/list.ts'
+import { locks } from './commands/locks.ts'
 import { monitor } from './commands/monitor.ts'
 import { set } from './commands/set.ts'
 import { stats } from './commands/stats.ts'
@@ -30,7 +31,7 @@ export interface Group {
 export const GROUPS: readonly Group[] = [
   { title: 'Segments', commands: [list, inspect, stats, doctor, verify, clear, destroy] },
   { title: 'Entries', commands: [get, set, del, keys, ttl, tags] },
-  { title: 'Live', commands: [top, watch, monitor] },
+  { title: 'Live', commands: [top, watch, monitor, locks] },
   { title: 'More', commands: [bench, completionOf(() => COMMANDS)] },
 ]
 

@@ -201,6 +201,7 @@ export const native: Engines = {
   permitExtend: on('permitExtend'),
   permitIsHeld: on('permitIsHeld'),
   permitCounts: on('permitCounts'),
+  permitsHeld: on('permitsHeld'),
   recordWatchCancel: on('recordWatchCancel'),
   flightBegin: on('flightBegin'),
   flightFail: on('flightFail'),

@@ -35,6 +35,7 @@ const READS: ReadonlySet<string> = new Set([
   'stats',
   'permitIsHeld',
   'permitCounts',
+  'permitsHeld',
   'flightOutcome',
   'onceResult',
   'metricGet',

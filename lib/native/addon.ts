@@ -14,6 +14,7 @@ import { nativeUnavailable } from './unavailable.ts'
 export type {
   BindingDeletion as NativeDeletion,
   BindingFlight as NativeFlight,
+  BindingHeldPermits as NativeHeldPermits,
   BindingMetric as NativeMetric,
   BindingOpened as NativeOpened,
   BindingOpenOptions as NativeOpenOptions,

@@ -25,7 +25,7 @@ import { closed, invalid } from './failure.ts'
 import { Flights } from './flights.ts'
 import type { FlightStart } from './flights.ts'
 import { Handle, addHandle, findHandle, isViewed, removeHandle, withHandle, withListener } from './handles.ts'
-import { prefixTest, readKey, readName } from './keys.ts'
+import { givenForm, prefixTest, readKey, readName } from './keys.ts'
 import { Metrics } from './metrics.ts'
 import { ROOT_EPOCH_OFFSET, TAG_CLOCK_OFFSET, epochOffset } from './near.ts'
 import { PermitRecord } from './permits.ts'
@@ -237,6 +237,21 @@ export const portable: Native = {
 
   permitCounts(id, keyspace, key) {
     return onPermits(id, keyspace, key, ({ record }) => record.counts())
+  },
+
+  permitsHeld(id, keyspace) {
+    checkKeyspace(keyspace)
+    return withHandle(id, (segment, { namespace }) => {
+      const { store } = segment
+      const space = store.space(namespace, keyspace)
+      return [...space.entries.values()].flatMap((entry) => {
+        const key = givenForm(entry)
+        const { deadlines, waiters } = new PermitRecord(store, space, readKey(key)).parties()
+        if (deadlines.length + waiters === 0) return []
+        const holders = deadlines.map((deadline) => ({ pid: process.pid, remaining: remaining(segment, deadline) }))
+        return [{ key, holders, waiters: Array.from({ length: waiters }, () => process.pid) }]
+      })
+    })
   },
 
   ticketWatch(id, keyspace, key, permits, ticket) {

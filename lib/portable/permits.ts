@@ -110,6 +110,12 @@ export class PermitRecord {
     })
   }
 
+  /** The deadlines of the holders, 0: none, and the number of waiters. */
+  parties(): { deadlines: number[]; waiters: number } {
+    const { holders, waiters } = purge(this.#read(), this.#store.now())
+    return { deadlines: holders.map(({ deadline }) => deadline), waiters: waiters.length }
+  }
+
   counts(): [held: number, waiting: number] {
     const { holders, waiters } = purge(this.#read(), this.#store.now())
     return [holders.length, waiters.length]

@@ -54,8 +54,8 @@ module.exports = {
     {
       name: 'only the entry point of the program opens caches and knows the addon',
       severity: 'error',
-      from: { path: '^lib/command/', pathNot: '^lib/command/main\.ts$' },
-      to: { path: '^(index\.ts$|lib/(native|engine|portable|near|loading|coordination|metrics)/)' },
+      from: { path: '^lib/command/', pathNot: '^lib/command/main\\.ts$' },
+      to: { path: '^(index\\.ts$|lib/(native|engine|portable|near|loading|coordination|metrics)/)' },
     },
     {
       name: 'nothing outside command/ and pm2/ imports a program',

@@ -79,7 +79,7 @@ pub use records::limits::{Demand, Verdict};
 pub use records::meters::{Algorithm, Limit, MAX_TOKENS};
 pub use records::metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};
 pub use records::orphans::Orphan;
-pub use records::permits::{Acquisition, Grant, PermitRequest, TicketState};
+pub use records::permits::{Acquisition, Grant, HeldPermits, PermitRequest, TicketState};
 pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use shard::values::{EntryMeta, NearDependencies, NoSink, Sink, SliceSink};

@@ -189,8 +189,8 @@ pub fn want_removals(id: u32, wanted: bool) -> Result<()> {
     Ok(())
 }
 
-/// Keys of the namespace that start with `prefix` and have an entry with one of `tags`, if there are any, from `cursor` on
-/// (0 at first): about `max` of them or fewer.
+/// Keys of the namespace from `cursor` on (0 at first), about `max` of them or fewer: those that start with `prefix`, of
+/// entries with one of `tags` if there are some.
 #[napi(catch_unwind, ts_args_type = "id: number, cursor: number, prefix: Key, tags: readonly string[], max: number")]
 pub fn keys(id: u32, cursor: f64, prefix: Key, tags: Vec<String>, max: u32) -> Result<BindingPage> {
     with(id, |cache| {

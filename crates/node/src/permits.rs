@@ -3,12 +3,14 @@
 //! What a handle holds is noted in it (`holdings.rs`), so that it is given back when the handle is closed or its thread
 //! ends. Each call here that gets or gives back a permit or a ticket keeps that note in step.
 
-use crate::env_state::{CacheHandle, find, with_handle, with_listener};
+use crate::env_state::{CacheHandle, find, with, with_handle, with_listener};
 use crate::errors::{Result, invalid};
 use crate::holdings;
-use crate::keys::{Key, key_bytes};
+use crate::keys::{Key, key_bytes, key_of};
 use crate::layout::{PERMIT_KEYSPACES, PermitState};
-use cache_machine_core::{Acquisition, Awaited, Cache, CacheError, Grant, Keyspace, PermitRequest, TicketState};
+use cache_machine_core::{
+    Acquisition, Awaited, Cache, CacheError, Grant, HeldPermits, Keyspace, PermitRequest, TicketState,
+};
 use napi_derive::napi;
 
 /// The answer to a request for permits, or the state of a ticket.
@@ -149,6 +151,42 @@ pub fn permit_is_held(id: u32, keyspace: u32, key: Key, token: f64) -> Result<bo
 pub fn permit_counts(id: u32, keyspace: u32, key: Key) -> Result<Vec<u32>> {
     on(id, keyspace, &key, |&Subject { cache, keyspace, key, .. }| {
         cache.permit_counts(keyspace, key).map(|(held, queued)| vec![held as u32, queued as u32])
+    })
+}
+
+/// A lock, semaphore or leadership that living processes hold or wait for.
+#[napi(object)]
+pub struct BindingHeldPermits {
+    pub key: Key,
+    pub holders: Vec<BindingHolder>,
+    /// The process ids of the waiters, in the order of the queue.
+    pub waiters: Vec<u32>,
+}
+
+/// A holder of a permit.
+#[napi(object)]
+pub struct BindingHolder {
+    pub pid: u32,
+    /// Milliseconds until the permit expires, Infinity without a deadline.
+    pub remaining: f64,
+}
+
+/// All permits of a keyspace of the namespace that are held or waited for.
+#[napi(catch_unwind)]
+pub fn permits_held(id: u32, keyspace: u32) -> Result<Vec<BindingHeldPermits>> {
+    let keyspace = keyspace_of(keyspace)?;
+    with(id, |cache| {
+        let held = cache.held_permits(keyspace)?;
+        let binding = |held: HeldPermits| BindingHeldPermits {
+            key: key_of(&held.key, std::str::from_utf8(&held.key).is_err()),
+            holders: held
+                .holders
+                .into_iter()
+                .map(|(pid, deadline)| BindingHolder { pid, remaining: remaining(cache, deadline) })
+                .collect(),
+            waiters: held.waiters,
+        };
+        Ok(held.into_iter().map(binding).collect())
     })
 }
 

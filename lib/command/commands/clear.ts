@@ -1,7 +1,8 @@
 /** `clear`: deletes all entries. */
-import { NAMESPACE, SEGMENT, openSegment } from '../command.ts'
+import { openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
 import { some } from '../output.ts'
+import { NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const clear: Command = {
   name: 'clear',

@@ -1,7 +1,8 @@
 /** `del`: deletes entries. */
-import { HEX, NAMESPACE, SEGMENT, keyOf, openSegment } from '../command.ts'
+import { keyOf, openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
 import { some } from '../output.ts'
+import { HEX, NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const del: Command = {
   name: 'del',

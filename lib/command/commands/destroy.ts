@@ -1,10 +1,10 @@
 /** `destroy`: deletes a segment. */
-import { SEGMENT } from '../command.ts'
 import type { Command } from '../command.ts'
 import { NotFound } from '../failure.ts'
 import { cut, shownText } from '../output.ts'
 import { seen } from '../processes.ts'
 import { CacheError } from '../../errors.ts'
+import { SEGMENT } from '../grammar.ts'
 
 export const destroy: Command = {
   name: 'destroy',

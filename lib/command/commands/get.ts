@@ -1,11 +1,12 @@
 /** `get`: the value of a key, without a trace. */
 import { inspect, types } from 'node:util'
-import { HEX, KEY, NAMESPACE, SEGMENT, keyOf, openSegment } from '../command.ts'
+import { keyOf, openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
 import { duration, shownKey, size } from '../output.ts'
 import type { Output } from '../output.ts'
 import { toJsonForm, toKeyForm } from '../values.ts'
 import type { Entry } from '../../arguments/keys.ts'
+import { HEX, KEY, NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const get: Command = {
   name: 'get',

@@ -1,5 +1,4 @@
 /** `inspect`: one segment and its processes, from outside. */
-import { SEGMENT } from '../command.ts'
 import type { Command } from '../command.ts'
 import { NotFound } from '../failure.ts'
 import { healthOf } from '../health.ts'
@@ -8,6 +7,7 @@ import { cut, duration, share, shownText, size } from '../output.ts'
 import { seen } from '../processes.ts'
 import type { SeenProcess } from '../processes.ts'
 import type { SegmentInfo } from '../../segment/segments.ts'
+import { SEGMENT } from '../grammar.ts'
 
 /** A segment with what the system knows about its processes. */
 export interface SegmentFacts {

@@ -1,10 +1,11 @@
 /** `keys`: the keys of a segment, as a stream. */
-import { HEX, NAMESPACE, SEGMENT, keyOf, openSegment } from '../command.ts'
+import { keyOf, openSegment } from '../command.ts'
 import type { Command, ExitCode, InspectedCache } from '../command.ts'
 import { duration, shownKey, size } from '../output.ts'
 import { toKeyForm } from '../values.ts'
 import type { Key } from '../../arguments/keys.ts'
 import type { ScanOptions } from '../../arguments/options.ts'
+import { HEX, NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const keys: Command = {
   name: 'keys',

@@ -1,5 +1,5 @@
 /** `monitor`: what happens in a segment, sampled. */
-import { NAMESPACE, SEGMENT, openSegment } from '../command.ts'
+import { openSegment } from '../command.ts'
 import type { Command, ExitCode } from '../command.ts'
 import { LIVE, follow, repeat } from '../live.ts'
 import { count, shownKey } from '../output.ts'
@@ -8,6 +8,7 @@ import { Reservoir, ratesOf } from '../rates.ts'
 import type { Rates } from '../rates.ts'
 import { toKeyForm } from '../values.ts'
 import type { Change } from '../../messaging/changes.ts'
+import { NAMESPACE, SEGMENT } from '../grammar.ts'
 
 const DEFAULT_SAMPLE = 10
 

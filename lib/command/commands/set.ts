@@ -1,10 +1,11 @@
 /** `set`: stores a value. */
-import { HEX, KEY, NAMESPACE, SEGMENT, keyOf, openSegment } from '../command.ts'
+import { keyOf, openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
 import { shownKey } from '../output.ts'
 import { FormError, fromJsonForm, toKeyForm } from '../values.ts'
 import type { Call } from '../arguments.ts'
 import type { SetOptions } from '../../arguments/options.ts'
+import { HEX, KEY, NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const set: Command = {
   name: 'set',

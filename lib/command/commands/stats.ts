@@ -1,8 +1,9 @@
 /** `stats`: the counts of a segment or of a namespace. */
-import { NAMESPACE, SEGMENT, openSegment } from '../command.ts'
+import { openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
 import { count, duration, share, size } from '../output.ts'
 import type { Stats } from '../../segment/stats.ts'
+import { NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const stats: Command = {
   name: 'stats',

@@ -1,8 +1,9 @@
 /** `tags`: the keys of entries with a tag, and the invalidation of tags. */
-import { NAMESPACE, SEGMENT, openSegment } from '../command.ts'
+import { openSegment } from '../command.ts'
 import type { Command, ExitCode } from '../command.ts'
 import { shownKey, some } from '../output.ts'
 import { toKeyForm } from '../values.ts'
+import { NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const tags: Command = {
   name: 'tags',

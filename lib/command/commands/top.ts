@@ -1,15 +1,18 @@
 /** `top`: a live view of a segment. */
-import { NAMESPACE, SEGMENT, openSegment } from '../command.ts'
+import { openSegment } from '../command.ts'
 import type { Command, ExitCode, InspectedCache } from '../command.ts'
 import { LIVE, follow, repeat } from '../live.ts'
 import { count, cut, duration, share, shownKey, size, some } from '../output.ts'
 import type { Output } from '../output.ts'
 import { seen } from '../processes.ts'
 import type { SeenProcess } from '../processes.ts'
+import { HEAD, heldForm, rowOf } from './locks.ts'
 import { KeyCounts, ratesOf } from '../rates.ts'
 import type { Rates } from '../rates.ts'
 import type { Key } from '../../arguments/keys.ts'
+import type { Held } from '../../segment/holders.ts'
 import type { Stats } from '../../segment/stats.ts'
+import { NAMESPACE, SEGMENT } from '../grammar.ts'
 
 /** Keys that a list shows. */
 const SHOWN = 5
@@ -23,6 +26,7 @@ interface Frame {
   readonly rates: Rates
   readonly written: readonly [key: string, count: number][]
   readonly largest: readonly [key: string, bytes: number][]
+  readonly held: readonly Held[]
   readonly processes: readonly SeenProcess[]
 }
 
@@ -34,7 +38,7 @@ export const top: Command = {
       'writers slept for a lock of a shard ("lock waits").',
     'The hottest keys are those that were written most often since the command began, by the change stream; reads of single ' +
       'keys are not recorded anywhere. The largest keys come from a walk over all entries, 2,000 in each frame, so a large ' +
-      'segment takes many frames. Locks of the application and their waiters are not shown.',
+      'segment takes many frames. Held locks, semaphores and leaderships come with their holders and waiters.',
     'On a terminal the frames replace each other. Otherwise they follow each other, for logs. Ctrl+C ends it.',
   ],
   parameters: [SEGMENT],
@@ -45,7 +49,7 @@ export const top: Command = {
   ],
   json:
     'one frame a line: "name", "time", "stats" (as "stats --json"), "rates" (per second), "written" and "largest" (arrays of ' +
-    '[key, number]), "processes"',
+    '[key, number]), "held" (as "locks --json"), "processes"',
   async run(call, world): Promise<ExitCode> {
     using opened = openSegment(call, world, { strict: false })
     const { cache } = opened
@@ -70,10 +74,11 @@ export const top: Command = {
         rates: ratesOf(before, stats, seconds),
         written: written.top(SHOWN),
         largest: sizes.largest(SHOWN),
+        held: world.heldIn(cache),
         processes: (info?.processes ?? []).map((process) => seen(process, info?.path ?? '')),
       }
       before = stats
-      if (call.flag('json')) world.out.line(JSON.stringify(frame))
+      if (call.flag('json')) world.out.line(JSON.stringify({ ...frame, held: frame.held.map(heldForm) }))
       else draw(frame, world.out)
     })
     return 0
@@ -119,7 +124,7 @@ function keepLargest(sizes: Map<string, number>, key: string, bytes: number): vo
   for (const [name, number] of kept) sizes.set(name, number)
 }
 
-function draw({ name, time, stats, rates, written, largest, processes }: Frame, out: Output): void {
+function draw({ name, time, stats, rates, written, largest, held, processes }: Frame, out: Output): void {
   if (out.isTerminal) out.write('\u001B[H\u001B[2J')
   const perSecond = (number: number): string => `${count(number)}/s`
   const reads = rates.hits + rates.misses
@@ -142,7 +147,7 @@ function draw({ name, time, stats, rates, written, largest, processes }: Frame, 
   ])
   const lists: [string, readonly [string, number][], (number: number) => string][] = [
     ['WRITTEN KEYS', written, (number) => count(number)],
-    ['LARGEST KEYS', largest, size],
+    ['LARGE KEYS', largest, size],
   ]
   for (const [title, rows, show] of lists) {
     if (rows.length === 0) continue
@@ -151,6 +156,11 @@ function draw({ name, time, stats, rates, written, largest, processes }: Frame, 
       [title, ''],
       rows.map(([key, number]) => [cut(key, 60), show(number)]),
     )
+  }
+  if (held.length > 0) {
+    out.line()
+    out.table(HEAD, held.slice(0, SHOWN).map(rowOf))
+    if (held.length > SHOWN) out.line(`... and ${count(held.length - SHOWN)} more: cache-machine locks ${name}`)
   }
   out.line()
   if (processes.length === 0) return

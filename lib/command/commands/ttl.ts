@@ -1,8 +1,9 @@
 /** `ttl`: the remaining lifetime of an entry, and a new one. */
-import { HEX, KEY, NAMESPACE, SEGMENT, keyOf, openSegment } from '../command.ts'
+import { keyOf, openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
 import { duration, shownKey } from '../output.ts'
 import { toKeyForm } from '../values.ts'
+import { HEX, KEY, NAMESPACE, SEGMENT } from '../grammar.ts'
 
 export const ttl: Command = {
   name: 'ttl',

@@ -1,11 +1,12 @@
 /** `verify`: reads every entry, and checks the structures of the segment. */
-import { SEGMENT, openSegment } from '../command.ts'
+import { openSegment } from '../command.ts'
 import type { Command, InspectedCache, World } from '../command.ts'
 import { count, shownKey, some } from '../output.ts'
 import { Progress } from '../progress.ts'
 import { toKeyForm } from '../values.ts'
 import { CacheError } from '../../errors.ts'
 import type { Key } from '../../arguments/keys.ts'
+import { SEGMENT } from '../grammar.ts'
 
 /** Maximum number of keys that the report names. */
 const MAX_NAMED = 20

@@ -1,11 +1,12 @@
 /** `watch`: the changes of a segment, one a line. */
-import { HEX, NAMESPACE, SEGMENT, keyOf, openSegment } from '../command.ts'
+import { keyOf, openSegment } from '../command.ts'
 import type { Command, ExitCode } from '../command.ts'
 import type { Output } from '../output.ts'
 import { count, shownKey } from '../output.ts'
 import { toKeyForm } from '../values.ts'
 import type { Call } from '../arguments.ts'
 import type { Change, WatchFilter } from '../../messaging/changes.ts'
+import { HEX, NAMESPACE, SEGMENT } from '../grammar.ts'
 
 /** Changes that may wait for the terminal. */
 const BUFFER = 10_000

@@ -127,25 +127,31 @@ export function logindFacts(root = '/'): LogindFacts | undefined {
   }
 }
 
-/** PM2 passes its settings to each process in the environment. */
+/** PM2 passes its settings to each process in the environment: one by one, or in cluster mode as JSON in `pm2_env`. */
 function pm2Of({ info, processes }: SegmentFacts): Pm2Process[] {
   return processes
     .filter(({ state }) => state !== 'unseen')
     .flatMap(({ pid }) => {
-      const environment = new Map(
-        textOf(`/proc/${pid}/environ`)
-          .split('\0')
-          .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const),
-      )
-      const name = environment.get('name')
-      if (!environment.has('pm_id') || name === undefined) return []
-      return [{ pid, segment: info.name, name, limit: memoryOf(environment.get('max_memory_restart')) }]
+      const environment = environmentOf(pid)
+      const { name, ...settings } = pm2SettingsOf(environment)
+      if (!('pm_id' in environment || 'pm2_env' in environment) || name === undefined) return []
+      return [{ pid, segment: info.name, name: String(name), limit: memoryOf(settings['max_memory_restart']) }]
     })
 }
 
+function environmentOf(pid: number): Record<string, string> {
+  const lines = textOf(`/proc/${pid}/environ`).split('\0')
+  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]))
+}
+
+function pm2SettingsOf(environment: Record<string, string>): Record<string, unknown> {
+  const all = environment['pm2_env']
+  return all === undefined ? environment : (attempt(() => JSON.parse(all) as Record<string, unknown>) ?? environment)
+}
+
 /** PM2 has bytes here, or a size such as `300M`. */
-export function memoryOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
+export function memoryOf(given: unknown): number | undefined {
+  const text = String(given ?? '')
   if (/^\d+$/.test(text)) return Number(text)
   const bytes = parseBytes(text.toLowerCase().replace(/([kmg])b?$/, '$1b'))
   return Number.isNaN(bytes) ? undefined : bytes

@@ -12,10 +12,11 @@ use crate::records::flights::{FinishResult, FlightKind, FlightOptions, FlightSta
 use crate::records::limits::{Demand, Limiter, Verdict};
 use crate::records::meters::Limit;
 use crate::records::orphans::Orphan;
-use crate::records::permits::{Acquisition, PermitRecord, PermitRequest, TicketState};
+use crate::records::permits::{Acquisition, HeldPermits, PermitRecord, PermitRequest, TicketState};
 use crate::shard::values::Sink;
 use crate::waiting::by_stripe::Begun;
 use crate::waiting::record_watches::Awaited;
+use cache_machine_shm::lock::Owner;
 
 impl Cache {
     /// Waits for an entry of `key` newer than `after`, on behalf of a listener. Returns the number of the wait; the
@@ -137,6 +138,30 @@ impl Cache {
     /// `Detached`.
     pub fn permit_counts(&self, keyspace: Keyspace, key: &[u8]) -> Result<(usize, usize), CacheError> {
         self.permit_record(keyspace, key).counts()
+    }
+
+    /// All locks, semaphores or leaderships of this namespace that living processes hold or wait for. Reads without a lock;
+    /// one that is taken or released meanwhile may be included or not.
+    ///
+    /// # Errors
+    /// `Detached`, `Corrupt`.
+    pub fn held_permits(&self, keyspace: Keyspace) -> Result<Vec<HeldPermits>, CacheError> {
+        let records = self.records(keyspace);
+        let living = self.segment.member().living();
+        let pid_of = |owner: u32| {
+            let slot = Owner::of(owner).slot;
+            living.iter().find(|(other, ..)| *other == slot).map(|(_, pid, _)| *pid)
+        };
+        let mut held = Vec::new();
+        for key in records.keys()? {
+            let (holders, waiters) = PermitRecord { records, key: &key }.parties()?;
+            let holders: Vec<_> = holders.iter().filter_map(|h| Some((pid_of(h.owner)?, h.deadline))).collect();
+            let waiters: Vec<_> = waiters.into_iter().filter_map(pid_of).collect();
+            if !holders.is_empty() || !waiters.is_empty() {
+                held.push(HeldPermits { key, holders, waiters });
+            }
+        }
+        Ok(held)
     }
 
     /// Begins a flight of a key, unless there is a fresh value or a current flight.

@@ -39,8 +39,8 @@ const WORK_PER_STEP: usize = 1024;
 const LINES_PER_HOLD: usize = 16;
 
 impl Attachment {
-    /// The next keys of a namespace that start with `prefix` and have an entry with one of `tags`, if there are any, from
-    /// `cursor` on. At least one line is read, at most `LINES_PER_PAGE`.
+    /// The next keys of a namespace, from `cursor` on: those that start with `prefix`, of entries with one of `tags` if there
+    /// are any. At least one line is read, at most `LINES_PER_PAGE`.
     pub(crate) fn keys_of(
         &self,
         namespace: u16,

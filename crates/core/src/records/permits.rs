@@ -54,6 +54,17 @@ pub enum TicketState {
     Lost,
 }
 
+/// A lock, semaphore or leadership that living processes hold or wait for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldPermits {
+    /// The bytes of its key.
+    pub key: Vec<u8>,
+    /// The process id of each holder, and the end of its permit in milliseconds since boot; 0: never.
+    pub holders: Vec<(u32, u64)>,
+    /// The process id of each waiter, in the order of the queue.
+    pub waiters: Vec<u32>,
+}
+
 /// The record of one lock, semaphore or leadership.
 #[derive(Clone, Copy)]
 pub(crate) struct PermitRecord<'a> {
@@ -191,6 +202,18 @@ impl PermitRecord<'_> {
         let mut table = PermitTable::of(&mut words);
         table.purge(&[], now);
         Ok((table.held(), table.queued()))
+    }
+
+    /// The living holders, and the owners of the living waiters; reads without a lock.
+    pub(crate) fn parties(&self) -> Result<(Vec<Holder>, Vec<u32>), CacheError> {
+        let mut words = Words::default();
+        if self.records.read(self.key, &mut words)?.is_none() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let mut table = PermitTable::of(&mut words);
+        let dead = self.records.attachment.dead_of(table.owners());
+        table.purge(&dead, self.records.now_ms());
+        Ok((table.holders().collect(), table.waiters().map(|waiter| waiter.owner).collect()))
     }
 
     /// Removes dead owners and holders past their deadline, on behalf of a waiter behind them, and grants free permits.

@@ -104,6 +104,8 @@ test.serial('set stores JSON as what it stands for, and other text as text', asy
   t.deepEqual(cache.get('a'), { x: [1, null] })
   t.is(await set('a', 'plain text'), 0)
   t.is(cache.get('a'), 'plain text')
+  t.is(await set('--ttl', '1h', '--', '-a', '-5'), 0)
+  t.is(cache.get('-a'), -5)
   t.is(await set('a', '17', '--text'), 0)
   t.is(cache.get('a'), '17')
   t.is(await set('a', '17', '--ttl', '10m', '--tags', 'x,y', '--stale', '1h'), 0)

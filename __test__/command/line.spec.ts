@@ -66,6 +66,7 @@ test.serial('a mistake in the command line is exit code 2, and names what was me
     [['get', 'app'], /needs <key>/],
     [['get', 'app', 'k', 'x'], /"x" is one argument too many/],
     [['get', 'app', 'k', '--jsn'], /Did you mean --json\?/],
+    [['set', 'app', 'k', '-5'], /Write "--" before arguments that begin with "-"/],
     [['get', 'app', 'k', '--json=1'], /--json takes no value/],
     [['get', 'app', 'k', '--namespace'], /--namespace needs a value/],
     [['keys', 'app', '--limit', 'many'], /not a whole number/],

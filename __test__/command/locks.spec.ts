@@ -69,7 +69,7 @@ test('both engines tell the same about what is held', async (t) => {
     await eventually('it waits', () => heldIn(cache)[0]?.waiters.length === 1)
     const [held] = heldIn(cache)
     t.like(held, { kind: 'lock', waiters: [process.pid] })
-    t.deepEqual([...(held?.key as Uint8Array)], [255])
+    t.deepEqual(Buffer.from(held?.key as Uint8Array), Buffer.from([255]))
     t.is(held?.holders[0]?.pid, process.pid)
     t.true((held?.holders[0]?.remaining ?? 0) <= 3_600_000)
     lock.release()

@@ -133,7 +133,8 @@ function rawOption({ type, short }: Option): { type: 'boolean' | 'string'; short
 
 function unknownOption(command: Grammar, given: string, names: readonly string[]): UsageError {
   const similar = similarTo(given.replace(/^-+/, ''), names)
-  const hint = similar === undefined ? undefined : `Did you mean --${similar}?`
+  const isNumber = /^-\d/.test(given)
+  const hint = isNumber ? 'Write "--" before arguments that begin with "-".' : similar && `Did you mean --${similar}?`
   return wrong(command, `"cache-machine ${command.name}" has no option ${given}`, hint)
 }
 

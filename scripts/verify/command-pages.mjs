@@ -62,7 +62,7 @@ function steady(text, directory) {
     .replace(/^expires .*$/m, 'expires  2026-11-30T13:36:50.118Z (in 59m 18s)')
     .replace(/^( *)\d+ {2}running .*$/m, ' 4120  running  3h 25m    node /srv/app/server.js')
     .replace(/^ *PID .*$/m, '  PID  STATE    ATTACHED  TITLE')
-    .replaceAll(/ 59m \d+s|  +1h(?=  )/g, '59m 18s'.padStart(8))
+    .replaceAll(/ +(?:59m \d+s|59m|1h)(?=  user)/g, `  ${'59m 18s'.padStart(9)}`)
     .replace(/^size .*maximum.*$/m, 'size      64 MiB (maximum); 64 MiB can be had here')
     .replace(/^taken .*can be had here$/m, 'taken        4 MiB of 64 MiB that can be had here')
     .replace(/^taken .*so far$/m, 'taken     4 MiB from the system so far')

@@ -42,6 +42,30 @@ fn permits_are_granted_in_the_order_of_requests_and_tokens_grow() {
 }
 
 #[test]
+fn what_is_held_or_awaited_is_listed_with_its_processes() {
+    let scene = Scene::new("held");
+    let cache = scene.open();
+    let pid = std::process::id();
+    let held = |keyspace| cache.held_permits(keyspace).unwrap();
+    assert!(held(Keyspace::Locks).is_empty());
+    let token = token(lock(&cache, PermitRequest { ttl_ms: 1000, ..ONE }));
+    let waiting = ticket(lock(&cache, ONE));
+    let [only] = &held(Keyspace::Locks)[..] else { panic!() };
+    assert_eq!((&only.key[..], &only.waiters[..]), (&b"k"[..], &[pid][..]));
+    assert_eq!(only.holders, [(pid, cache.now_ms() + 1000)]);
+    assert!(held(Keyspace::Semaphores).is_empty());
+    assert!(cache.in_namespace("other").unwrap().held_permits(Keyspace::Locks).unwrap().is_empty());
+    // Past its deadline the holder is none.
+    cache.advance_clock(1001).unwrap();
+    let [only] = &held(Keyspace::Locks)[..] else { panic!() };
+    assert_eq!((only.holders.len(), only.waiters.len()), (0, 1));
+    cache.leave(Keyspace::Locks, b"k", waiting, 1).unwrap();
+    assert!(!cache.release(Keyspace::Locks, b"k", token, 1).unwrap());
+    assert!(held(Keyspace::Locks).is_empty());
+    assert_valid(&cache);
+}
+
+#[test]
 fn no_request_overtakes_a_waiter() {
     let scene = Scene::new("overtake");
     let cache = scene.open();

@@ -9,6 +9,8 @@ import { Progress } from '../progress.ts'
 
 const DEFAULT_SECONDS = 24
 const MAX_SECONDS = 60
+/** Characters of a column of numbers. */
+const COLUMN = 13
 
 export const bench: Command = {
   name: 'bench',
@@ -94,8 +96,8 @@ function print(
   out.line(`Calls per second of one process, Node.js ${node}.`)
   out.line()
   out.table(
-    ['CALL', ...subjects],
-    operations.map((operation) => [operation, ...subjects.map((subject) => cell(subject, operation).padStart(12))]),
+    ['CALL', ...subjects.map((subject) => subject.padStart(COLUMN))],
+    operations.map((operation) => [operation, ...subjects.map((subject) => cell(subject, operation).padStart(COLUMN))]),
   )
   if (!hasRedis) out.line('\nredis-server is not installed, or was left out.')
 }

@@ -39,6 +39,8 @@ export const top: Command = {
     'The hottest keys are those that were written most often since the command began, by the change stream; reads of single ' +
       'keys are not recorded anywhere. The largest keys come from a walk over all entries, 2,000 in each frame, so a large ' +
       'segment takes many frames. Held locks, semaphores and leaderships come with their holders and waiters.',
+    'Rates and memory are those of the whole segment; keys and locks are those outside of namespaces. With --namespace, rates, ' +
+      'keys and locks are those of the namespace.',
     'On a terminal the frames replace each other. Otherwise they follow each other, for logs. Ctrl+C ends it.',
   ],
   parameters: [SEGMENT],

@@ -7,8 +7,6 @@
  *
  * Caution: only options that the caller gave explicitly are compared with an existing segment, so defaults are filled
  * in separately (`wanted`).
- *
- * Size: the options of all methods share names, defaults and checks.
  */
 import { resolve } from 'node:path'
 import { resolveCodec } from '../codec/codec.ts'

@@ -25,6 +25,11 @@ import { STATUS_CODES, Status } from './native/layout.ts'
  * - `ERR_TIMEOUT`: the timeout passed first.
  * - `ERR_BUSY`: another process holds a lock that the call needs, usually because it is suspended.
  * - `ERR_LOCK_LOST`: the lock is no longer held.
+ * - `ERR_SNAPSHOT_FILE`: the file of a snapshot, or its folder, cannot be read or written.
+ * - `ERR_SNAPSHOT_CORRUPT`: the file is no snapshot, or is damaged or cut off.
+ * - `ERR_SNAPSHOT_VERSION`: a later version of this package wrote the snapshot.
+ * - `ERR_SNAPSHOT_SCOPE`: the snapshot is one of a namespace, and the cache is not, or the other way round.
+ * - `ERR_SNAPSHOT_INTERRUPTED`: the segment was destroyed or lost during a snapshot or a restore.
  */
 export type CacheErrorCode =
   | 'ERR_NATIVE_UNAVAILABLE'
@@ -48,6 +53,11 @@ export type CacheErrorCode =
   | 'ERR_TIMEOUT'
   | 'ERR_BUSY'
   | 'ERR_LOCK_LOST'
+  | 'ERR_SNAPSHOT_FILE'
+  | 'ERR_SNAPSHOT_CORRUPT'
+  | 'ERR_SNAPSHOT_VERSION'
+  | 'ERR_SNAPSHOT_SCOPE'
+  | 'ERR_SNAPSHOT_INTERRUPTED'
 
 /** The error code of a native status, by `MetaInt.Status`; undefined: no error. */
 export function codeOfStatus(status: number): CacheErrorCode | undefined {
@@ -93,6 +103,11 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
   ERR_TIMEOUT: 'Pass a longer timeout, or handle the missing result.',
   ERR_LOCK_LOST:
     'Stop the work that the lock guarded, and acquire it again. For long work, pass a longer ttl or extend it.',
+  ERR_SNAPSHOT_FILE: 'Pass the path of a file in an existing folder that this process may read and write.',
+  ERR_SNAPSHOT_CORRUPT: 'Restore an older copy of the file, or delete it and start with an empty cache.',
+  ERR_SNAPSHOT_VERSION: 'Install the version of this package that wrote the snapshot, or a later one.',
+  ERR_SNAPSHOT_SCOPE: 'Restore it through a cache of the kind that made it: the root, or a namespace.',
+  ERR_SNAPSHOT_INTERRUPTED: 'Call it again: the cache has opened the segment that has its name now.',
 }
 
 /**

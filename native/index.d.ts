@@ -12,6 +12,42 @@ export interface BindingDeletion {
   deleted: number
 }
 
+/** Some records of a walk over all entries. */
+export interface BindingExport {
+  /** Where the next page starts; undefined after the last one. */
+  next?: number
+  /** The number of records. */
+  count: number
+  /** The records, one behind the other. */
+  records: Uint8Array
+}
+
+/** A namespace, for a snapshot. */
+export interface BindingExportedNamespace {
+  number: number
+  /** Empty for the root. */
+  name: string
+  /** The halves of its life, as records have it: first the root's, then its own. */
+  life: Array<number>
+  quota?: BindingQuota
+}
+
+/** What has ended entries up to a moment. */
+export interface BindingExportState {
+  /** The tag clock. */
+  clock: number
+  /** Invalidations of this clock and earlier ones may be missing. */
+  horizon: number
+  /** The highest version so far. */
+  version: number
+  /**
+   * Three words of 8 bytes for each tag that was invalidated since the asked clock: the tag as records have it, the
+   * clocks of its last removal and of its last outdating.
+   */
+  invalidated: Uint8Array
+  namespaces: Array<BindingExportedNamespace>
+}
+
 /** The answer to a caller that asks for a value to be loaded. */
 export interface BindingFlight {
   /** By `FlightState`. */
@@ -159,6 +195,31 @@ export interface BindingRegionOptions {
   size: number
 }
 
+/** The numbers of records by what became of them. */
+export interface BindingRestoreCounts {
+  stored: number
+  /** The key has an entry that was kept. */
+  existing: number
+  /** Cleared or invalidated since the restore began. */
+  ended: number
+  expired: number
+  noRoom: number
+  tooLarge: number
+}
+
+/** The rules of a restore. */
+export interface BindingRestoreRules {
+  targets: Array<BindingTarget>
+  /** The tag clock when the restore began. */
+  madeAt: number
+  /** The result of `restoreBegin`. */
+  floor: number
+  /** Milliseconds from 1970 to the start of the clock of the segment. */
+  epoch: number
+  /** Whether entries that are older than the restore are replaced. */
+  overwrite: boolean
+}
+
 /** A segment, seen from outside. */
 export interface BindingSegmentInfo {
   name: string
@@ -251,6 +312,18 @@ export interface BindingTallies {
   evictedForSize: number
   /** Entries evicted to make room for another namespace. */
   evictedForOthers: number
+}
+
+/** Where the entries of a namespace of a snapshot go. */
+export interface BindingTarget {
+  /** Its number in the snapshot. */
+  from: number
+  /** Its number in this segment. */
+  to: number
+  /** The halves of its life when the restore began. */
+  life: Array<number>
+  /** Whether it has a quota. */
+  hasQuota: boolean
 }
 
 /** Removes all entries of the namespace in one step; of the root, the entries of all namespaces. */
@@ -386,6 +459,24 @@ export declare function regionsInspect(cache: string, name: string, directory?: 
 /** This user's regions in a directory. */
 export declare function regionsList(directory?: string | undefined | null): Array<BindingRegionInfo>
 
+/** Begins a restore. Every later version is higher than the result, which is at least `least`. */
+export declare function restoreBegin(id: number, least: number): number
+
+/** Stores records, one behind the other, which must be well formed. */
+export declare function restoreRecords(id: number, records: Uint8Array, rules: BindingRestoreRules): BindingRestoreCounts
+
+/**
+ * Deletes the values of the namespace, of the root those of all, that are older than a restore of this floor: one step of
+ * about a millisecond, from `cursor` on (0 at first).
+ */
+export declare function restoreSweep(id: number, cursor: number, floor: number): BindingDeletion
+
+/**
+ * The namespace of the handle, or the one of this name, as the target of the namespace `from` of a snapshot. The call
+ * creates it if there is none.
+ */
+export declare function restoreTarget(id: number, name: string | undefined | null, from: number): BindingTarget
+
 /** Destroys a segment; false if there is none. */
 export declare function segmentsDestroy(name: string, directory: string | undefined | null, force: boolean): boolean
 
@@ -403,6 +494,15 @@ export declare function setNotifier(id: number, notify: (notice: number, ids: nu
 
 /** Number of entries of the namespace. */
 export declare function size(id: number): number
+
+/**
+ * Records of the namespace, of the root those of all namespaces, from `cursor` on (0 at first): about `bytes` of them,
+ * and at most a line of the index more. `epoch`: milliseconds from 1970 to the start of the clock of the segment.
+ */
+export declare function snapshotPage(id: number, cursor: number, epoch: number, bytes: number): BindingExport
+
+/** What has ended entries so far. `since`: the tag clock from which on invalidations are wanted. */
+export declare function snapshotState(id: number, since: number): BindingExportState
 
 /** Counts over all processes. */
 export declare function stats(id: number): BindingStats

@@ -50,6 +50,7 @@ const packages = {
 const { addon, failure } = load()
 exports.addon = addon
 exports.failure = failure
+exports.ownVersion = ownVersion
 
 function load() {
   const chosen = process.env.CACHE_MACHINE_NATIVE

@@ -3,6 +3,8 @@ import type * as types from './index.d.ts' with { 'resolution-mode': 'import' }
 
 export const addon: typeof types | undefined
 export const failure: LoadFailure | undefined
+/** The version of this package; undefined in a bundle. */
+export function ownVersion(): string | undefined
 
 /** Why there is no addon. */
 export interface LoadFailure {

@@ -6,13 +6,15 @@
  * a handle are in `raw-calls.ts`.
  */
 import type * as types from '#native'
-import { addon, failure } from '#loader'
+import { addon, failure, ownVersion } from '#loader'
 import type { NativeRegionCalls, RawCalls } from './raw-calls.ts'
 import type { CacheError } from '../errors.ts'
 import { nativeUnavailable } from './unavailable.ts'
 
 export type {
   BindingDeletion as NativeDeletion,
+  BindingExport as NativeExport,
+  BindingExportState as NativeExportState,
   BindingFlight as NativeFlight,
   BindingHeldPermits as NativeHeldPermits,
   BindingMetric as NativeMetric,
@@ -25,10 +27,13 @@ export type {
   BindingRegion as NativeRegion,
   BindingRegionInfo as NativeRegionInfo,
   BindingRegionOptions as NativeRegionOptions,
+  BindingRestoreCounts as NativeRestoreCounts,
+  BindingRestoreRules as NativeRestoreRules,
   BindingSegmentInfo as NativeSegmentInfo,
   BindingStats as NativeStats,
   BindingStreamItem as NativeStreamItem,
   BindingTallies as NativeTallies,
+  BindingTarget as NativeTarget,
 } from '#native'
 
 /** The ordinary calls, and the two that give the raw calls of a handle. */
@@ -41,6 +46,11 @@ export interface Native extends Omit<typeof types, 'rawCalls' | 'regionCalls'> {
 
 /** Whether the addon could be loaded. */
 export const isLoaded: boolean = addon !== undefined
+
+/** The version of this package; in a bundle `'unknown'`. */
+export function packageVersion(): string {
+  return ownVersion() ?? 'unknown'
+}
 
 /** Why the addon could not be loaded. */
 export function loadError(): CacheError {

@@ -12,7 +12,7 @@
  * tags, near, streams, waits, notices          what follows a change
  * records, permits, flights, limits, metrics   what coordination keeps
  * segment, segments, handles, regions          what is open
- * raw, walk, stats, engine                     the calls
+ * raw, walk, snapshots, stats, engine          the calls
  * ```
  */
 import { Keyspace, MetricKind, PermitState, FlightState, FinishResult, Kind } from '../native/layout.ts'
@@ -43,7 +43,9 @@ import {
 } from './regions.ts'
 import type { Segment } from './segment.ts'
 import { destroySegment, inspectSegment, listSegments, openSegment } from './segments.ts'
+import { importRecords, pageOfRecords, stateOf, sweepOlder, targetOf } from './snapshots.ts'
 import { statsOf } from './stats.ts'
+import { tagsOf } from './tag-identity.ts'
 import { deletionOf, pageOf } from './walk.ts'
 
 /** Options of `open` that only this engine has. */
@@ -109,7 +111,7 @@ export const portable: Native = {
   watchStart(id, key, prefix, tags, buffer) {
     return withListener(id, (segment, listener, { namespace }) => {
       const text = key === undefined ? undefined : readKey(key).text
-      const filter = { key: text, startsWith: prefixTest(prefix), tags }
+      const filter = { key: text, startsWith: prefixTest(prefix), tags: tagsOf(tags) }
       const stream = segment.streams.watch(listener, namespace, filter, buffer)
       segment.watchEnds()
       return stream
@@ -153,7 +155,7 @@ export const portable: Native = {
   },
 
   invalidateTags(id, tags, outdate) {
-    withHandle(id, (segment, { namespace }) => segment.invalidateTags(namespace, tags, outdate))
+    withHandle(id, (segment, { namespace }) => segment.invalidateTags(namespace, tagsOf(tags), outdate))
   },
 
   clear(id) {
@@ -186,6 +188,18 @@ export const portable: Native = {
       segment.passTime()
     })
   },
+
+  // ---- snapshots
+
+  snapshotPage: (id, cursor, epoch, bytes) =>
+    withHandle(id, (segment, { namespace }) => pageOfRecords(segment, namespace, cursor, epoch, bytes)),
+  snapshotState: (id, since) => withHandle(id, (segment, { namespace }) => stateOf(segment, namespace, since)),
+  restoreBegin: (id, least) => withHandle(id, ({ store }) => store.raiseVersion(least)),
+  restoreTarget: (id, name, from) =>
+    withHandle(id, (segment, { namespace }) => targetOf(segment, name ?? undefined, namespace, from)),
+  restoreRecords: (id, records, rules) => withHandle(id, (segment) => importRecords(segment, records, rules)),
+  restoreSweep: (id, cursor, floor) =>
+    withHandle(id, (segment, { namespace }) => sweepOlder(segment, namespace, cursor, floor)),
 
   // ---- permits
 

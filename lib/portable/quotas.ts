@@ -43,6 +43,19 @@ export class Quotas {
     return this.#own.get(namespace) ?? this.shared
   }
 
+  /** What was set for a namespace, as a setting. */
+  settingOf(namespace: number): NativeQuota | undefined {
+    const own = this.#own.get(namespace)
+    if (own === undefined) return undefined
+    const size = own.size === Number.POSITIVE_INFINITY ? undefined : own.size * UNIT
+    const eviction = own.eviction === this.shared.eviction ? undefined : own.eviction
+    return {
+      reserve: own.reserve * UNIT,
+      ...(size !== undefined && { size }),
+      ...(eviction !== undefined && { eviction }),
+    }
+  }
+
   /** Bytes of all reserves. */
   get reservedBytes(): number {
     return this.#reservedBeside(undefined) * UNIT

@@ -31,6 +31,7 @@ import { askLimiter } from './limits.ts'
 import { Metrics } from './metrics.ts'
 import type { Segment } from './segment.ts'
 import type { Write } from './store.ts'
+import { tagsOf } from './tag-identity.ts'
 import { copyTo, decode, encode, isByteKind, newMemory } from './values.ts'
 
 const { meta, scratch: scratchBuffer } = newMemory(META_BYTES)
@@ -139,14 +140,14 @@ export function rawCallsOf(handle: Handle): RawCalls {
     setWith: (key, value, kind, ttl, flags, version, stale, tags) =>
       call((segment, space) => {
         checkTags(tags)
-        return set(segment, space, key, value, { kind, ttl, stale, flags, version, tags: distinct(tags) })
+        return set(segment, space, key, value, { kind, ttl, stale, flags, version, tags: tagsOf(tags) })
       }),
 
     flightFinish: (key, value, kind, ttl, stale, tags, token) =>
       call((segment, space) => {
         checkTags(tags)
         const stored = readKey(key)
-        const write = writeOf(value, { kind, ttl, stale, flags: 0, version: 0, tags: distinct(tags) })
+        const write = writeOf(value, { kind, ttl, stale, flags: 0, version: 0, tags: tagsOf(tags) })
         const result = new Flights(segment, space.namespace, false, stored).finish(token, write)
         handle.letGo('flight', Purpose.Flights, stored.text, token)
         if (typeof result === 'string') return result === 'refused' ? FinishResult.Refused : FinishResult.Dropped
@@ -345,10 +346,6 @@ function writeOf(value: unknown, { kind, ttl, stale, flags, tags }: SetArguments
 
 function checkTags(tags: readonly string[]): void {
   if (tags.length > MAX_TAGS) throw invalid(`an entry has at most ${MAX_TAGS} tags`)
-}
-
-function distinct(tags: readonly string[]): readonly string[] {
-  return tags.length < 2 ? tags : [...tags]
 }
 
 /** Whole milliseconds; what is no lifetime means for ever. */

@@ -18,7 +18,7 @@ import { post } from './notices.ts'
 import type { Listener } from './notices.ts'
 import { Store } from './store.ts'
 import { Streams } from './streams.ts'
-import { Tags } from './tags.ts'
+import { InvalidationLog, Tags } from './tags.ts'
 import { RecordWatches, Waits } from './waits.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 
@@ -38,6 +38,7 @@ export class Segment implements Observer, FlightSource {
   readonly recordWatches: RecordWatches
   /** The names of the namespaces from number 1 on. */
   readonly namespaces: string[] = []
+  readonly invalidations = new InvalidationLog()
   readonly listeners = new Set<Listener>()
   /** The moment from which this thread has handles. */
   attachedAt = 0
@@ -103,6 +104,7 @@ export class Segment implements Observer, FlightSource {
     this.near.invalidated()
     const known = this.tags(namespace)
     known.note(tags, this.tagClock, outdate)
+    this.invalidations.note(namespace, tags, this.tagClock, outdate)
     for (const entry of known.entriesOf(tags)) {
       if (outdate) this.store.outdate(entry)
       else this.store.remove(entry, 'cleared')

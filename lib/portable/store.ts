@@ -35,6 +35,8 @@ export interface Write {
   readonly keepTtl: boolean
   /** Keep the tags of the entry that is replaced. */
   readonly keepTags: boolean
+  /** Of an entry of a snapshot, in place of `ttl` and of now. */
+  readonly restored?: { readonly deadline: number; readonly written: number }
 }
 
 /** Maximum deadline. */
@@ -78,6 +80,12 @@ export class Store {
   /** The version of the next write. */
   get nextVersion(): number {
     return this.#sequence + 1
+  }
+
+  /** Makes every later version higher than the result, which is at least `least`. */
+  raiseVersion(least: number): number {
+    this.#sequence = Math.max(this.#sequence, least)
+    return this.#sequence
   }
 
   get usedUnits(): number {
@@ -144,8 +152,9 @@ export class Store {
     const now = this.now()
     // mutant: portable-forgets-ttl
     const keepsTtl = write.keepTtl && kept !== undefined
-    const deadline = keepsTtl ? kept.deadline : write.ttl === 0 ? 0 : Math.min(now + write.ttl, LATEST)
-    const stale = keepsTtl ? kept.stale : write.ttl === 0 ? 0 : write.stale
+    const given = write.restored?.deadline ?? (write.ttl === 0 ? 0 : Math.min(now + write.ttl, LATEST))
+    const deadline = keepsTtl ? kept.deadline : given
+    const stale = keepsTtl ? kept.stale : given === 0 ? 0 : write.stale
     const tags = write.keepTags && kept !== undefined ? kept.tags : write.tags
     const extras = (stale === 0 ? 0 : 1) + (tags.length === 0 ? 0 : 1 + tags.length)
     const units = unitsFor(extras * 8 + Math.ceil(key.length / 8) * 8 + write.length)
@@ -170,7 +179,7 @@ export class Store {
     entry.value = write.value
     entry.length = write.length
     entry.version = version
-    entry.written = now
+    entry.written = write.restored?.written ?? now
     if (entry.tags !== tags) this.#observer.tagged(entry, entry.tags, tags)
     entry.tags = tags.length === 0 ? NO_TAGS : tags
     entry.outdated = false

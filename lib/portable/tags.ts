@@ -1,5 +1,6 @@
 /**
- * Tags: which entries carry one, and which were invalidated while a value was loaded.
+ * Tags: which entries carry one, and which were invalidated while a value was loaded, or lately. A tag is its identity;
+ * see `tag-identity.ts`.
  *
  * An invalidation ends exactly the entries with its tags. A value that began to be loaded before it is as old as the
  * entries that it ended, so the invalidations since the begin of the oldest load are remembered.
@@ -64,5 +65,64 @@ export class Tags {
 
   loadEnded(key: string): void {
     if (this.#loads.delete(key) && this.#loads.size === 0) this.#invalidated.clear()
+  }
+}
+
+/** A tag of a namespace that was invalidated, with the clocks of its last removal and its last outdating. */
+export interface InvalidationNote extends Invalidated {
+  readonly namespace: number
+  readonly tag: string
+}
+
+/** Maximum number of remembered notes. */
+const MAX_NOTES = 4096
+
+/** The latest invalidations, for a snapshot during which they happen. */
+export class InvalidationLog {
+  /** From the oldest to the newest. */
+  readonly #notes = new Map<string, InvalidationNote>()
+  /** Notes of this clock and earlier ones may be gone. */
+  horizon = 0
+
+  note(namespace: number, tags: readonly string[], clock: number, outdate: boolean): void {
+    for (const tag of tags) {
+      const name = `${namespace}.${tag}`
+      const { removed, outdated } = this.#notes.get(name) ?? { removed: 0, outdated: 0 }
+      this.#notes.delete(name)
+      this.#notes.set(name, {
+        namespace,
+        tag,
+        removed: outdate ? removed : clock,
+        outdated: outdate ? clock : outdated,
+      })
+      this.#forgetOldest()
+    }
+  }
+
+  /** What became of a value with these tags that was made at this clock. */
+  fate(namespace: number, tags: readonly string[], madeAt: number): 'fresh' | 'stale' | 'dead' {
+    if (tags.length > 0 && madeAt < this.horizon) return 'dead'
+    let fate: 'fresh' | 'stale' = 'fresh'
+    for (const tag of tags) {
+      const note = this.#notes.get(`${namespace}.${tag}`)
+      if (note === undefined) continue
+      if (note.removed > madeAt) return 'dead'
+      if (note.outdated > madeAt) fate = 'stale'
+    }
+    return fate
+  }
+
+  /** The notes with a later clock. */
+  since(clock: number): InvalidationNote[] {
+    return [...this.#notes.values()].filter(({ removed, outdated }) => Math.max(removed, outdated) > clock)
+  }
+
+  #forgetOldest(): void {
+    if (this.#notes.size <= MAX_NOTES) return
+    for (const [name, { removed, outdated }] of this.#notes) {
+      this.#notes.delete(name)
+      this.horizon = Math.max(removed, outdated)
+      return
+    }
   }
 }

@@ -68,7 +68,7 @@ export function deletionOf(store: Store, namespace: number, cursor: number, pref
   return { deleted, next: entry.order }
 }
 
-function remember(space: Space, entry: Entry): void {
+export function remember(space: Space, entry: Entry): void {
   let known = places.get(space)
   if (known === undefined) places.set(space, (known = new Map()))
   known.delete(entry.order)
@@ -78,7 +78,7 @@ function remember(space: Space, entry: Entry): void {
 }
 
 /** The newest entry that is not newer than the cursor. A removed entry still leads to the older ones. */
-function placeOf(space: Space, cursor: number): Entry | undefined {
+export function placeOf(space: Space, cursor: number): Entry | undefined {
   let entry = places.get(space)?.get(cursor) ?? space.last
   while (entry !== undefined && (entry.order > cursor || !entry.live)) entry = entry.before
   return entry

@@ -13,6 +13,7 @@ import type { Milliseconds } from '../arguments/units.ts'
 import { escapedText } from '../codec/codec.ts'
 import { native } from '../engine/engine.ts'
 import { Kind, MetaInt, Notice, Status } from '../native/layout.ts'
+import type { NativeQuota } from '../native/addon.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import type {
   Degrading,
@@ -175,10 +176,13 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
     return this.#call('write', run) as T
   }
 
-  /** Calls `run` with a handle of another namespace of the segment, which is closed afterwards. Throws on trouble. */
-  inNamespace<T>(namespace: string, run: (id: number) => T): T {
+  /**
+   * Calls `run` with a handle of another namespace of the segment, which is closed afterwards. Throws on trouble.
+   * `quota`: is set for the namespace.
+   */
+  inNamespace<T>(namespace: string, run: (id: number) => T, quota?: NativeQuota): T {
     this.live()
-    return withNamespace(this.options.native, namespace, run)
+    return withNamespace(this.options.native, namespace, run, quota)
   }
 
   cleanUp(run: (id: number) => void): void {

@@ -5,7 +5,7 @@
  */
 import { CacheError, fromNative, isDetached } from '../errors.ts'
 import { native } from '../engine/engine.ts'
-import type { NativeOpenOptions, NativeOpened } from '../native/addon.ts'
+import type { NativeOpenOptions, NativeOpened, NativeQuota } from '../native/addon.ts'
 import type { RawCalls } from '../native/raw-calls.ts'
 import type { ResolvedOptions } from '../arguments/options.ts'
 import { warnOfLimit } from './limits.ts'
@@ -73,9 +73,14 @@ function openNative(options: NativeOpenOptions): NativeOpened {
 }
 
 /** Calls `run` with a handle of another namespace, without raw calls. Throws `CacheError`s. */
-export function withNamespace<T>(options: NativeOpenOptions, namespace: string, run: (id: number) => T): T {
+export function withNamespace<T>(
+  options: NativeOpenOptions,
+  namespace: string,
+  run: (id: number) => T,
+  quota?: NativeQuota,
+): T {
   const { quota: _, ...rest } = options
-  const { id } = openNative({ ...rest, namespace })
+  const { id } = openNative({ ...rest, namespace, ...(quota !== undefined && { quota }) })
   try {
     return run(id)
   } catch (error) {

@@ -29,3 +29,4 @@ mod raw;
 mod region_handles;
 mod regions;
 mod registry;
+mod snapshots;

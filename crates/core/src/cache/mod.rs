@@ -7,6 +7,7 @@
 //! coordination   waits, locks, semaphores, flights, limiters
 //! metrics        the application's own metrics
 //! streams        watches, subscriptions, messages
+//! snapshots      entries as records of a snapshot, and back
 //! bench_doors    single steps of a write, for benches alone
 //! ```
 
@@ -16,5 +17,6 @@ mod coordination;
 pub(crate) mod handle;
 mod metrics;
 mod namespace;
+pub(crate) mod snapshots;
 mod streams;
 mod values;

@@ -25,6 +25,7 @@
 //! outdate   removes a record; ends the flight of a key that changes
 //! set       writes an entry on a condition
 //! update    delete, take, touch, increment, deletion by prefix
+//! restore   stores entries of a snapshot, and removes those that it replaces
 //! record    reads, changes and stores a record
 //! run       takes the lock and runs a change
 //! ```
@@ -40,6 +41,7 @@ pub(crate) mod rebuild;
 pub(crate) mod record;
 pub(crate) mod remove;
 pub(crate) mod repair;
+pub(crate) mod restore;
 pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod set;

@@ -80,17 +80,18 @@ impl<'a> Write<'a> {
 }
 
 /// An entry to be stored, without its key.
-struct New<'a> {
-    value: &'a [u8],
-    kind: u8,
-    binary_key: bool,
-    deadline: u64,
-    stale_ms: u64,
+pub(crate) struct New<'a> {
+    pub(crate) value: &'a [u8],
+    pub(crate) kind: u8,
+    pub(crate) binary_key: bool,
+    pub(crate) written: u64,
+    pub(crate) deadline: u64,
+    pub(crate) stale_ms: u64,
     /// The tag clock of the value, for an entry with tags.
-    stamp: u64,
-    tags: &'a [u64],
+    pub(crate) stamp: u64,
+    pub(crate) tags: &'a [u64],
     /// Its state according to its tags.
-    fate: Fate,
+    pub(crate) fate: Fate,
 }
 
 impl<'a> New<'a> {
@@ -167,7 +168,7 @@ impl Locked<'_> {
         // mutant: late-value-unjudged
         let fate =
             if tags.is_empty() || stamp >= self.tag_clock { Fate::Fresh } else { fate_of_new(self.shard, stamp, tags) };
-        let new = New { value, kind, binary_key, deadline, stale_ms, stamp, tags, fate };
+        let new = New { value, kind, binary_key, written: self.now_ms(), deadline, stale_ms, stamp, tags, fate };
         match live {
             Some(e) if write.keep_tags && e.head.flags & TAGGED != 0 => self.store_keeping_tags(key, e, &new),
             _ => self.store(key, existing, &new),
@@ -195,7 +196,12 @@ impl Locked<'_> {
     }
 
     /// Stores an entry over `existing`, the result of `find`. `None`: there is no room and nothing may be evicted.
-    fn store(&mut self, key: &Key<'_>, existing: Option<Existing>, new: &New<'_>) -> Result<Option<u64>, ChangeError> {
+    pub(crate) fn store(
+        &mut self,
+        key: &Key<'_>,
+        existing: Option<Existing>,
+        new: &New<'_>,
+    ) -> Result<Option<u64>, ChangeError> {
         let New { value, kind, tags, .. } = *new;
         let stale = usize::from(new.stale_ms != 0);
         let extras = stale + if tags.is_empty() { 0 } else { 1 + tags.len() };
@@ -226,7 +232,7 @@ impl Locked<'_> {
             version,
             deadline: new.deadline,
             namespace: key.namespace,
-            written: self.now_ms(),
+            written: new.written,
             extras,
             life: self.life_of(key.namespace),
             run: placement.run,

@@ -17,7 +17,7 @@ use cache_machine_shm::Region;
 use cache_machine_shm::atomic::AtomicU32;
 use cache_machine_shm::steps::visit;
 use cache_machine_shm::tag_clock::{self, TagClocks, TagRecord};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh64::xxh64;
 
 pub(crate) const HASH: usize = 0;
 pub(crate) const REMOVED: usize = 8;
@@ -26,6 +26,17 @@ pub(crate) const LINK: usize = 24;
 
 /// Records that a search in one chain reads. The hashes are keyed, so only a damaged chain is longer.
 const MAX_CHAIN: usize = 1024;
+
+/// A tag that was invalidated, and the clocks at which that happened; 0: never.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InvalidatedTag {
+    /// Its identity, combined with the salt of its namespace.
+    pub salted: u64,
+    /// The last removal.
+    pub removed: u64,
+    /// The last outdating.
+    pub outdated: u64,
+}
 
 /// The table of records.
 #[derive(Clone, Copy)]
@@ -58,6 +69,19 @@ impl<'a> TagTable<'a> {
     /// The word that names the first record of a tag's chain.
     pub(crate) fn head(&self, hash: u64) -> &'a AtomicU32 {
         self.region.u32(self.geometry.tag_head(self.chain_of(hash)))
+    }
+
+    /// The tags that were invalidated after `since`. Records that are filled at this moment are left out.
+    pub(crate) fn invalidated_since(&self, since: u64) -> Vec<InvalidatedTag> {
+        (0..self.geometry.tag_records)
+            .filter_map(|number| self.record(number).read())
+            .filter(|clocks| clocks.hash != 0 && clocks.removed.max(clocks.outdated) > since)
+            .map(|TagClocks { hash, removed, outdated, .. }| InvalidatedTag {
+                salted: unkeyed(self.geometry, hash),
+                removed,
+                outdated,
+            })
+            .collect()
     }
 
     /// The newest record of a tag.
@@ -104,8 +128,67 @@ pub(crate) fn horizon(region: &Region) -> u64 {
     tag_clock::horizon_of(region.u64(TAG_HORIZON))
 }
 
-/// The hash that identifies a tag of a namespace.
+/// The hash that identifies a tag of a namespace. It is keyed by the segment, so tags of one chain cannot be chosen from
+/// outside.
 pub(crate) fn number_of(geometry: &Geometry, namespace: u16, name: &str) -> u64 {
-    let seed = geometry.seed ^ 0x7A67 ^ u64::from(namespace) << 32;
-    xxh3_64_with_seed(name.as_bytes(), seed).max(1)
+    keyed(geometry, identity_of(name) ^ salt_of(namespace))
+}
+
+/// The identity of a tag, the same in every segment: XXH64 of its name. Snapshots have it.
+pub(crate) fn identity_of(name: &str) -> u64 {
+    xxh64(name.as_bytes(), 0)
+}
+
+/// What the identities of the tags of a namespace are combined with.
+pub(crate) fn salt_of(namespace: u16) -> u64 {
+    u64::from(namespace).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// The number in this segment of a tag, given by its identity combined with the salt of its namespace.
+pub(crate) fn keyed(geometry: &Geometry, salted: u64) -> u64 {
+    // 0 is the hash of a record that is being filled.
+    mix(mix(salted ^ geometry.seed).wrapping_add(geometry.seed.rotate_left(32))).max(1)
+}
+
+/// The inverse of `keyed`.
+pub(crate) fn unkeyed(geometry: &Geometry, number: u64) -> u64 {
+    unmix(unmix(number).wrapping_sub(geometry.seed.rotate_left(32))) ^ geometry.seed
+}
+
+/// A permutation of 64-bit words in which each bit depends on all others: the finalizer of MurmurHash3.
+fn mix(mut word: u64) -> u64 {
+    word ^= word >> 33;
+    word = word.wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    word ^= word >> 33;
+    word = word.wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+    word ^ word >> 33
+}
+
+fn unmix(mut word: u64) -> u64 {
+    word ^= word >> 33;
+    word = word.wrapping_mul(0x9CB4_B2F8_1293_37DB);
+    word ^= word >> 33;
+    word = word.wrapping_mul(0x4F74_430C_22A5_4005);
+    word ^ word >> 33
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::geometry::Eviction;
+
+    #[test]
+    fn the_number_of_a_tag_leads_back_to_its_identity() {
+        let geometry = Geometry::plan(8 << 20, None, Eviction::S3Fifo, 0x1234_5678_9ABC_DEF0).expect("a plan");
+        for name in ["", "a", "news", "user:42", "a name that is longer than thirty-two bytes of text"] {
+            for namespace in [0, 1, 1023] {
+                let salted = identity_of(name) ^ salt_of(namespace);
+                let number = number_of(&geometry, namespace, name);
+                assert_eq!(unkeyed(&geometry, number), salted);
+                assert_eq!(keyed(&geometry, salted), number);
+            }
+        }
+        assert_eq!(identity_of("news"), identity_of("news"));
+        assert_ne!(number_of(&geometry, 1, "news"), number_of(&geometry, 2, "news"));
+    }
 }

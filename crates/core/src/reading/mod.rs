@@ -5,8 +5,10 @@
 //! near   whether a near copy outlives invalidations of other tags
 //! walk   the keys of index lines
 //! scan   pages of keys; deletion by prefix, which walks the same lines
+//! export pages of whole entries, for snapshots
 //! ```
 
+pub(crate) mod export;
 pub(crate) mod near;
 pub(crate) mod read;
 pub(crate) mod scan;

@@ -1,4 +1,4 @@
-//! Reads the keys of index lines without a lock.
+//! Reads the entries of index lines without a lock: their keys, or what the caller takes of them.
 //!
 //! A walk meets an entry that stays exactly once, whatever is written around it. An entry that is replaced while it is
 //! read stays, so it is read again. The whole line is read again if the index was divided meanwhile.
@@ -46,19 +46,10 @@ impl Attachment {
         wanted: &Wanted<'_>,
         keys: &mut Vec<ScannedKey>,
     ) -> usize {
-        let before = keys.len();
-        loop {
-            let level = shard.level();
-            visit("walked line");
-            let (line, places) = shard.line_at(place, level);
-            shard.each_in_line(line, |at, _| keys.extend(self.key_at(shard, at, level, wanted)));
-            // As in `search`: a line that was divided meanwhile is read again.
-            // mutant: walk-ignores-division
-            if shard.level() <= level {
-                return places;
-            }
-            keys.truncate(before);
-        }
+        self.walk_line(shard, place, keys, &mut |head, keys| {
+            keys.extend(self.wanted_key(shard, head, wanted)?);
+            Ok(())
+        })
     }
 
     /// The key of the entry that a word names, if it is wanted and has its place there at this level of the index.
@@ -69,45 +60,89 @@ impl Attachment {
         level: u32,
         wanted: &Wanted<'_>,
     ) -> Option<ScannedKey> {
+        let mut keys = Vec::new();
+        self.walk_word(shard, at, level, &mut keys, &mut |head, keys| {
+            keys.extend(self.wanted_key(shard, head, wanted)?);
+            Ok(())
+        });
+        keys.pop()
+    }
+
+    /// Adds what `read` adds for each entry of the line at a place in the order of walks. Returns the number of places
+    /// that the line stands for. What was added for an entry that changed meanwhile is taken back.
+    pub(crate) fn walk_line<T>(
+        &self,
+        shard: &ShardView<'_>,
+        place: usize,
+        found: &mut Vec<T>,
+        read: &mut impl FnMut(&Head, &mut Vec<T>) -> Result<(), Damaged>,
+    ) -> usize {
+        let before = found.len();
+        loop {
+            let level = shard.level();
+            visit("walked line");
+            let (line, places) = shard.line_at(place, level);
+            shard.each_in_line(line, |at, _| self.walk_word(shard, at, level, found, read));
+            // As in `search`: a line that was divided meanwhile is read again.
+            // mutant: walk-ignores-division
+            if shard.level() <= level {
+                return places;
+            }
+            found.truncate(before);
+        }
+    }
+
+    /// Adds what `read` adds for the entry that a word names, if it has its place there at this level of the index.
+    fn walk_word<T>(
+        &self,
+        shard: &ShardView<'_>,
+        at: Position,
+        level: u32,
+        found: &mut Vec<T>,
+        read: &mut impl FnMut(&Head, &mut Vec<T>) -> Result<(), Damaged>,
+    ) {
+        let before = found.len();
         let mut tries = 0u32;
         loop {
             // Acquire: pairs with the Release store in `publish`.
             let word = shard.word(at).load(Ordering::Acquire);
             // mutant: walk-reads-misplaced
             if shard.unit_of(word) == 0 || shard.is_out_of_place(at, word, level) {
-                return None;
+                return;
             }
             tries = tries.wrapping_add(1);
             // As in `Reading::visit`: the lock, if it is free, holds writers off for one read.
             let locked = if tries.is_multiple_of(PATIENCE) { self.try_locked(shard) } else { None };
-            let key = self.wanted_key(shard, word, wanted);
+            let done = shard.head(shard.unit_of(word)).and_then(|head| read(&head, found));
             let unchanged = recheck(shard.word(at), word).is_ok();
             drop(locked);
+            if unchanged && done.is_ok() {
+                return;
+            }
+            found.truncate(before);
             if unchanged {
-                if key.is_err() {
-                    self.note_damage(shard.index);
-                }
-                return key.ok().flatten();
+                self.note_damage(shard.index);
+                return;
             }
         }
     }
 
-    fn wanted_key(&self, shard: &ShardView<'_>, word: u64, wanted: &Wanted<'_>) -> Result<Option<ScannedKey>, Damaged> {
-        let unit = shard.unit_of(word);
-        if unit == 0 {
-            return Ok(None);
-        }
-        let head = shard.head(unit)?;
+    fn wanted_key(
+        &self,
+        shard: &ShardView<'_>,
+        head: &Head,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<ScannedKey>, Damaged> {
         if head.namespace != wanted.namespace || head.life != wanted.life || head.is_expired(self.now_ms()) {
             return Ok(None);
         }
         if head.kind == kind::ABSENT {
             return Ok(None);
         }
-        let Some(bytes) = key_of(shard, &head, wanted.prefix)? else {
+        let Some(bytes) = key_of(shard, head, wanted.prefix)? else {
             return Ok(None);
         };
-        if head.flags & TAGGED != 0 && fate(shard, &head)? != Fate::Fresh {
+        if head.flags & TAGGED != 0 && fate(shard, head)? != Fate::Fresh {
             return Ok(None);
         }
         if !wanted.tags.is_empty() && !has_tag(shard, &head, wanted.tags)? {

@@ -78,6 +78,11 @@ export interface CacheMessage {
  * - `ERR_TIMEOUT`: the timeout passed first.
  * - `ERR_BUSY`: another process holds a lock that the call needs, usually because it is suspended.
  * - `ERR_LOCK_LOST`: the lock is no longer held.
+ * - `ERR_SNAPSHOT_FILE`: the file of a snapshot, or its folder, cannot be read or written.
+ * - `ERR_SNAPSHOT_CORRUPT`: the file is no snapshot, or is damaged or cut off.
+ * - `ERR_SNAPSHOT_VERSION`: a later version of this package wrote the snapshot.
+ * - `ERR_SNAPSHOT_SCOPE`: the snapshot is one of a namespace, and the cache is not, or the other way round.
+ * - `ERR_SNAPSHOT_INTERRUPTED`: the segment was destroyed or lost during a snapshot or a restore.
  */
 export type CacheErrorCode =
   | 'ERR_NATIVE_UNAVAILABLE'
@@ -101,6 +106,11 @@ export type CacheErrorCode =
   | 'ERR_TIMEOUT'
   | 'ERR_BUSY'
   | 'ERR_LOCK_LOST'
+  | 'ERR_SNAPSHOT_FILE'
+  | 'ERR_SNAPSHOT_CORRUPT'
+  | 'ERR_SNAPSHOT_VERSION'
+  | 'ERR_SNAPSHOT_SCOPE'
+  | 'ERR_SNAPSHOT_INTERRUPTED'
 /**
  * The error that this package throws and rejects with.
  *
@@ -1358,6 +1368,107 @@ export interface Regions {
 }
 /** See `Regions`. */
 export declare const regions: Regions
+/** How the payloads of a snapshot are compressed. */
+export type SnapshotCompression = 'brotli' | 'none'
+/** Options of `snapshot`. */
+export interface SnapshotOptions {
+  /** How the entries are compressed: `'brotli'` or `'none'`. Default: `'brotli'`. */
+  compression?: SnapshotCompression | undefined
+  /** Ends the snapshot; an older file stays. */
+  signal?: AbortSignal | undefined
+}
+/** A snapshot that was written. */
+export interface SnapshotInfo {
+  /** The absolute path. */
+  readonly path: string
+  /** Epoch milliseconds at which it began. */
+  readonly createdAt: number
+  /** The number of entries, and of results of `once`. */
+  readonly entries: number
+  /** Bytes of the entries, with their keys and their lifetimes. */
+  readonly bytes: number
+  /** Bytes of the file. */
+  readonly fileBytes: number
+  readonly duration: Milliseconds
+}
+/** Options of `restore`. */
+export interface RestoreOptions {
+  /**
+   * `'merge'` keeps the entries that are there; `'replace'` leaves the entries of the snapshot and those that are
+   * written after the restore began. Default: `'merge'`.
+   */
+  mode?: 'merge' | 'replace' | undefined
+  /** With `'merge'`: entries of the snapshot replace those that are there. Default: false. */
+  overwrite?: boolean | undefined
+  /** Ends the restore; entries that were stored before stay. */
+  signal?: AbortSignal | undefined
+}
+/** A snapshot that was restored. The numbers from `restored` to `tooLarge` add up to `entries`. */
+export interface RestoreInfo {
+  /** Epoch milliseconds at which the snapshot began. */
+  readonly createdAt: number
+  /** The version of this package that wrote it. */
+  readonly packageVersion: string
+  /** The number of entries in the file. */
+  readonly entries: number
+  /** Entries that were stored. */
+  readonly restored: number
+  /** Entries that were left out, since their keys have entries that are kept. */
+  readonly existing: number
+  /** Entries with a lifetime that has passed. */
+  readonly expired: number
+  /** Entries that a `clear` or the invalidation of a tag ended, during the snapshot or during the restore. */
+  readonly ended: number
+  /** Entries for which there was no room. */
+  readonly noRoom: number
+  /** Entries that are larger than `maxEntrySize`. */
+  readonly tooLarge: number
+  /** Entries of the segment that were evicted meanwhile: the segment is smaller than the snapshot. */
+  readonly evicted: number
+  /** Entries that were deleted by `mode: 'replace'`. */
+  readonly deleted: number
+  /** Names of namespaces with quotas that could not be set, since this segment has less room. */
+  readonly quotasLeft: readonly string[]
+  readonly duration: Milliseconds
+}
+/** Options of `keepSnapshots`. */
+export interface KeepSnapshotsOptions {
+  /** The time from one snapshot to the next, at least a second; Infinity: only on request. Default: `'5m'`. */
+  every?: Duration | undefined
+  /** Write a snapshot when this process gets SIGTERM while it is the one that writes. Default: true. */
+  onSigterm?: boolean | undefined
+  /**
+   * Restore the file first, in one process, unless the segment had its turn already: other processes wait for it.
+   * Default: true.
+   */
+  restore?: boolean | undefined
+  /** As for `snapshot`. */
+  compression?: SnapshotCompression | undefined
+  /** Gets each snapshot that this process has written. */
+  onSnapshot?: ((info: SnapshotInfo) => void) | undefined
+  /** Gets the error of a snapshot or a restore that failed. Default: a warning of the process. */
+  onError?: ((error: unknown) => void) | undefined
+}
+/** Periodic snapshots of a cache, as seen from one process. `await using` stops them at the end of the block. */
+export interface SnapshotKeeper extends AsyncDisposable {
+  /** The absolute path of the file. */
+  readonly path: string
+  /**
+   * What was restored when the segment was new, by this process or by another. Undefined without a file, after a
+   * restore that failed, and with `restore: false`.
+   */
+  readonly restored: RestoreInfo | undefined
+  /** Whether this process writes the snapshots at this moment. */
+  readonly leads: boolean
+  /**
+   * Writes a snapshot now, in this process, whichever is elected: after one that is under way.
+   *
+   * @throws {CacheError} Rejects as `SharedCache.snapshot`.
+   */
+  snapshot(): Promise<SnapshotInfo>
+  /** Ends the periodic snapshots of this process; one that is under way ends first. A second call does nothing. */
+  stop(): Promise<void>
+}
 /** The present use of a semaphore, over all processes. */
 export interface SemaphoreCounts {
   /** Held permits. Those of a dead process count until the next caller asks for one. */
@@ -2199,6 +2310,68 @@ export declare class SharedCache<V = unknown>
    * await cache.once('migrate-to-v7', () => migrate(), { ttl: '1d' })
    */
   once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: Duration | OnceOptions): Promise<T>
+  /**
+   * Writes all entries of this namespace to a file; of the root, those of all namespaces. The cache stays in use
+   * meanwhile: the work runs in slices of about a millisecond, and compression and file in the background.
+   *
+   * Each entry is in the file as it was at one moment of the call, whole, with its tags, its lifetime and its stale time;
+   * its bytes are copied, in whatever format. An entry that existed at the begin and did not change is in it. What has
+   * expired, or was cleared or invalidated by the end of the call, is not restored. Results of `once` are kept as
+   * well; locks, limits, loads, metrics and messages are not. See the guide to snapshots.
+   *
+   * The file is written aside and renamed, so the path has the old file or the new one, whole, whatever happens. Only
+   * this user can read it. Keeps the process alive until it is done.
+   *
+   * @param path Of the file; an existing one is replaced. A link stays, and the file that it names is replaced.
+   * @param options `compression`: `'brotli'` (default) or `'none'`; `signal`.
+   * @throws {CacheError} Rejects with `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`, `ERR_NO_SPACE` for the file;
+   * `ERR_SNAPSHOT_INTERRUPTED` if the segment was destroyed meanwhile; `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`; with the
+   * reason of the signal.
+   * @example
+   * const { entries, fileBytes } = await cache.snapshot('/var/lib/app/cache.snapshot')
+   */
+  snapshot(path: string | URL, options?: SnapshotOptions): Promise<SnapshotInfo>
+  /**
+   * Reads the entries of a snapshot into this namespace; one of the root into the root and all its namespaces. Reads the
+   * snapshots of this and of all earlier versions of the package, of any size of segment and of either engine.
+   *
+   * The whole file is checked first: nothing changes unless all of it is sound. A lifetime ends at the moment at which
+   * it would have ended without the restore, so the time in between counts. Restored entries have new versions, higher
+   * than all before: a condition on an old version fails.
+   *
+   * With `mode: 'merge'`, an entry that is there wins; with `overwrite: true`, that of the snapshot. With
+   * `mode: 'replace'`, the entries of the snapshot take the place of all entries: older ones are deleted at the end,
+   * so no entry is missing on the way. In any mode, entries that are written, cleared or invalidated after the begin of
+   * the call stay so; only a key that is deleted meanwhile may come back. Keeps the process alive until it is done.
+   *
+   * @param options `mode`: default `'merge'`; `overwrite`: default false; `signal`.
+   * @returns The numbers of entries by what became of them. An entry without room is counted, not an error.
+   * @throws {CacheError} Rejects with `ERR_SNAPSHOT_CORRUPT`, `ERR_SNAPSHOT_VERSION`, `ERR_SNAPSHOT_SCOPE`,
+   * `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`: nothing has changed then. With `ERR_BUSY`, `ERR_SNAPSHOT_INTERRUPTED`, or the
+   * reason of the signal: some entries may have been stored, and none was deleted. With `ERR_INVALID_ARGUMENT`,
+   * `ERR_CLOSED`.
+   * @example
+   * const { restored, noRoom } = await cache.restore('/var/lib/app/cache.snapshot')
+   */
+  restore(path: string | URL, options?: RestoreOptions): Promise<RestoreInfo>
+  /**
+   * Restores the file into a new segment, and then writes a snapshot every now and then: one process of all that call
+   * this with the same path, and when it ends, another. Each process waits for the restore, which happens once for each
+   * segment. A missing file is none.
+   *
+   * At SIGTERM, the process that writes makes a last snapshot. Listeners of the application run as always; where there
+   * are none, the process ends by the signal when the snapshot is done. Nothing of this keeps a process alive
+   * between two snapshots. It ends with `close` of this object.
+   *
+   * A file that `restore` refuses is renamed to `….refused`, so that no snapshot replaces it, and reported.
+   *
+   * @param options `every`: default `'5m'`; `onSigterm`, `restore`: default true; `compression`; `onSnapshot`,
+   * `onError`: default a warning of the process.
+   * @throws {CacheError} Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+   * @example
+   * await cache.keepSnapshots('/var/lib/app/cache.snapshot', { every: '1m' })
+   */
+  keepSnapshots(path: string | URL, options?: KeepSnapshotsOptions): Promise<SnapshotKeeper>
   /**
    * Calls `listener` at every such event; see `CacheEvents`. An error of a listener becomes an uncaught exception.
    *

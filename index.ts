@@ -60,6 +60,15 @@ export type {
 export type { AcquireOptions, Lock, LockOptions, TryLockOptions, TurnOptions } from './lib/coordination/locks.ts'
 export { Region, openRegion, regions } from './lib/segment/region.ts'
 export type { RegionInfo, RegionLock, RegionLockOptions, RegionOptions, Regions } from './lib/segment/region.ts'
+export type { SnapshotCompression } from './lib/snapshots/format.ts'
+export type { SnapshotKeeper } from './lib/snapshots/keeper.ts'
+export type {
+  KeepSnapshotsOptions,
+  RestoreInfo,
+  RestoreOptions,
+  SnapshotInfo,
+  SnapshotOptions,
+} from './lib/snapshots/options.ts'
 export { segments } from './lib/segment/segments.ts'
 export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segment/segments.ts'
 export type { Semaphore, SemaphoreCounts } from './lib/coordination/semaphores.ts'

@@ -1,13 +1,15 @@
 /**
  * Error codes of calls: each code is provoked, and the cache still works afterwards and has lost nothing.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
 import { CacheError, open, segments } from '../../index.ts'
 import type { CacheErrorCode } from '../../index.ts'
 import { within } from '../helpers/eventually.ts'
 import { advance, STATUS_CODES } from '../helpers/internals.ts'
 import { allThrow, fill, meet, promisedCodes, provoke, stillFine } from '../helpers/provocations.ts'
-import { openCache, openStopped, segmentName } from '../helpers/segment.ts'
+import { openCache, openStopped, segmentName, temporaryDirectory } from '../helpers/segment.ts'
 
 provoke(['ERR_INVALID_ARGUMENT'], 'a key, option or condition that is not one is refused', (t) => {
   const cache = openCache(t)
@@ -252,6 +254,44 @@ provoke(['ERR_LOCK_LOST'], 'a lock that was released or has expired cannot be ex
   stillFine(t, cache)
 })
 
+provoke(
+  [
+    'ERR_SNAPSHOT_FILE',
+    'ERR_SNAPSHOT_CORRUPT',
+    'ERR_SNAPSHOT_VERSION',
+    'ERR_SNAPSHOT_SCOPE',
+    'ERR_SNAPSHOT_INTERRUPTED',
+  ],
+  'a snapshot that cannot be read or written changes nothing',
+  async (t) => {
+    const path = join(temporaryDirectory(t), 'cache.snapshot')
+    const cache = openCache(t)
+    fill(cache)
+    const fails = async (code: CacheErrorCode, call: () => Promise<unknown>): Promise<void> => {
+      const error = await t.throwsAsync(call, { instanceOf: CacheError, code, name: 'CacheError' })
+      t.true(error instanceof CacheError && error.hint.length > 10)
+      meet(t, (error as CacheError | undefined)?.code)
+    }
+    await fails('ERR_SNAPSHOT_FILE', () => cache.restore(path))
+    writeFileSync(path, 'no snapshot at all')
+    await fails('ERR_SNAPSHOT_CORRUPT', () => cache.restore(path))
+    await cache.snapshot(path)
+    await fails('ERR_SNAPSHOT_SCOPE', () => cache.namespace('x').restore(path))
+    const bytes = readFileSync(path)
+    bytes.writeUInt16LE(999, 'cache-machine'.length + 1)
+    writeFileSync(path, bytes)
+    await fails('ERR_SNAPSHOT_VERSION', () => cache.restore(path, { mode: 'replace' }))
+    await cache.snapshot(path)
+    await fails('ERR_SNAPSHOT_INTERRUPTED', async () => {
+      const writing = cache.snapshot(path)
+      segments.destroy(cache.name, { force: true })
+      await writing
+    })
+    await cache.restore(path)
+    stillFine(t, cache)
+  },
+)
+
 provoke(['ERR_SEGMENT_MISMATCH'], 'a segment with other options is not opened', (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name, size: '8mb' })
@@ -342,11 +382,12 @@ test('waitFor rejects options that are not an object', async (t) => {
 })
 
 test('the numbers of the codes are part of the contract with the native side', (t) => {
-  t.is(STATUS_CODES.length, 22)
+  t.is(STATUS_CODES.length, 27)
   t.is(STATUS_CODES[1], 'ERR_INVALID_ARGUMENT')
   t.is(STATUS_CODES[14], 'ERR_BUSY')
   t.is(STATUS_CODES[20], 'ERR_LOCK_LOST')
   t.is(STATUS_CODES[21], 'ERR_NO_SEGMENT')
+  t.is(STATUS_CODES[26], 'ERR_SNAPSHOT_INTERRUPTED')
 })
 
 /** All of `CacheErrorCode`: the compiler refuses this table when a code is missing. */
@@ -372,4 +413,9 @@ const CODES: Record<CacheErrorCode, true> = {
   ERR_TIMEOUT: true,
   ERR_BUSY: true,
   ERR_LOCK_LOST: true,
+  ERR_SNAPSHOT_FILE: true,
+  ERR_SNAPSHOT_CORRUPT: true,
+  ERR_SNAPSHOT_VERSION: true,
+  ERR_SNAPSHOT_SCOPE: true,
+  ERR_SNAPSHOT_INTERRUPTED: true,
 }

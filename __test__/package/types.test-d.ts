@@ -22,9 +22,12 @@ import type {
   LockWaitBucket,
   NamespaceOptions,
   OpenOptions,
+  RestoreInfo,
   SegmentInfo,
   SetOptions,
   SharedCache,
+  SnapshotInfo,
+  SnapshotKeeper,
   Stats,
   Walk,
   segments,
@@ -146,6 +149,14 @@ export function iterationIsTyped(cache: SharedCache<User>): void {
   // @ts-expect-error a signal is no option of the synchronous call
   cache.deletePrefix('a', { signal: AbortSignal.timeout(5) })
   cache.entries({ prefix: new Uint8Array(1) })
+  same<ReturnType<typeof cache.snapshot>, Promise<SnapshotInfo>>()
+  void cache.snapshot(new URL('file:///a'), { compression: 'none', signal: AbortSignal.timeout(5) })
+  same<ReturnType<typeof cache.restore>, Promise<RestoreInfo>>()
+  void cache.restore('a', { mode: 'replace', overwrite: true })
+  // @ts-expect-error there are two modes
+  void cache.restore('a', { mode: 'clear' })
+  same<ReturnType<typeof cache.keepSnapshots>, Promise<SnapshotKeeper>>()
+  void cache.keepSnapshots('a', { every: '1m', onSigterm: false, restore: false, onError: console.error })
   cache.deletePrefix(Buffer.from('a'))
   // @ts-expect-error a prefix is text or bytes
   cache.keys({ prefix: 5 })

@@ -96,6 +96,18 @@ import { openRegion } from '../segment/region.ts'
 import type { Region } from '../segment/region.ts'
 import { NO_STATS, toStats } from '../segment/stats.ts'
 import type { Stats } from '../segment/stats.ts'
+import { keep } from '../snapshots/keeper.ts'
+import type { SnapshotKeeper } from '../snapshots/keeper.ts'
+import { resolveKeep, resolveRestore, resolveSnapshot } from '../snapshots/options.ts'
+import type {
+  KeepSnapshotsOptions,
+  RestoreInfo,
+  RestoreOptions,
+  SnapshotInfo,
+  SnapshotOptions,
+} from '../snapshots/options.ts'
+import { restoreSnapshot } from '../snapshots/restore.ts'
+import { writeSnapshot } from '../snapshots/write.ts'
 import { RecordWatches } from '../waiting/record-watches.ts'
 import { Waits } from '../waiting/waits.ts'
 import { Batches } from './batches.ts'
@@ -1047,6 +1059,78 @@ export class SharedCache<V = unknown>
     const resolved = resolveOnce(options)
     resolved.signal?.throwIfAborted()
     return (await this.#loads.once(wholeKey(name), fn, resolved)) as T
+  }
+
+  /**
+   * Writes all entries of this namespace to a file; of the root, those of all namespaces. The cache stays in use
+   * meanwhile: the work runs in slices of about a millisecond, and compression and file in the background.
+   *
+   * Each entry is in the file as it was at one moment of the call, whole, with its tags, its lifetime and its stale time;
+   * its bytes are copied, in whatever format. An entry that existed at the begin and did not change is in it. What has
+   * expired, or was cleared or invalidated by the end of the call, is not restored. Results of `once` are kept as
+   * well; locks, limits, loads, metrics and messages are not. See the guide to snapshots.
+   *
+   * The file is written aside and renamed, so the path has the old file or the new one, whole, whatever happens. Only
+   * this user can read it. Keeps the process alive until it is done.
+   *
+   * @param path Of the file; an existing one is replaced. A link stays, and the file that it names is replaced.
+   * @param options `compression`: `'brotli'` (default) or `'none'`; `signal`.
+   * @throws {CacheError} Rejects with `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`, `ERR_NO_SPACE` for the file;
+   * `ERR_SNAPSHOT_INTERRUPTED` if the segment was destroyed meanwhile; `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`; with the
+   * reason of the signal.
+   * @example
+   * const { entries, fileBytes } = await cache.snapshot('/var/lib/app/cache.snapshot')
+   */
+  async snapshot(path: string | URL, options?: SnapshotOptions): Promise<SnapshotInfo> {
+    return writeSnapshot(this.#open(), path, resolveSnapshot(options))
+  }
+
+  /**
+   * Reads the entries of a snapshot into this namespace; one of the root into the root and all its namespaces. Reads the
+   * snapshots of this and of all earlier versions of the package, of any size of segment and of either engine.
+   *
+   * The whole file is checked first: nothing changes unless all of it is sound. A lifetime ends at the moment at which
+   * it would have ended without the restore, so the time in between counts. Restored entries have new versions, higher
+   * than all before: a condition on an old version fails.
+   *
+   * With `mode: 'merge'`, an entry that is there wins; with `overwrite: true`, that of the snapshot. With
+   * `mode: 'replace'`, the entries of the snapshot take the place of all entries: older ones are deleted at the end,
+   * so no entry is missing on the way. In any mode, entries that are written, cleared or invalidated after the begin of
+   * the call stay so; only a key that is deleted meanwhile may come back. Keeps the process alive until it is done.
+   *
+   * @param options `mode`: default `'merge'`; `overwrite`: default false; `signal`.
+   * @returns The numbers of entries by what became of them. An entry without room is counted, not an error.
+   * @throws {CacheError} Rejects with `ERR_SNAPSHOT_CORRUPT`, `ERR_SNAPSHOT_VERSION`, `ERR_SNAPSHOT_SCOPE`,
+   * `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`: nothing has changed then. With `ERR_BUSY`, `ERR_SNAPSHOT_INTERRUPTED`, or the
+   * reason of the signal: some entries may have been stored, and none was deleted. With `ERR_INVALID_ARGUMENT`,
+   * `ERR_CLOSED`.
+   * @example
+   * const { restored, noRoom } = await cache.restore('/var/lib/app/cache.snapshot')
+   */
+  async restore(path: string | URL, options?: RestoreOptions): Promise<RestoreInfo> {
+    return restoreSnapshot(this.#open(), path, resolveRestore(options))
+  }
+
+  /**
+   * Restores the file into a new segment, and then writes a snapshot every now and then: one process of all that call
+   * this with the same path, and when it ends, another. Each process waits for the restore, which happens once for each
+   * segment. A missing file is none.
+   *
+   * At SIGTERM, the process that writes makes a last snapshot. Listeners of the application run as always; where there
+   * are none, the process ends by the signal when the snapshot is done. Nothing of this keeps a process alive
+   * between two snapshots. It ends with `close` of this object.
+   *
+   * A file that `restore` refuses is renamed to `….refused`, so that no snapshot replaces it, and reported.
+   *
+   * @param options `every`: default `'5m'`; `onSigterm`, `restore`: default true; `compression`; `onSnapshot`,
+   * `onError`: default a warning of the process.
+   * @throws {CacheError} Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`.
+   * @example
+   * await cache.keepSnapshots('/var/lib/app/cache.snapshot', { every: '1m' })
+   */
+  async keepSnapshots(path: string | URL, options?: KeepSnapshotsOptions): Promise<SnapshotKeeper> {
+    this.#open()
+    return keep(this as unknown as SharedCache<unknown>, path, resolveKeep(options))
   }
 
   /**

@@ -18,6 +18,12 @@ module.exports = {
       to: { path: siblings, pathNot: '^lib/$1/' },
     },
     {
+      name: 'snapshots do not import the cache, nor what they have no use for',
+      severity: 'error',
+      from: { path: '^lib/snapshots/' },
+      to: { path: '^lib/(cache|near|loading|metrics|messaging|codec|portable)/' },
+    },
+    {
       name: 'adapters, commands and the module of PM2 do not import the class SharedCache',
       severity: 'error',
       from: { path: '^lib/(adapters|command|pm2)/' },

@@ -584,11 +584,11 @@ pub(crate) fn status_codes() -> Vec<Option<&'static str>> {
         (18, "ERR_UNDEFINED_VALUE"),
         (19, "ERR_UNSERIALIZABLE"),
         (20, "ERR_LOCK_LOST"),
-        (21, "ERR_SNAPSHOT_FILE"),
-        (22, "ERR_SNAPSHOT_CORRUPT"),
-        (23, "ERR_SNAPSHOT_VERSION"),
-        (24, "ERR_SNAPSHOT_SCOPE"),
-        (25, "ERR_SNAPSHOT_INTERRUPTED"),
+        (22, "ERR_SNAPSHOT_FILE"),
+        (23, "ERR_SNAPSHOT_CORRUPT"),
+        (24, "ERR_SNAPSHOT_VERSION"),
+        (25, "ERR_SNAPSHOT_SCOPE"),
+        (26, "ERR_SNAPSHOT_INTERRUPTED"),
     ];
     let mut codes = vec![None; 1 + of_core.len() + of_the_package.len()];
     let all = of_core.map(|error| (error.status() as u32, error.code()));

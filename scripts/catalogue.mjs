@@ -243,6 +243,12 @@ export const programs = [
     duration: '30 s',
     purpose: 'measures walks, and how long the event loop stands still',
   },
+  {
+    command: 'node benches/snapshots.mjs',
+    file: 'benches/snapshots.mjs',
+    duration: '30 s',
+    purpose: 'measures snapshots and restores of 256 MiB',
+  },
 ]
 
 /** Programs that a program of `programs` starts. They are not run by hand. */

@@ -4,7 +4,16 @@
  * programs that the managers see has no compiler.
  */
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import test from 'ava'
@@ -64,9 +73,10 @@ for (const manager of Object.keys(managers) as Manager[]) {
     const { command, add } = managers[manager]
     await run(place, [...command, ...add(OWN)])
     await runReadme(t, place, [process.execPath])
-    const program = join(place, 'node_modules', '.bin', OWN)
-    t.regex(await run(place, [program, '--version']), /^\d+\.\d+\.\d+/)
-    t.regex(await run(place, [program, 'list', '--json']), /^\[/)
+    t.true(existsSync(join(place, 'node_modules', '.bin', OWN)))
+    const program = [process.execPath, join(place, 'node_modules', OWN, 'dist/lib/command/main.cjs')]
+    t.regex(await run(place, [...program, '--version']), /^\d+\.\d+\.\d+/)
+    t.regex(await run(place, [...program, 'list', '--json']), /^\[/)
   })
 }
 

@@ -19,7 +19,7 @@ const program = join(root, 'lib/command/main.ts')
 const SESSION = [
   ['inspect', 'app'],
   ['get', 'app', 'user:1', '--meta'],
-  ['keys', 'app', '--prefix', 'user:', '--long'],
+  ['keys', 'app', '--tags', 'pages', '--long'],
   ['set', 'app', 'flag', 'true', '--ttl', '10m'],
   ['stats', 'app', '--namespace', 'sessions'],
   ['get', 'ap', 'user:1'],
@@ -30,7 +30,8 @@ function session() {
   const cache = open({ name: 'app', directory, engine: 'native' })
   try {
     cache.set('user:1', { name: 'Ada', born: new Date('1815-12-10') }, { ttl: '1h', tags: ['people'] })
-    cache.set('user:2', { name: 'Grace', langs: new Set(['COBOL']) }, { ttl: '1h', tags: ['people'] })
+    // One key with the tag: keys come in no order.
+    cache.set('page:/news', '<h1>News</h1>', { ttl: '1h', tags: ['pages'] })
     const sessions = cache.namespace('sessions', { near: false })
     sessions.set('7f3a', { user: 1 }, '20m')
     for (const key of ['7f3a', '7f3a', '7f3a', 'none']) sessions.get(key)
@@ -62,7 +63,7 @@ function steady(text, directory) {
     .replace(/^expires .*$/m, 'expires  2026-11-30T13:36:50.118Z (in 59m 18s)')
     .replace(/^( *)\d+ {2}running .*$/m, ' 4120  running  3h 25m    node /srv/app/server.js')
     .replace(/^ *PID .*$/m, '  PID  STATE    ATTACHED  TITLE')
-    .replaceAll(/ +(?:59m \d+s|59m|1h)(?=  user)/g, `  ${'59m 18s'.padStart(9)}`)
+    .replaceAll(/ +(?:59m \d+s|59m|1h)(?=  page)/g, `  ${'59m 18s'.padStart(9)}`)
     .replace(/^size .*maximum.*$/m, 'size      64 MiB (maximum); 64 MiB can be had here')
     .replace(/^taken .*can be had here$/m, 'taken        4 MiB of 64 MiB that can be had here')
     .replace(/^taken .*so far$/m, 'taken     4 MiB from the system so far')

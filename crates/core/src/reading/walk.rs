@@ -145,7 +145,7 @@ impl Attachment {
         if head.flags & TAGGED != 0 && fate(shard, head)? != Fate::Fresh {
             return Ok(None);
         }
-        if !wanted.tags.is_empty() && !has_tag(shard, &head, wanted.tags)? {
+        if !wanted.tags.is_empty() && !has_tag(shard, head, wanted.tags)? {
             return Ok(None);
         }
         Ok(Some(ScannedKey { bytes, binary: head.flags & BINARY_KEY != 0 }))

@@ -61,6 +61,8 @@ test.serial('installed from a package, it reports, sweeps, clears and destroys',
   const pm2 = startDaemon(t)
   const cache = openCache(t, { size: '8mb' })
   const { name } = cache
+  // Without it the module would keep the segments of other tests open.
+  await pm2.set(`${MODULE}:segments`, name)
   await pm2.install(MODULE)
   await shows(pm2, 'the segment is found', (metrics) => metrics[`${name}: entries`])
 
@@ -115,6 +117,7 @@ test.serial('installed from a folder, it restarts a worker by private memory, an
   const app = { name: 'app', script: join(place, 'app.cjs'), instances: 1, exec_mode: 'cluster' }
   writeFileSync(join(place, 'ecosystem.config.cjs'), `module.exports = { apps: [${JSON.stringify(app)}] }`)
   await pm2.start(join(place, 'ecosystem.config.cjs'))
+  await pm2.set(`${MODULE}:segments`, cache.name)
   await pm2.set(`${MODULE}:interval`, '500ms')
   await pm2.set(`${MODULE}:max_private_memory`, '150M')
   await pm2.install('.', join(place, 'node_modules', MODULE))

@@ -14,6 +14,8 @@ export interface SnapshotOptions {
   compression?: SnapshotCompression | undefined
   /** Ends the snapshot; an older file stays. */
   signal?: AbortSignal | undefined
+  /** Called after each slice of the work with the number of entries so far. What it throws ends the snapshot. */
+  onProgress?: ((entries: number) => void) | undefined
 }
 
 /** A snapshot that was written. */
@@ -42,6 +44,11 @@ export interface RestoreOptions {
   overwrite?: boolean | undefined
   /** Ends the restore; entries that were stored before stay. */
   signal?: AbortSignal | undefined
+  /**
+   * Called after each slice of the work, from the moment at which the file was checked, with the number of entries so far
+   * and that of all entries. What it throws ends the restore.
+   */
+  onProgress?: ((entries: number, total: number) => void) | undefined
 }
 
 /** A snapshot that was restored. The numbers from `restored` to `tooLarge` add up to `entries`. */
@@ -92,8 +99,17 @@ export interface KeepSnapshotsOptions {
   onError?: ((error: unknown) => void) | undefined
 }
 
-const SNAPSHOT: AcceptedOptions = accepted<SnapshotOptions>('snapshot', { compression: true, signal: true })
-const RESTORE: AcceptedOptions = accepted<RestoreOptions>('restore', { mode: true, overwrite: true, signal: true })
+const SNAPSHOT: AcceptedOptions = accepted<SnapshotOptions>('snapshot', {
+  compression: true,
+  signal: true,
+  onProgress: true,
+})
+const RESTORE: AcceptedOptions = accepted<RestoreOptions>('restore', {
+  mode: true,
+  overwrite: true,
+  signal: true,
+  onProgress: true,
+})
 const KEEP: AcceptedOptions = accepted<KeepSnapshotsOptions>('keepSnapshots', {
   every: true,
   onSigterm: true,
@@ -108,12 +124,14 @@ const MIN_EVERY: Milliseconds = 1000
 export interface ResolvedSnapshot {
   readonly compression: SnapshotCompression
   readonly signal: AbortSignal | undefined
+  readonly onProgress?: ((entries: number) => void) | undefined
 }
 
 export interface ResolvedRestore {
   readonly isReplacing: boolean
   readonly overwrite: boolean
   readonly signal: AbortSignal | undefined
+  readonly onProgress?: ((entries: number, total: number) => void) | undefined
 }
 
 export interface ResolvedKeep {
@@ -127,7 +145,11 @@ export interface ResolvedKeep {
 
 export function resolveSnapshot(options: SnapshotOptions = {}): ResolvedSnapshot {
   checkOptions(options, SNAPSHOT)
-  return { compression: checkCompression(options.compression), signal: checkSignal(options.signal) }
+  return {
+    compression: checkCompression(options.compression),
+    signal: checkSignal(options.signal),
+    onProgress: checkListener(options.onProgress, 'onProgress'),
+  }
 }
 
 export function resolveRestore(options: RestoreOptions = {}): ResolvedRestore {
@@ -139,6 +161,7 @@ export function resolveRestore(options: RestoreOptions = {}): ResolvedRestore {
     isReplacing,
     overwrite: checkFlag(overwrite, 'overwrite') || isReplacing,
     signal: checkSignal(options.signal),
+    onProgress: checkListener(options.onProgress, 'onProgress'),
   }
 }
 
@@ -147,17 +170,19 @@ export function resolveKeep(options: KeepSnapshotsOptions = {}): ResolvedKeep {
   const { every = '5m', onSigterm = true, restore = true, onSnapshot, onError } = options
   const resolved = resolveTimeout(every, 'every')
   if (resolved < MIN_EVERY) throw invalid('every must be at least a second', every)
-  for (const [name, listener] of Object.entries({ onSnapshot, onError })) {
-    if (listener !== undefined && typeof listener !== 'function') throw invalid(`${name} must be a function`, listener)
-  }
   return {
     every: resolved,
     onSigterm: checkFlag(onSigterm, 'onSigterm'),
     restore: checkFlag(restore, 'restore'),
     compression: checkCompression(options.compression),
-    onSnapshot,
-    onError,
+    onSnapshot: checkListener(onSnapshot, 'onSnapshot'),
+    onError: checkListener(onError, 'onError'),
   }
+}
+
+function checkListener<F>(listener: F, name: string): F {
+  if (listener === undefined || typeof listener === 'function') return listener
+  throw invalid(`${name} must be a function`, listener)
 }
 
 function checkCompression(compression: SnapshotCompression = 'brotli'): SnapshotCompression {

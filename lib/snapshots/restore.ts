@@ -219,8 +219,15 @@ class Restore {
       }
       this.#store(bytes.subarray(from, offsets[last]), rules)
       index = last
+      this.#tellProgress()
       await this.#pace.next()
     }
+  }
+
+  #tellProgress(): void {
+    const { onProgress } = this.#options
+    const done = Object.values(this.#counts).reduce((sum, count) => sum + count, 0)
+    onProgress?.(done, this.#checked.trailer.entries)
   }
 
   /** `#isKept`, and counts a record that is not. */

@@ -29,7 +29,7 @@ const NEVER = Number.MAX_SAFE_INTEGER
 export async function writeSnapshot(
   calls: SnapshotCalls,
   given: SnapshotPath,
-  { compression, signal }: ResolvedSnapshot,
+  { compression, signal, onProgress }: ResolvedSnapshot,
 ): Promise<SnapshotInfo> {
   const path = pathOf(given)
   const segment = new OneSegment(calls, 'snapshot')
@@ -42,7 +42,7 @@ export async function writeSnapshot(
     file = await writeAside(path)
     const frames = new FrameWriter(file, compression)
     frames.add(FrameKind.Header, toPayload(headerOf(calls, createdAt)))
-    const { entries, bytes } = await writeRecords(segment, frames, pace)
+    const { entries, bytes } = await writeRecords(segment, frames, pace, onProgress)
     const end = segment.call((id) => native.snapshotState(id, evenClock(clock)))
     for (let at = 0; at < end.invalidated.length; at += INVALIDATED_BYTES) {
       frames.add(FrameKind.Invalidated, Buffer.from(end.invalidated.slice(at, at + INVALIDATED_BYTES)))
@@ -72,6 +72,7 @@ async function writeRecords(
   segment: OneSegment,
   frames: FrameWriter,
   pace: Pace,
+  onProgress: ResolvedSnapshot['onProgress'],
 ): Promise<{ entries: number; bytes: number }> {
   const pieces = new Pieces((payload) => frames.add(FrameKind.Records, payload))
   let [entries, bytes] = [0, 0]
@@ -84,6 +85,7 @@ async function writeRecords(
     bytes += page.records.length
     pieces.push(page.records)
     next = page.next
+    onProgress?.(entries)
     await frames.room()
     await pace.next()
   }

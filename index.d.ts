@@ -1376,6 +1376,8 @@ export interface SnapshotOptions {
   compression?: SnapshotCompression | undefined
   /** Ends the snapshot; an older file stays. */
   signal?: AbortSignal | undefined
+  /** Called after each slice of the work with the number of entries so far. What it throws ends the snapshot. */
+  onProgress?: ((entries: number) => void) | undefined
 }
 /** A snapshot that was written. */
 export interface SnapshotInfo {
@@ -1402,6 +1404,11 @@ export interface RestoreOptions {
   overwrite?: boolean | undefined
   /** Ends the restore; entries that were stored before stay. */
   signal?: AbortSignal | undefined
+  /**
+   * Called after each slice of the work, from the moment at which the file was checked, with the number of entries so far
+   * and that of all entries. What it throws ends the restore.
+   */
+  onProgress?: ((entries: number, total: number) => void) | undefined
 }
 /** A snapshot that was restored. The numbers from `restored` to `tooLarge` add up to `entries`. */
 export interface RestoreInfo {
@@ -1468,48 +1475,6 @@ export interface SnapshotKeeper extends AsyncDisposable {
   snapshot(): Promise<SnapshotInfo>
   /** Ends the periodic snapshots of this process; one that is under way ends first. A second call does nothing. */
   stop(): Promise<void>
-}
-/** The present use of a semaphore, over all processes. */
-export interface SemaphoreCounts {
-  /** Held permits. Those of a dead process count until the next caller asks for one. */
-  readonly held: number
-  /** Cache handles with waiting callers. Several callers in one thread count as one. */
-  readonly waiting: number
-}
-/**
- * Admits at most `permits` holders. A permit is a `Lock`: it ends with its process, has a fencing token, and may have a
- * `ttl`. Permits are granted in the order of asking, and no caller overtakes a waiter.
- */
-export interface Semaphore {
-  readonly name: Key
-  readonly permits: number
-  /**
-   * A permit, as soon as it is granted.
-   *
-   * @param options As for `lock`.
-   * @throws {CacheError} Rejects as `lock`.
-   * @example
-   * await using permit = await semaphore.acquire({ timeout: '5s' })
-   */
-  acquire(options?: LockOptions): Promise<Lock>
-  /**
-   * A permit if one is free and no caller waits for it, otherwise undefined.
-   *
-   * @throws {CacheError} As `tryLock`.
-   * @example
-   * const permit = semaphore.tryAcquire()
-   */
-  tryAcquire(options?: TryLockOptions): Lock | undefined
-  /**
-   * Acquires a permit, runs `work`, and always releases it. Resolves with the result of `work`.
-   *
-   * @throws {CacheError} Rejects as `acquire`, and with the errors of `work`.
-   * @example
-   * const pdf = await semaphore.use(() => render(report))
-   */
-  use<T>(work: (permit: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
-  /** How many permits are held and how many callers wait. Takes no lock. */
-  counts(): SemaphoreCounts
 }
 /** The number of lock waits of a certain length. */
 export interface LockWaitBucket {
@@ -1591,6 +1556,73 @@ export interface Stats extends OwnCounts {
   readonly processes: number
   /** The names of the namespaces of the segment, in the order of their creation. */
   readonly namespaces: readonly string[]
+}
+/** `problem`: it cannot be used as it is. `warning`: it works, with a restriction. */
+export type HealthStatus = 'ok' | 'warning' | 'problem'
+/** One aspect of the health of a cache. */
+export interface HealthCheck {
+  /**
+   * - `segment`: it is there, and this process can read it.
+   * - `write`: a write is possible now, in one shard.
+   * - `processes`: none of the attached processes is suspended. One inside a write makes other writers wait.
+   * - `memory`: the file system and the memory limit of this process allow the whole size.
+   * - `damage`: no read or repair has found damage since the segment was made.
+   * - `tags`: no tagged entry has ended without need since the segment was made.
+   */
+  readonly id: 'segment' | 'write' | 'processes' | 'memory' | 'damage' | 'tags'
+  readonly status: HealthStatus
+  /** What was found, in one sentence. */
+  readonly message: string
+  /** What to do; only with a warning or a problem. */
+  readonly fix?: string
+}
+/** See `SharedCache.health`. */
+export interface Health {
+  /** The worst status of the checks. */
+  readonly status: HealthStatus
+  readonly checks: readonly HealthCheck[]
+}
+/** The present use of a semaphore, over all processes. */
+export interface SemaphoreCounts {
+  /** Held permits. Those of a dead process count until the next caller asks for one. */
+  readonly held: number
+  /** Cache handles with waiting callers. Several callers in one thread count as one. */
+  readonly waiting: number
+}
+/**
+ * Admits at most `permits` holders. A permit is a `Lock`: it ends with its process, has a fencing token, and may have a
+ * `ttl`. Permits are granted in the order of asking, and no caller overtakes a waiter.
+ */
+export interface Semaphore {
+  readonly name: Key
+  readonly permits: number
+  /**
+   * A permit, as soon as it is granted.
+   *
+   * @param options As for `lock`.
+   * @throws {CacheError} Rejects as `lock`.
+   * @example
+   * await using permit = await semaphore.acquire({ timeout: '5s' })
+   */
+  acquire(options?: LockOptions): Promise<Lock>
+  /**
+   * A permit if one is free and no caller waits for it, otherwise undefined.
+   *
+   * @throws {CacheError} As `tryLock`.
+   * @example
+   * const permit = semaphore.tryAcquire()
+   */
+  tryAcquire(options?: TryLockOptions): Lock | undefined
+  /**
+   * Acquires a permit, runs `work`, and always releases it. Resolves with the result of `work`.
+   *
+   * @throws {CacheError} Rejects as `acquire`, and with the errors of `work`.
+   * @example
+   * const pdf = await semaphore.use(() => render(report))
+   */
+  use<T>(work: (permit: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
+  /** How many permits are held and how many callers wait. Takes no lock. */
+  counts(): SemaphoreCounts
 }
 /** A key with its value, and for `setMany` with options. */
 export type Item<V> = readonly [key: Key, value: V, options?: Duration | Omit<SetOptions, 'if'>]
@@ -2311,6 +2343,21 @@ export declare class SharedCache<V = unknown>
    */
   once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: Duration | OnceOptions): Promise<T>
   /**
+   * Checks whether the cache can be used now: for the probes of Kubernetes, a load balancer, or a dashboard. It
+   * counts as no read and no write. It asks the system about each attached process: call it once a second, not for each
+   * request.
+   *
+   * Each check has a status, what was found, and the fix. `problem`: the segment is gone or cannot be read, no write is
+   * possible, or an attached process is suspended. `warning`: less memory is allowed than the size, or something was
+   * damaged. A problem is not thrown.
+   *
+   * @returns The worst status, and all checks.
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * response.writeHead(cache.health().status === 'problem' ? 503 : 200).end()
+   */
+  health(): Health
+  /**
    * Writes all entries of this namespace to a file; of the root, those of all namespaces. The cache stays in use
    * meanwhile: the work runs in slices of about a millisecond, and compression and file in the background.
    *
@@ -2323,7 +2370,7 @@ export declare class SharedCache<V = unknown>
    * this user can read it. Keeps the process alive until it is done.
    *
    * @param path Of the file; an existing one is replaced. A link stays, and the file that it names is replaced.
-   * @param options `compression`: `'brotli'` (default) or `'none'`; `signal`.
+   * @param options `compression`: `'brotli'` (default) or `'none'`; `signal`; `onProgress`.
    * @throws {CacheError} Rejects with `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`, `ERR_NO_SPACE` for the file;
    * `ERR_SNAPSHOT_INTERRUPTED` if the segment was destroyed meanwhile; `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`; with the
    * reason of the signal.
@@ -2344,7 +2391,7 @@ export declare class SharedCache<V = unknown>
    * so no entry is missing on the way. In any mode, entries that are written, cleared or invalidated after the begin of
    * the call stay so; only a key that is deleted meanwhile may come back. Keeps the process alive until it is done.
    *
-   * @param options `mode`: default `'merge'`; `overwrite`: default false; `signal`.
+   * @param options `mode`: default `'merge'`; `overwrite`: default false; `signal`; `onProgress`.
    * @returns The numbers of entries by what became of them. An entry without room is counted, not an error.
    * @throws {CacheError} Rejects with `ERR_SNAPSHOT_CORRUPT`, `ERR_SNAPSHOT_VERSION`, `ERR_SNAPSHOT_SCOPE`,
    * `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`: nothing has changed then. With `ERR_BUSY`, `ERR_SNAPSHOT_INTERRUPTED`, or the

@@ -69,6 +69,7 @@ export type {
   SnapshotInfo,
   SnapshotOptions,
 } from './lib/snapshots/options.ts'
+export type { Health, HealthCheck, HealthStatus } from './lib/segment/health.ts'
 export { segments } from './lib/segment/segments.ts'
 export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segment/segments.ts'
 export type { Semaphore, SemaphoreCounts } from './lib/coordination/semaphores.ts'

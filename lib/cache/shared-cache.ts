@@ -84,7 +84,7 @@ import { SUBSCRIBE, Streams, WATCH, resolveStreamOptions } from '../messaging/st
 import type { StreamOptions } from '../messaging/streams.ts'
 import type { Metrics } from '../metrics/instruments.ts'
 import { CacheMetrics } from '../metrics/metrics.ts'
-import { native } from '../engine/engine.ts'
+import { isPortable, native } from '../engine/engine.ts'
 import { GetFlag, Notice, SetFlag } from '../native/layout.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { countNearHits } from '../near/near-cache.ts'
@@ -92,8 +92,11 @@ import type { NearCache } from '../near/near-cache.ts'
 import { Connection } from '../segment/connection.ts'
 import { channels } from '../segment/diagnostics.ts'
 import type { CacheEvents } from '../segment/events.ts'
+import { healthOf } from '../segment/health.ts'
+import type { Health } from '../segment/health.ts'
 import { openRegion } from '../segment/region.ts'
 import type { Region } from '../segment/region.ts'
+import { segments } from '../segment/segments.ts'
 import { NO_STATS, toStats } from '../segment/stats.ts'
 import type { Stats } from '../segment/stats.ts'
 import { keep } from '../snapshots/keeper.ts'
@@ -120,6 +123,8 @@ import { deletionSteps, entrySteps, inTurns, keySteps, walkOver } from './walkin
 import { Writing } from './writing.ts'
 
 const NO_OPTIONS: SetOptions = Object.freeze({})
+/** The lock that a health check takes. */
+const HEALTH_LOCK = 'cache-machine:health'
 
 /**
  * Opens the segment of this name, or creates it, unless `create` is false. Synchronous; works in any process and any thread, in any order.
@@ -1062,6 +1067,31 @@ export class SharedCache<V = unknown>
   }
 
   /**
+   * Checks whether the cache can be used now: for the probes of Kubernetes, a load balancer, or a dashboard. It
+   * counts as no read and no write. It asks the system about each attached process: call it once a second, not for each
+   * request.
+   *
+   * Each check has a status, what was found, and the fix. `problem`: the segment is gone or cannot be read, no write is
+   * possible, or an attached process is suspended. `warning`: less memory is allowed than the size, or something was
+   * damaged. A problem is not thrown.
+   *
+   * @returns The worst status, and all checks.
+   * @throws {CacheError} `ERR_CLOSED`.
+   * @example
+   * response.writeHead(cache.health().status === 'problem' ? 503 : 200).end()
+   */
+  health(): Health {
+    const { options, handleId } = this.#open()
+    const { name, directory } = options.native
+    const engine = isPortable(handleId) ? 'portable' : 'native'
+    return healthOf({
+      info: () => segments.inspect(name, { directory, engine }),
+      stats: () => this.stats({ scope: 'segment' }),
+      write: () => this.tryLock(HEALTH_LOCK, { ttl: 1000 })?.release(),
+    })
+  }
+
+  /**
    * Writes all entries of this namespace to a file; of the root, those of all namespaces. The cache stays in use
    * meanwhile: the work runs in slices of about a millisecond, and compression and file in the background.
    *
@@ -1074,7 +1104,7 @@ export class SharedCache<V = unknown>
    * this user can read it. Keeps the process alive until it is done.
    *
    * @param path Of the file; an existing one is replaced. A link stays, and the file that it names is replaced.
-   * @param options `compression`: `'brotli'` (default) or `'none'`; `signal`.
+   * @param options `compression`: `'brotli'` (default) or `'none'`; `signal`; `onProgress`.
    * @throws {CacheError} Rejects with `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`, `ERR_NO_SPACE` for the file;
    * `ERR_SNAPSHOT_INTERRUPTED` if the segment was destroyed meanwhile; `ERR_INVALID_ARGUMENT`; `ERR_CLOSED`; with the
    * reason of the signal.
@@ -1098,7 +1128,7 @@ export class SharedCache<V = unknown>
    * so no entry is missing on the way. In any mode, entries that are written, cleared or invalidated after the begin of
    * the call stay so; only a key that is deleted meanwhile may come back. Keeps the process alive until it is done.
    *
-   * @param options `mode`: default `'merge'`; `overwrite`: default false; `signal`.
+   * @param options `mode`: default `'merge'`; `overwrite`: default false; `signal`; `onProgress`.
    * @returns The numbers of entries by what became of them. An entry without room is counted, not an error.
    * @throws {CacheError} Rejects with `ERR_SNAPSHOT_CORRUPT`, `ERR_SNAPSHOT_VERSION`, `ERR_SNAPSHOT_SCOPE`,
    * `ERR_SNAPSHOT_FILE`, `ERR_PERMISSION`: nothing has changed then. With `ERR_BUSY`, `ERR_SNAPSHOT_INTERRUPTED`, or the

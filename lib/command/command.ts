@@ -9,7 +9,9 @@ import type { TaggedStore } from '../cache/store.ts'
 import type { CacheError } from '../errors.ts'
 import type { Change, WatchFilter } from '../messaging/changes.ts'
 import type { StreamOptions } from '../messaging/streams.ts'
+import type { RestoreInfo, RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/options.ts'
 import type { Held } from '../segment/holders.ts'
+import type { Health } from '../segment/health.ts'
 import type { Segments } from '../segment/segments.ts'
 import type { Stats } from '../segment/stats.ts'
 import type { Call } from './arguments.ts'
@@ -28,6 +30,9 @@ export interface InspectedCache extends TaggedStore {
   stats(options?: StatsOptions): Stats
   watch(filter?: WatchFilter, options?: StreamOptions): AsyncIterableIterator<Change>
   deletePrefixAsync(prefix: Key, options?: DeletePrefixOptions): Promise<number>
+  health(): Health
+  snapshot(path: string, options?: SnapshotOptions): Promise<SnapshotInfo>
+  restore(path: string, options?: RestoreOptions): Promise<RestoreInfo>
   namespace<W = unknown>(name: string): InspectedCache & TaggedStore<W>
 }
 

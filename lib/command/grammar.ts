@@ -30,6 +30,8 @@ export interface Grammar {
 export const SEGMENT: Parameter = { name: 'segment', what: 'the name that was passed to open' }
 export const KEY: Parameter = { name: 'key', what: 'a key; with --hex its bytes as hexadecimal digits' }
 
+export const FILE: Parameter = { name: 'file', what: 'the path of the file of a snapshot' }
+
 export const NAMESPACE: Option = {
   type: 'text',
   short: 'n',

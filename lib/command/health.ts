@@ -3,7 +3,7 @@
  */
 import { cut } from './output.ts'
 import type { SegmentInfo } from '../segment/segments.ts'
-import type { SeenProcess } from './processes.ts'
+import type { SeenProcess } from '../segment/seen-processes.ts'
 
 /** `problem`: it cannot be used as it is. `warning`: it works, with a restriction. */
 export type Verdict = 'ok' | 'warning' | 'problem'

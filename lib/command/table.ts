@@ -9,12 +9,15 @@ import { del } from './commands/del.ts'
 import { destroy } from './commands/destroy.ts'
 import { doctor } from './commands/doctor.ts'
 import { get } from './commands/get.ts'
+import { health } from './commands/health.ts'
 import { inspect } from './commands/inspect.ts'
 import { keys } from './commands/keys.ts'
 import { list } from './commands/list.ts'
 import { locks } from './commands/locks.ts'
 import { monitor } from './commands/monitor.ts'
+import { restore } from './commands/restore.ts'
 import { set } from './commands/set.ts'
+import { snapshot } from './commands/snapshot.ts'
 import { stats } from './commands/stats.ts'
 import { tags } from './commands/tags.ts'
 import { top } from './commands/top.ts'
@@ -29,7 +32,7 @@ export interface Group {
 }
 
 export const GROUPS: readonly Group[] = [
-  { title: 'Segments', commands: [list, inspect, stats, doctor, verify, clear, destroy] },
+  { title: 'Segments', commands: [list, inspect, stats, health, doctor, verify, snapshot, restore, clear, destroy] },
   { title: 'Entries', commands: [get, set, del, keys, ttl, tags] },
   { title: 'Live', commands: [top, watch, monitor, locks] },
   { title: 'More', commands: [bench, completionOf(() => COMMANDS)] },

@@ -2,7 +2,7 @@
 import type { Command } from '../command.ts'
 import { NotFound } from '../failure.ts'
 import { cut, shownText } from '../output.ts'
-import { seen } from '../processes.ts'
+import { seen } from '../../segment/seen-processes.ts'
 import { CacheError } from '../../errors.ts'
 import { SEGMENT } from '../grammar.ts'
 

@@ -5,7 +5,7 @@
  * process is only described if it has the segment mapped.
  */
 import { readFileSync } from 'node:fs'
-import type { SegmentProcess } from '../segment/segments.ts'
+import type { SegmentProcess } from './segments.ts'
 
 /**
  * - `running`: it runs, or could at any time.

@@ -7,6 +7,7 @@
  *   npm run bench -- --only bounds        the longest single call of each kind, in segments of up to 8 GiB
  *   npm run bench -- --only apps          a real application under cluster, with a database behind each cache
  *   npm run bench -- --only adapters      what each adapter adds to the calls of the cache
+ *   npm run bench -- --only apps --rounds 1   fewer rounds than usual: each figure is the median of its rounds
  *   npm run bench -- --contenders lmdb,cache-machine-off    these contenders only
  *   npm run bench -- --readme             all workloads; also updates the tables in README.md and docs/performance.md
  *   npm run bench -- --json file --html file  the files of the results; default: benches/results/latest.*
@@ -96,6 +97,7 @@ function readOptions() {
       readme: { type: 'boolean', default: false },
       only: { type: 'string' },
       contenders: { type: 'string' },
+      rounds: { type: 'string' },
       json: { type: 'string', default: `${here}results/latest.json` },
       html: { type: 'string', default: `${here}results/latest.html` },
       traces: { type: 'string', default: resolve(here, '../../shared/traces') },
@@ -103,10 +105,21 @@ function readOptions() {
     },
   })
   const only = values.contenders?.split(',').map((id) => contenderOf(id.trim()).id)
-  if (values.readme && (values.quick || values.only !== undefined || only !== undefined)) {
-    throw new Error('--readme needs a whole run: use it without --quick, --only and --contenders')
+  if (
+    values.readme &&
+    (values.quick || values.only !== undefined || values.rounds !== undefined || only !== undefined)
+  ) {
+    throw new Error('--readme needs a whole run: use it without --quick, --only, --rounds and --contenders')
   }
   return { ...values, contenders: only, workloads: selectWorkloads(values.only, values) }
+}
+
+/** The parts of a plan that `--rounds` replaces. */
+function roundsOf(text) {
+  if (text === undefined) return {}
+  const rounds = Number(text)
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number of at least 1')
+  return { rounds, appRounds: rounds, memoryRounds: rounds, traceRounds: rounds }
 }
 
 async function main(options) {
@@ -120,7 +133,12 @@ async function main(options) {
   await removeLeftovers()
 
   const busyBefore = await measureBusyness()
-  const plan = { ...plans[options.quick ? 'quick' : 'full'], quick: options.quick, traces: options.traces }
+  const plan = {
+    ...plans[options.quick ? 'quick' : 'full'],
+    ...roundsOf(options.rounds),
+    quick: options.quick,
+    traces: options.traces,
+  }
   const suite = await Suite.create({ plan, absent: findAbsent(), only: options.contenders, log })
   const onSignal = (signal) => abandon(suite, signal)
   for (const signal of signals) process.on(signal, onSignal)

@@ -146,7 +146,7 @@ export const portable: Native = {
 
   keys(id, cursor, prefix, tags, max) {
     return withHandle(id, ({ store }, { namespace }) =>
-      pageOf(store, store.space(namespace, Purpose.Values), cursor, prefix, tags, max),
+      pageOf(store, store.space(namespace, Purpose.Values), cursor, prefix, tagsOf(tags), max),
     )
   },
 

@@ -104,6 +104,12 @@ const WITHOUT: &[(&str, &str, &str)] = &[
     ("core", "publish(shard.word(to), 0)", UNUSED),
     ("core", "=> self.store(", "a function of that name"),
     ("core", "self.store(key, Some(old)", "a function of that name"),
+    ("core/change/restore.rs", "self.store(key, existing, &new)", "a function of that name"),
+    (
+        "core/change/restore.rs",
+        "sequence.store(version.max(floor)",
+        "versions only grow; the next restore raises those of the shards that a death has left",
+    ),
     ("core", "self.store(key, None, new)", "a function of that name"),
     ("core", "at + read as usize", STATS),
     ("core", "(at).store(", HINT),
@@ -114,6 +120,7 @@ const WITHOUT: &[(&str, &str, &str)] = &[
     ("core", "NEXT.fetch_add(", OWN),
     ("core", "self.want_removals.store(", OWN),
     ("core", "self.stop.store(", OWN),
+    ("core", "self.sweeps.store(", OWN),
     ("core", "// a count for tests", OWN),
     ("core", "// the count of probes, for tests", OWN),
 ];

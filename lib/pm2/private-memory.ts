@@ -6,7 +6,7 @@
  * above the limit in two readings in a row gets SIGINT, as from `pm2 restart`, and PM2 starts it again. One worker is
  * restarted at a time. A worker that does not end within the time limit is killed.
  */
-import { readFileSync } from 'node:fs'
+import { textOf } from '../segment/system-files.ts'
 
 /** A worker of PM2, as `/proc` shows it. */
 export interface Worker {
@@ -66,13 +66,8 @@ export class Watchdog {
 
 /** The child of `parent` with this process number, or undefined: it has ended, or belongs to another program. */
 export function readWorker(pid: number, parent: number): Worker | undefined {
-  let status: string
-  try {
-    status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  } catch {
-    return undefined
-  }
+  const status = textOf(`/proc/${pid}/status`)
   const field = (name: string): number => Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0)
-  if (field('PPid') !== parent) return undefined
+  if (status === '' || field('PPid') !== parent) return undefined
   return { pid, privateMemory: (field('RssAnon') + field('VmSwap')) * 1024 }
 }

@@ -5,10 +5,11 @@
  * Both are read only. A segment that is larger than its limit works: in a small file system it evicts earlier, but
  * beyond the limit of a cgroup the kernel ends processes. So the first `open` of a thread warns.
  */
-import { readFileSync, statfsSync } from 'node:fs'
+import { statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Milliseconds } from '../arguments/units.ts'
 import { isPortablePath } from '../portable/marks.ts'
+import { textOf } from './system-files.ts'
 
 /** What limits the memory. */
 interface Limit {
@@ -131,14 +132,6 @@ function limitsAbove(root: string, { path, mounts, file }: Cgroup): number[] {
     .filter((text) => /^\d+$/.test(text))
     .map(Number)
     .filter((bytes) => bytes < NO_LIMIT)
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
 }
 
 function inMiB(bytes: number): string {

@@ -4,8 +4,8 @@
  * A segment knows the number of each process in its own PID namespace. Here the same number may be another process, so a
  * process is only described if it has the segment mapped.
  */
-import { readFileSync } from 'node:fs'
 import type { SegmentProcess } from './segments.ts'
+import { textOf } from './system-files.ts'
 
 /**
  * - `running`: it runs, or could at any time.
@@ -24,17 +24,8 @@ export interface SeenProcess extends SegmentProcess {
 /** What the system says about a process of the segment behind `path`. `proc`: another folder, for tests. */
 export function seen(process: SegmentProcess, path: string, proc = '/proc'): SeenProcess {
   const folder = `${proc}/${process.pid}`
-  const maps = textOf(`${folder}/maps`)
-  if (maps === undefined || !maps.includes(path)) return { ...process, state: 'unseen', title: undefined }
-  const isSuspended = /^State:\s+[Tt]/m.test(textOf(`${folder}/status`) ?? '')
-  const title = (textOf(`${folder}/cmdline`) ?? '').replaceAll(/\s|\0/g, ' ').trim()
+  if (!textOf(`${folder}/maps`).includes(path)) return { ...process, state: 'unseen', title: undefined }
+  const isSuspended = /^State:\s+[Tt]/m.test(textOf(`${folder}/status`))
+  const title = textOf(`${folder}/cmdline`).replaceAll(/\s|\0/g, ' ').trim()
   return { ...process, state: isSuspended ? 'suspended' : 'running', title }
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
 }

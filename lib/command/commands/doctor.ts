@@ -2,8 +2,7 @@
 import type { Command } from '../command.ts'
 import { judge } from '../doctor/checks.ts'
 import { gather } from '../doctor/gather.ts'
-
-const COLOURS = { ok: 'green', warning: 'yellow', problem: 'red' } as const
+import { STATUS_COLOURS } from '../output.ts'
 
 export const doctor: Command = {
   name: 'doctor',
@@ -31,7 +30,9 @@ export const doctor: Command = {
       out.json({ verdict, checks: checks.map((check) => ({ ...check, fix: check.fix ?? null })) })
     } else {
       for (const check of checks) {
-        out.line(`${out.colour(COLOURS[check.verdict], check.verdict.padEnd(7))}  ${check.title}: ${check.finding}`)
+        out.line(
+          `${out.colour(STATUS_COLOURS[check.verdict], check.verdict.padEnd(7))}  ${check.title}: ${check.finding}`,
+        )
         if (check.fix !== undefined) out.line(`         Fix: ${check.fix}`)
       }
       out.line()

@@ -2,8 +2,7 @@
 import { openSegment } from '../command.ts'
 import type { Command, ExitCode } from '../command.ts'
 import { SEGMENT } from '../grammar.ts'
-
-const COLOURS = { ok: 'green', warning: 'yellow', problem: 'red' } as const
+import { STATUS_COLOURS } from '../output.ts'
 
 export const health: Command = {
   name: 'health',
@@ -35,7 +34,7 @@ export const health: Command = {
     }
     for (const { id, status: own, message, fix } of checks) {
       if (own === 'ok' && call.flag('quiet')) continue
-      world.out.line(`${world.out.colour(COLOURS[own], own.padEnd(7))}  ${id}: ${message}`)
+      world.out.line(`${world.out.colour(STATUS_COLOURS[own], own.padEnd(7))}  ${id}: ${message}`)
       if (fix !== undefined) world.out.line(`         ${fix}`)
     }
     return exitCode

@@ -3,7 +3,7 @@ import type { Command } from '../command.ts'
 import { NotFound } from '../failure.ts'
 import { healthOf } from '../health.ts'
 import type { Health } from '../health.ts'
-import { cut, duration, share, shownText, size } from '../output.ts'
+import { STATUS_COLOURS, cut, duration, share, shownText, size } from '../output.ts'
 import { seen } from '../../segment/seen-processes.ts'
 import type { SeenProcess } from '../../segment/seen-processes.ts'
 import type { SegmentInfo } from '../../segment/segments.ts'
@@ -42,8 +42,11 @@ export const inspect: Command = {
     if (call.flag('json')) out.json(describe(facts))
     else {
       const { health } = facts
-      const colour = { ok: 'green', warning: 'yellow', problem: 'red' } as const
-      out.pairs([['name', info.name], ['health', out.colour(colour[health.verdict], health.text)], ...pairsOf(info)])
+      out.pairs([
+        ['name', info.name],
+        ['health', out.colour(STATUS_COLOURS[health.verdict], health.text)],
+        ...pairsOf(info),
+      ])
       if (health.hint !== undefined) out.line(`\n${health.hint}`)
       out.line()
       if (facts.processes.length === 0) out.line('No process has it open.')

@@ -4,11 +4,11 @@
  * A check that does not apply, for example because there is no segment, returns undefined.
  */
 import { cut, duration, size, some } from '../output.ts'
-import type { Verdict } from '../health.ts'
+import type { HealthStatus } from '../../segment/health.ts'
 import type { Facts } from './facts.ts'
 
 export interface Finding {
-  readonly verdict: Verdict
+  readonly verdict: HealthStatus
   /** What was found, with numbers. */
   readonly finding: string
   /** What to do; undefined if all is well. */

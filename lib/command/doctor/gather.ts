@@ -1,12 +1,13 @@
 /**
  * Collects the facts of `doctor` from this machine. Reads only: it creates, changes and removes nothing.
  */
-import { accessSync, constants, existsSync, lstatSync, readFileSync, readdirSync, statfsSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { parseBytes } from '../../arguments/units.ts'
 import { CacheError } from '../../errors.ts'
 import { limitsOfCgroups } from '../../segment/limits.ts'
+import { textOf } from '../../segment/system-files.ts'
 import type { World } from '../command.ts'
 import { factsOf } from '../commands/inspect.ts'
 import type { SegmentFacts } from '../commands/inspect.ts'
@@ -181,10 +182,6 @@ function sampleOf(segment: string, isReadable: boolean, place: object, world: Wo
     // It was destroyed meanwhile, or it cannot be opened: another check tells that.
     return []
   }
-}
-
-function textOf(path: string): string {
-  return attempt(() => readFileSync(path, 'utf8')) ?? ''
 }
 
 function attempt<T>(run: () => T): T | undefined {

@@ -5,13 +5,15 @@
 use crate::change::find::{Existing, RemovalCause};
 use crate::change::locked::{ChangeError, Locked};
 use crate::layout::control::Field;
-use crate::layout::entry::{Damaged, Node};
+use crate::layout::entry::{Damaged, Head, Node};
+use crate::layout::geometry::WORDS_PER_LINE;
 use crate::layout::key::Key;
 use crate::shard::index::Position;
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::bell::after_publish;
 use cache_machine_shm::publish::publish;
-use cache_machine_shm::steps::step;
+use cache_machine_shm::steps::{step, visit};
+use std::ops::Range;
 
 impl Locked<'_> {
     /// Removes an entry. The store of its index word is the commit. `Damaged` may be returned before it or after it.
@@ -86,5 +88,33 @@ impl Locked<'_> {
         };
         self.delete_found(existing)?;
         Ok(existing.live)
+    }
+
+    /// Deletes the entries in `lines` that are wanted. Adds the number of live ones to `deleted`.
+    pub(crate) fn delete_where(
+        &mut self,
+        lines: Range<usize>,
+        is_wanted: impl Fn(&Self, &Head) -> Result<bool, Damaged>,
+        deleted: &mut u64,
+    ) -> Result<(), ChangeError> {
+        for position in lines.start * WORDS_PER_LINE..lines.end * WORDS_PER_LINE {
+            let at = Position(position as u32);
+            if self.shard.skip_unused(at.line()) != at.line() {
+                continue; // it may not be reserved yet
+            }
+            visit("walked word");
+            let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
+            if unit == 0 {
+                continue;
+            }
+            let head = self.shard.head(unit)?;
+            if !is_wanted(self, &head)? {
+                continue;
+            }
+            let live = self.is_live(&head)?;
+            self.delete_found(Existing { at, unit, head, live })?;
+            *deleted += u64::from(live);
+        }
+        Ok(())
     }
 }

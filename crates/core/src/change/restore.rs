@@ -5,20 +5,17 @@
 
 use crate::attachment::attached::Attachment;
 use crate::attachment::patience::Patience;
-use crate::change::find::Existing;
 use crate::change::locked::{ChangeError, Locked};
 use crate::change::set::New;
 use crate::error::CacheError;
 use crate::layout::control::Count;
-use crate::layout::entry::LAST_VERSION;
-use crate::layout::geometry::WORDS_PER_LINE;
+use crate::layout::entry::{Head, LAST_VERSION};
 use crate::layout::key::Key;
 use crate::layout::keyspaces::is_record;
 use crate::layout::namespaces::ROOT;
 use crate::shard::fate::{Fate, fate_of_new};
-use crate::shard::index::Position;
 use cache_machine_shm::atomic::Ordering;
-use cache_machine_shm::steps::visit;
+use std::ops::Range;
 
 /// An entry of a snapshot, without its key.
 #[derive(Clone, Copy, Debug)]
@@ -105,39 +102,20 @@ impl Locked<'_> {
 
     /// Deletes the values in `lines` with versions up to `floor`: those of a namespace, of the root those of all. Adds
     /// the number of live ones to `deleted`.
-    fn delete_older(
+    pub(crate) fn delete_older(
         &mut self,
-        lines: std::ops::Range<usize>,
+        lines: Range<usize>,
         namespace: u16,
         floor: u64,
         deleted: &mut u64,
     ) -> Result<(), ChangeError> {
-        for position in lines.start * WORDS_PER_LINE..lines.end * WORDS_PER_LINE {
-            let at = Position(position as u32);
-            if self.shard.skip_unused(at.line()) != at.line() {
-                continue; // it may not be reserved yet
-            }
-            visit("walked word");
-            let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
-            if unit == 0 {
-                continue;
-            }
-            let head = self.shard.head(unit)?;
-            let is_wanted = if namespace == ROOT { !is_record(head.namespace) } else { head.namespace == namespace };
-            if !is_wanted || head.version > floor {
-                continue;
-            }
-            let live = self.is_live(&head)?;
-            self.delete_found(Existing { at, unit, head, live })?;
-            *deleted += u64::from(live);
-        }
-        Ok(())
+        let is_wanted = |_: &Self, head: &Head| {
+            let is_in = if namespace == ROOT { !is_record(head.namespace) } else { head.namespace == namespace };
+            Ok(is_in && head.version <= floor)
+        };
+        self.delete_where(lines, is_wanted, deleted)
     }
 }
-
-/// Lines and deleted entries of one step, together: about a millisecond.
-const WORK_PER_STEP: usize = 1024;
-const LINES_PER_HOLD: usize = 16;
 
 impl Attachment {
     /// The highest version of the segment.
@@ -159,35 +137,5 @@ impl Attachment {
             })?;
         }
         Ok(floor)
-    }
-
-    /// Deletes values with versions up to `floor`, from `cursor` (0 at first) on. Returns the cursor of the next step,
-    /// `None` after the last one, and the number of deleted entries.
-    pub(crate) fn delete_older_of(
-        &self,
-        namespace: u16,
-        cursor: u64,
-        floor: u64,
-        patience: Patience,
-    ) -> Result<(Option<u64>, u64), CacheError> {
-        let lines = self.geometry().lines();
-        let end = lines as u64 * self.geometry().shards as u64;
-        let (mut at, mut work, mut all) = (cursor, 0, 0);
-        while at < end {
-            if work >= WORK_PER_STEP {
-                return Ok((Some(at), all));
-            }
-            let (index, line) = ((at / lines as u64) as usize, (at % lines as u64) as usize);
-            let hold = line..(line + LINES_PER_HOLD).min(lines);
-            let mut deleted = 0;
-            let after = self.try_change((&self.shard(index), ROOT), patience, |locked| {
-                locked.delete_older(hold.clone(), namespace, floor, &mut deleted)?;
-                Ok(locked.shard.skip_unused(hold.end))
-            })?;
-            all += deleted;
-            work += hold.len() + deleted as usize;
-            at = index as u64 * lines as u64 + after as u64;
-        }
-        Ok((None, all))
     }
 }

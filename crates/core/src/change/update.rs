@@ -7,14 +7,12 @@ use crate::error::CacheError;
 use crate::kind;
 use crate::layout::control::Field;
 use crate::layout::entry::{Damaged, Head};
-use crate::layout::geometry::WORDS_PER_LINE;
 use crate::layout::key::Key;
-use crate::shard::index::Position;
 use crate::shard::pieces::pieces;
 use crate::shard::values::{EntryMeta, Sink, fetch};
-use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::publish::publish;
-use cache_machine_shm::steps::{step, visit};
+use cache_machine_shm::steps::step;
+use std::ops::Range;
 
 /// Options of an increment.
 #[derive(Clone, Copy, Debug)]
@@ -126,30 +124,14 @@ impl Locked<'_> {
     /// of live ones to `deleted`.
     pub(crate) fn delete_prefix(
         &mut self,
-        lines: std::ops::Range<usize>,
+        lines: Range<usize>,
         namespace: u16,
         prefix: &[u8],
         deleted: &mut u64,
     ) -> Result<(), ChangeError> {
-        for position in lines.start * WORDS_PER_LINE..lines.end * WORDS_PER_LINE {
-            let at = Position(position as u32);
-            if self.shard.skip_unused(at.line()) != at.line() {
-                continue; // it may not be reserved yet
-            }
-            visit("walked word");
-            let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
-            if unit == 0 {
-                continue;
-            }
-            let head = self.shard.head(unit)?;
-            if head.namespace != namespace || !self.starts_with(&head, prefix)? {
-                continue;
-            }
-            let live = self.is_live(&head)?;
-            self.delete_found(Existing { at, unit, head, live })?;
-            *deleted += u64::from(live);
-        }
-        Ok(())
+        let is_wanted =
+            |locked: &Self, head: &Head| Ok(head.namespace == namespace && locked.starts_with(head, prefix)?);
+        self.delete_where(lines, is_wanted, deleted)
     }
 
     /// Whether the key of `head` starts with `prefix`. The bytes are compared in the segment, since no allocation may

@@ -9,6 +9,7 @@ use crate::attachment::patience::Patience;
 use crate::error::CacheError;
 use crate::layout::control::Field;
 use crate::layout::keyspaces::Keyspace;
+use crate::layout::namespaces::ROOT;
 use crate::reading::walk::{ScannedKey, Wanted};
 
 /// A page of a namespace's keys.
@@ -108,5 +109,35 @@ impl Attachment {
             at = pass * lines as u64 + after as u64;
         }
         Ok(deletion)
+    }
+
+    /// Deletes values with versions up to `floor`, from `cursor` (0 at first) on. Returns the cursor of the next step,
+    /// `None` after the last one, and the number of deleted entries.
+    pub(crate) fn delete_older_of(
+        &self,
+        namespace: u16,
+        cursor: u64,
+        floor: u64,
+        patience: Patience,
+    ) -> Result<(Option<u64>, u64), CacheError> {
+        let lines = self.geometry().lines();
+        let end = lines as u64 * self.geometry().shards as u64;
+        let (mut at, mut work, mut all) = (cursor, 0, 0);
+        while at < end {
+            if work >= WORK_PER_STEP {
+                return Ok((Some(at), all));
+            }
+            let (index, line) = ((at / lines as u64) as usize, (at % lines as u64) as usize);
+            let hold = line..(line + LINES_PER_HOLD).min(lines);
+            let mut deleted = 0;
+            let after = self.try_change((&self.shard(index), ROOT), patience, |locked| {
+                locked.delete_older(hold.clone(), namespace, floor, &mut deleted)?;
+                Ok(locked.shard.skip_unused(hold.end))
+            })?;
+            all += deleted;
+            work += hold.len() + deleted as usize;
+            at = index as u64 * lines as u64 + after as u64;
+        }
+        Ok((None, all))
     }
 }

@@ -525,7 +525,7 @@ export interface DamageEvent {
   readonly error: CacheError | undefined
 }
 /**
- * A shard was rebuilt because its lock holder died. It keeps every acknowledged write except `dropped` damaged entries.
+ * A process died in a write, and this one undid or finished it. Nothing is lost but `dropped` damaged entries.
  */
 export interface RepairedEvent {
   readonly shard: number
@@ -1531,7 +1531,7 @@ export interface Stats extends OwnCounts {
    * this process is smaller.
    */
   readonly limitBytes: number
-  /** Shards rebuilt because a process died during a write. */
+  /** Writes that a process died in, and that the next writer undid or finished. */
   readonly repairs: number
   /** Entries dropped because they were damaged. */
   readonly damaged: number

@@ -20,7 +20,7 @@ export interface DamageEvent {
 }
 
 /**
- * A shard was rebuilt because its lock holder died. It keeps every acknowledged write except `dropped` damaged entries.
+ * A process died in a write, and this one undid or finished it. Nothing is lost but `dropped` damaged entries.
  */
 export interface RepairedEvent {
   readonly shard: number

@@ -64,7 +64,7 @@ export interface Stats extends OwnCounts {
    * this process is smaller.
    */
   readonly limitBytes: number
-  /** Shards rebuilt because a process died during a write. */
+  /** Writes that a process died in, and that the next writer undid or finished. */
   readonly repairs: number
   /** Entries dropped because they were damaged. */
   readonly damaged: number

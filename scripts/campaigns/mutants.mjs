@@ -35,6 +35,7 @@ const suites = {
   units: { args: ['-p', 'cache-machine-core', '--lib'] },
   hostile: { args: ['-p', 'cache-machine-core', '--test', 'hostile'] },
   permits: { args: ['-p', 'cache-machine-core', '--test', 'permits'] },
+  snapshots: { args: ['-p', 'cache-machine-core', '--test', 'snapshots'] },
   flights: { args: ['-p', 'cache-machine-core', '--test', 'flights'] },
   regions: { args: ['-p', 'cache-machine-core', '--features', 'kill-steps', '--test', 'regions'] },
   segment: { args: ['-p', 'cache-machine-shm', '--test', 'segment'] },

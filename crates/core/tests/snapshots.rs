@@ -101,6 +101,31 @@ fn entries_older_than_a_restore_are_deleted_and_newer_ones_stay() {
 }
 
 #[test]
+fn what_changes_after_a_restore_began_wins_over_the_snapshot() {
+    let (first, second) = (Scene::new("begun"), Scene::new("changed"));
+    let all = records(&filled(&first));
+    let other = second.open();
+    let space = other.in_namespace("n").expect("room for a namespace");
+    let made_at = other.tag_clock();
+    let floor = other.begin_restore(1000).expect("no holder");
+    let targets = [other.restore_target(0).expect("attached"), space.restore_target(1).expect("attached")];
+    let rules = RestoreRules { targets: &targets, made_at, floor, epoch: 0, overwrite: true };
+
+    other.set(b"k1", &Write::new(kind::STRING, b"newer")).expect("room");
+    space.invalidate_tags(&[space.tag("red")], Invalidation::Remove).expect("no holder");
+    let counts = other.import(&all, &rules).expect("sound records");
+    assert_eq!(counts, RestoreCounts { stored: 499, existing: 1, ended: 500, ..RestoreCounts::default() });
+    assert_eq!(value(&other, b"k1"), Some(b"newer".to_vec()));
+    assert_eq!(value(&space, b"k1"), None);
+
+    other.clear().expect("attached");
+    let counts = other.import(&all, &rules).expect("sound records");
+    assert_eq!(counts, RestoreCounts { ended: 1000, ..RestoreCounts::default() });
+    assert_eq!(other.len(), 0);
+    assert_eq!(other.validate().expect("no damage"), Vec::<String>::new());
+}
+
+#[test]
 fn bytes_that_are_no_records_are_refused() {
     let (first, second) = (Scene::new("whole"), Scene::new("cut"));
     let all = records(&filled(&first));

@@ -70,10 +70,12 @@ impl Locked<'_> {
         entry: &Restored<'_>,
         rules: &Rules,
     ) -> Result<Restoring, ChangeError> {
+        // mutant: restore-ignores-clear
         if !is_record(key.namespace) && self.life_of(key.namespace) != rules.life {
             return Ok(Restoring::Ended);
         }
         let existing = self.find(key)?;
+        // mutant: restore-over-newer
         if let Some(old) = existing
             && self.is_current(&old.head)?
             && (!rules.overwrite || old.head.version > rules.floor)
@@ -81,6 +83,7 @@ impl Locked<'_> {
             return Ok(Restoring::Existing);
         }
         let stamp = rules.made_at.min(self.tag_clock);
+        // mutant: restore-ignores-invalidation
         let mut fate = match entry.tags {
             [] => Fate::Fresh,
             tags if stamp < self.tag_clock => fate_of_new(self.shard, stamp, tags),
@@ -127,6 +130,7 @@ impl Attachment {
     /// Raises the versions of all shards to at least `least`, and to a common number. Returns the floor of the restore.
     pub(crate) fn begin_restore(&self, least: u64, patience: Patience) -> Result<u64, CacheError> {
         let floor = self.last_version().max(least).min(LAST_VERSION / 2);
+        // mutant: restore-raises-no-version
         for index in 0..self.geometry().shards {
             let shard = self.shard(index);
             self.try_change((&shard, ROOT), patience, |locked| {

@@ -5,6 +5,7 @@ pub(crate) mod flights;
 pub(crate) mod limits_and_metrics;
 pub(crate) mod permits;
 pub(crate) mod quotas;
+pub(crate) mod restores;
 pub(crate) mod streams;
 pub(crate) mod tags;
 
@@ -13,6 +14,7 @@ use crate::scenarios::flights::flights;
 use crate::scenarios::limits_and_metrics::limits_and_metrics;
 use crate::scenarios::permits::permits;
 use crate::scenarios::quotas::quotas;
+use crate::scenarios::restores::restores;
 use crate::scenarios::streams::streams;
 use crate::scenarios::tags::tags;
 use crate::support::listeners::Deaf;
@@ -47,7 +49,10 @@ pub(crate) const BASE: Scenario = Scenario {
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [quotas(), entries(), tags(), flights(), streams(), limits_and_metrics(), permits()].into_iter().flatten().collect()
+    [quotas(), entries(), tags(), restores(), flights(), streams(), limits_and_metrics(), permits()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 pub(crate) fn set(cache: &Cache, key: &str, value: &[u8]) {

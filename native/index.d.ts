@@ -255,7 +255,7 @@ export interface BindingStats {
   capacityBytes: number
   /** Bytes of the segment taken from the system so far. */
   reservedBytes: number
-  /** Shards rebuilt after a death. */
+  /** Shards repaired after a death. */
   repairs: number
   /** Index words dropped because their entry was damaged. */
   damaged: number

@@ -168,7 +168,7 @@ pub struct BindingStats {
     pub capacity_bytes: f64,
     /// Bytes of the segment taken from the system so far.
     pub reserved_bytes: f64,
-    /// Shards rebuilt after a death.
+    /// Shards repaired after a death.
     pub repairs: f64,
     /// Index words dropped because their entry was damaged.
     pub damaged: f64,

@@ -1110,6 +1110,8 @@ export interface SegmentProcess {
   readonly pid: number
   /** The moment of its attachment, in epoch milliseconds. */
   readonly attachedAt: number
+  /** The version of this package that it runs. Empty if it is not known. */
+  readonly packageVersion: string
 }
 /** Information about a segment. All sizes are bytes. */
 export interface SegmentInfo {

@@ -152,6 +152,8 @@ export interface BindingProcess {
   pid: number
   /** Milliseconds since it attached. */
   age: number
+  /** The version of the package that it runs; empty: not known. */
+  packageVersion: string
 }
 
 /** A setting of a namespace's quota. Default of each: what is set. */

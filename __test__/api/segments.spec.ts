@@ -4,6 +4,7 @@
 import { statSync } from 'node:fs'
 import test from 'ava'
 import { CacheError, segments } from '../../index.ts'
+import { packageVersion } from '../../lib/native/addon.ts'
 import { onNative } from '../helpers/engine.ts'
 import { SMALL, openCache, segmentName, temporaryDirectory } from '../helpers/segment.ts'
 
@@ -21,6 +22,7 @@ test('inspect returns name, sizes, options, ages and contents', (t) => {
   t.true((info?.createdAt ?? 0) >= before - 1000 && (info?.createdAt ?? Infinity) <= Date.now() + 1000)
   t.is(info?.processes.length, 1)
   t.is(info?.processes[0]?.pid, process.pid)
+  t.is(info?.processes[0]?.packageVersion, packageVersion())
   t.true(Math.abs((info?.processes[0]?.attachedAt ?? 0) - before) < 10_000)
 })
 

@@ -44,7 +44,7 @@ function segment(name: string, size = 64 * MIB, processes: Segment['processes'] 
   return { info, processes, health: { verdict: 'ok', text: 'ok', hint: undefined } }
 }
 
-const RUNNING = { pid: 12, attachedAt: 0, state: 'running', title: 'node app.js' } as const
+const RUNNING = { pid: 12, attachedAt: 0, packageVersion: '0.1.0', state: 'running', title: 'node app.js' } as const
 
 /** A machine on which all is well. */
 const WELL: Facts = {

@@ -4,6 +4,7 @@
 import { chmodSync, closeSync, existsSync, openSync, renameSync, writeSync } from 'node:fs'
 import test from 'ava'
 import { segments } from '../../index.ts'
+import { packageVersion } from '../../lib/native/addon.ts'
 import { json, run } from '../helpers/command-line.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { fork } from '../helpers/fork.ts'
@@ -65,7 +66,7 @@ test.serial('inspect shows sizes and processes of a segment, and attaches to non
   ]) {
     t.regex(out, new RegExp(`^${part} +\\S`, 'm'))
   }
-  t.regex(out, new RegExp(`^ *${process.pid}  running  `, 'm'))
+  t.regex(out, new RegExp(`^ *${process.pid}  running  .*  ${packageVersion().replaceAll('.', '\\.')}  `, 'm'))
   const described = await json<Described>(t, ['inspect', cache.name])
   t.deepEqual(
     described.processes.map(({ pid, state }) => [pid, state]),

@@ -2,6 +2,7 @@
  * The segments of this thread by name and directory: open, list, inspect, destroy.
  */
 import { realpathSync } from 'node:fs'
+import { packageVersion } from '../native/addon.ts'
 import type { NativeProcess, NativeSegmentInfo } from '../native/addon.ts'
 import type { Clock } from './clock.ts'
 import { failure, invalid } from './failure.ts'
@@ -88,7 +89,7 @@ export function tryPathOf(name: string, directory: string | undefined): string |
 
 /** This process, if it has something open since this moment. */
 export function processes(isOpen: boolean, since: number, now: number): NativeProcess[] {
-  return isOpen ? [{ slot: 0, pid: process.pid, age: now - since }] : []
+  return isOpen ? [{ slot: 0, pid: process.pid, age: now - since, packageVersion: packageVersion() }] : []
 }
 
 function infoOf(segment: Segment): NativeSegmentInfo {

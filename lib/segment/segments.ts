@@ -19,6 +19,8 @@ export interface SegmentProcess {
   readonly pid: number
   /** The moment of its attachment, in epoch milliseconds. */
   readonly attachedAt: number
+  /** The version of this package that it runs. Empty if it is not known. */
+  readonly packageVersion: string
 }
 
 /** Information about a segment. All sizes are bytes. */
@@ -132,6 +134,10 @@ export function withMoments<I extends { age: number; processes: NativeProcess[] 
   return {
     ...info,
     createdAt: Math.round(now - age),
-    processes: processes.map((process) => ({ pid: process.pid, attachedAt: Math.round(now - process.age) })),
+    processes: processes.map(({ pid, age: since, packageVersion }) => ({
+      pid,
+      attachedAt: Math.round(now - since),
+      packageVersion,
+    })),
   }
 }

@@ -300,6 +300,7 @@ fn process_slot() -> Table {
             row(ProcessTable::COUNTERS + counter as usize * 8, 8, &format!("{counter:?}"), meaning)
         }),
     );
+    rows.push(row(ProcessTable::VERSION, 8, "version", "u16: patch, minor, major"));
     rows.push(row(ProcessTable::CHANGED_RINGS, 8, "changed rings", "bit: shard % 64"));
     table("Process slot", Unit::Bytes, SLOT_BYTES, rows)
 }

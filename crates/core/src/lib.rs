@@ -53,7 +53,7 @@ pub use attachment::attached::Attachment;
 pub use cache::handle::Cache;
 pub use cache::snapshots::{RestoreCounts, RestoreRules, RestoreTarget};
 pub use cache_machine_shm::lock::Acquired;
-pub use cache_machine_shm::{Memory, Region};
+pub use cache_machine_shm::{AttachedProcess, Memory, Region};
 pub use change::set::{Condition, Write};
 pub use change::update::Increment;
 pub use error::CacheError;

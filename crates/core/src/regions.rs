@@ -19,8 +19,8 @@ use crate::process::registry::Registry;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::lock::{self, Acquired};
 use cache_machine_shm::{
-    BootClock, HEADER_BYTES, Header, Identity, MAX_GATE_PATIENCE, Memory, PROCESS_SLOTS, ProcessTable, Region,
-    SLOT_BYTES, Segment, SegmentFile, ShmError, State, list_segments, remove_unused,
+    AttachedProcess, BootClock, HEADER_BYTES, Header, Identity, MAX_GATE_PATIENCE, Memory, PROCESS_SLOTS, ProcessTable,
+    Region, SLOT_BYTES, Segment, SegmentFile, ShmError, State, list_segments, remove_unused,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -272,8 +272,8 @@ pub struct RegionInfo {
     pub layout: u32,
     /// Its size in bytes and its age in milliseconds, if this build can read it.
     pub contents: Option<(usize, u64)>,
-    /// Attached processes: slot, pid, milliseconds since they attached.
-    pub processes: Vec<(u16, u32, u64)>,
+    /// Attached processes, and milliseconds since they attached.
+    pub processes: Vec<(AttachedProcess, u64)>,
 }
 
 /// This user's regions in a place, of any layout, in order of their names.
@@ -316,7 +316,7 @@ fn look(file: &SegmentFile, layout: u32) -> Result<Option<RegionInfo>, ShmError>
             path: file.path().to_owned(),
             layout,
             contents: size.map(|size| (size, since(Header::of(region).created_ms()))),
-            processes: living.into_iter().map(|(slot, pid, at)| (slot, pid, since(at))).collect(),
+            processes: living.into_iter().map(|process| (process, since(process.attached_ms))).collect(),
         })
     })
 }

@@ -5,7 +5,7 @@ use crate::error::CacheError;
 use crate::layout::geometry::{Eviction, Geometry, LAYOUT_VERSION};
 use crate::names::{is_region, place_of, segment_file};
 use crate::stats::{Stats, stats_of};
-use cache_machine_shm::{BootClock, Header, SegmentFile, ShmError, allocated_bytes, list_segments};
+use cache_machine_shm::{AttachedProcess, BootClock, Header, SegmentFile, ShmError, allocated_bytes, list_segments};
 use std::path::{Path, PathBuf};
 
 /// A segment, as read from outside.
@@ -21,8 +21,8 @@ pub struct SegmentInfo {
     pub layout: u32,
     /// Its contents, if this build can read them.
     pub contents: Option<Contents>,
-    /// Attached processes: slot, pid, milliseconds since they attached.
-    pub processes: Vec<(u16, u32, u64)>,
+    /// Attached processes, and milliseconds since they attached.
+    pub processes: Vec<(AttachedProcess, u64)>,
 }
 
 /// The contents of a segment of this layout.
@@ -71,7 +71,7 @@ fn info_of(file: &SegmentFile, layout: u32) -> Result<SegmentInfo, ShmError> {
         let processes = Geometry::table()
             .living(region, probe, None)
             .into_iter()
-            .map(|(slot, pid, since)| (slot, pid, now.saturating_sub(since)))
+            .map(|process| (process, now.saturating_sub(process.attached_ms)))
             .collect();
         let contents = readable.then(|| Geometry::load(region).ok()).flatten().map(|geometry| Contents {
             age_ms: now.saturating_sub(Header::of(region).created_ms()),

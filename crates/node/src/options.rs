@@ -1,7 +1,7 @@
 //! Objects that cross the boundary, made of their counterparts in the core.
 
 use cache_machine_core::{
-    Cache, CacheError, Eviction, OpenOptions, Opened, QuotaSetting, SegmentInfo, TAG_CLOCK, Tallies,
+    AttachedProcess, Cache, CacheError, Eviction, OpenOptions, Opened, QuotaSetting, SegmentInfo, TAG_CLOCK, Tallies,
 };
 use napi_derive::napi;
 use std::time::Duration;
@@ -220,11 +220,15 @@ pub struct BindingProcess {
     pub pid: u32,
     /// Milliseconds since it attached.
     pub age: f64,
+    /// The version of the package that it runs; empty: not known.
+    pub package_version: String,
 }
 
-impl From<(u16, u32, u64)> for BindingProcess {
-    fn from((slot, pid, age): (u16, u32, u64)) -> Self {
-        Self { slot: slot.into(), pid, age: age as f64 }
+impl From<(AttachedProcess, u64)> for BindingProcess {
+    fn from((AttachedProcess { slot, pid, version, .. }, age): (AttachedProcess, u64)) -> Self {
+        let [major, minor, patch] = version;
+        let package_version = if version == [0; 3] { String::new() } else { format!("{major}.{minor}.{patch}") };
+        Self { slot: slot.into(), pid, age: age as f64, package_version }
     }
 }
 

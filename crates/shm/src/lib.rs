@@ -50,6 +50,7 @@ mod exports {
     pub use crate::segment::opened::{Found, Identity};
     pub use crate::segment::place::Place;
     pub use crate::segment::process_table::{
-        BELL_STRIPES, ListeningProcesses, Member, ProcessCounter, ProcessTable, SLOT_BYTES, SLOT_GROUPS, Slots,
+        AttachedProcess, BELL_STRIPES, ListeningProcesses, Member, ProcessCounter, ProcessTable, SLOT_BYTES,
+        SLOT_GROUPS, Slots,
     };
 }

@@ -95,12 +95,13 @@ function pairsOf(info: SegmentInfo): [string, string][] {
 function printProcesses(processes: readonly SeenProcess[], out: Parameters<Command['run']>[1]['out']): void {
   const now = Date.now()
   out.table(
-    ['PID', 'STATE', 'ATTACHED', 'TITLE'],
-    processes.map(({ pid, state, attachedAt, title }) => [
+    ['PID', 'STATE', 'ATTACHED', 'VERSION', 'TITLE'],
+    processes.map(({ pid, state, attachedAt, packageVersion, title }) => [
       pid,
       state,
       duration(now - attachedAt),
-      cut(shownText(title ?? '-'), Math.max(40, out.columns - 40)),
+      packageVersion === '' ? '-' : packageVersion,
+      cut(shownText(title ?? '-'), Math.max(40, out.columns - 48)),
     ]),
   )
 }

@@ -150,7 +150,7 @@ impl Cache {
         let living = self.segment.member().living();
         let pid_of = |owner: u32| {
             let slot = Owner::of(owner).slot;
-            living.iter().find(|(other, ..)| *other == slot).map(|(_, pid, _)| *pid)
+            living.iter().find(|process| process.slot == slot).map(|process| process.pid)
         };
         let mut held = Vec::new();
         for key in records.keys()? {

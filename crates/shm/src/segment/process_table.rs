@@ -1,8 +1,8 @@
 //! The attached processes: one slot each, with a lease that the kernel drops when the process ends.
 //!
 //! ```text
-//! slot, 128 bytes:  generation u32 · bell u32 · pid u32 · PID namespace u32 · attached at u64 · started at u64 · changed stripes 4 × u64 · 7 counters ·
-//!                   changed rings u64
+//! slot, 128 bytes:  generation u32 · bell u32 · pid u32 · PID namespace u32 · attached at u64 · started at u64 · changed stripes 4 × u64 · 6 counters ·
+//!                   version u64 · changed rings u64
 //! marks:            for each group of 64 slots, one u64 per stripe: which of the group's slots listen to the stripe
 //! watch marks:      for each group one u64: which of its slots watch all changes. In cache lines of their own that rarely
 //!                   change, since every writer reads them.
@@ -56,6 +56,19 @@ pub enum ProcessCounter {
     Retries,
 }
 
+/// A process that holds its lease.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AttachedProcess {
+    /// Its slot in the table.
+    pub slot: u16,
+    /// Its number in its own PID namespace.
+    pub pid: u32,
+    /// Boot milliseconds at its attachment.
+    pub attached_ms: u64,
+    /// Major, minor and patch number of the version of the package that it runs. Zeros: not known.
+    pub version: [u16; 3],
+}
+
 /// Where the table lies in the segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProcessTable {
@@ -82,6 +95,8 @@ impl ProcessTable {
     pub const CHANGED_STRIPES: usize = 32;
     /// Offset of the counters, in the order of `ProcessCounter`.
     pub const COUNTERS: usize = 64;
+    /// Offset of the package's version.
+    pub const VERSION: usize = 112;
     /// Offset of the ring buffers with new messages: bit `shard % 64`.
     pub const CHANGED_RINGS: usize = 120;
     /// Offset of the marks, from the start of the table.
@@ -140,9 +155,8 @@ impl ProcessTable {
             .fold(0, u64::wrapping_add)
     }
 
-    /// Slot, pid and attach time (boot milliseconds) of each process that holds its lease. `me` names the caller's own slot.
-    /// Empty where the region is too short for a table.
-    pub fn living(&self, region: &Region, probe: &File, me: Option<Owner>) -> Vec<(u16, u32, u64)> {
+    /// The processes that hold their leases. `me` names the caller's own slot. Empty where the region is too short for a table.
+    pub fn living(&self, region: &Region, probe: &File, me: Option<Owner>) -> Vec<AttachedProcess> {
         let used = if region.len() < self.end() { 0 } else { Header::of(region).slots_used() };
         // One query for all first: the header of an unused segment may name thousands of slots.
         let others = os::is_held(probe, LEASES, used as i64).unwrap_or(true);
@@ -151,14 +165,22 @@ impl ProcessTable {
             .filter(|slot| me.is_some_and(|m| m.slot == *slot) || is_held(*slot))
             .map(|slot| {
                 let at = self.slot(slot);
-                (
+                let version = region.u64(at + Self::VERSION).load(Ordering::Relaxed);
+                AttachedProcess {
                     slot,
-                    region.u32(at + Self::PID).load(Ordering::Relaxed),
-                    region.u64(at + Self::ATTACHED).load(Ordering::Relaxed),
-                )
+                    pid: region.u32(at + Self::PID).load(Ordering::Relaxed),
+                    attached_ms: region.u64(at + Self::ATTACHED).load(Ordering::Relaxed),
+                    version: [32, 16, 0].map(|shift| (version >> shift) as u16),
+                }
             })
             .collect()
     }
+}
+
+/// The version of this package in 16 bits each: major, minor, patch. All crates have the version of the package.
+fn own_version() -> u64 {
+    let parts = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
+    parts.iter().fold(0, |word, part| word << 16 | u64::from(part.parse::<u16>().unwrap_or(0)))
 }
 
 /// The calling process's slot in the table. Dropping it frees the slot.
@@ -204,6 +226,7 @@ impl Member {
         region.u32(at + ProcessTable::PID_NAMESPACE).store(os::pid_namespace(), Ordering::Relaxed);
         region.u64(at + ProcessTable::STARTED).store(started, Ordering::Relaxed);
         region.u64(at + ProcessTable::ATTACHED).store(now_ms, Ordering::Relaxed);
+        region.u64(at + ProcessTable::VERSION).store(own_version(), Ordering::Relaxed);
         step("join.described");
         Ok(Self { owner: Owner { slot, generation }, table, region, _lease: lease, probe })
     }
@@ -372,8 +395,8 @@ impl Member {
         (0..Header::of(&self.region).slots_used() as u16).map(state).collect()
     }
 
-    /// The processes that hold their leases, this one included: slot, pid, attach time.
-    pub fn living(&self) -> Vec<(u16, u32, u64)> {
+    /// The processes that hold their leases, this one included.
+    pub fn living(&self) -> Vec<AttachedProcess> {
         self.table.living(&self.region, &self.probe, Some(self.owner))
     }
 }

@@ -213,7 +213,10 @@ export interface NearOptions {
 }
 /** Options of `open`. All processes should pass the same; see `onMismatch`. */
 export interface OpenOptions {
-  /** 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Scoped to the effective user: two users never share a segment. */
+  /**
+   * 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Scoped to the effective user, or to `group`: without a group, two users never
+   * share a segment.
+   */
   name: string
   /**
    * The size of the whole segment, which is the memory limit. Memory is allocated as it fills. If its file system or
@@ -225,6 +228,13 @@ export interface OpenOptions {
    * does not survive a restart of the host.
    */
   directory?: string | undefined
+  /**
+   * Share the segment with all processes of this Unix group, whatever their user: the name of the group, or its id. The
+   * segment is another one than that of the same name without a group. The process must be in the group, or run as root;
+   * otherwise `open` throws `ERR_PERMISSION`. Every process of the group can read, change and damage the data; only the user
+   * that created the segment, and root, can destroy it. Default: the processes of the effective user only.
+   */
+  group?: string | number | undefined
   /**
    * `false`: open only what exists, for programs that look at the cache of others. If there is no segment of this name,
    * `open` throws `ERR_NO_SEGMENT`; so does `namespace` for a name that the segment does not have. If the segment is
@@ -434,6 +444,8 @@ export interface WaitOptions {
 export interface SegmentOptions {
   /** The folder that was passed to `open`. Default: POSIX shared memory. */
   directory?: string | undefined
+  /** The group that was passed to `open`. Default: none, the segments of the effective user. */
+  group?: string | number | undefined
   /** The engine that was passed to `open`. Default: that of `open`. */
   engine?: Engine | undefined
 }
@@ -1149,12 +1161,14 @@ export interface DestroyOptions extends SegmentOptions {
    */
   force?: boolean | undefined
 }
-/** List, inspect and destroy segments of the current user. */
+/** List, inspect and destroy segments of the current user, or of a group that it is in. */
 export interface Segments {
   /**
-   * All segments of this user, in POSIX shared memory or in `directory`, also those of other versions of this package.
-   * A folder that is missing or unreadable has none.
+   * All segments of this user, or with `group` those of that group, in POSIX shared memory or in `directory`, also those
+   * of other versions of this package. A folder that is missing or unreadable has none.
    *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a group that there is not; `ERR_PERMISSION` for one that this process
+   * is not in. So do the other functions.
    * @example
    * for (const { name, entries, processes } of segments.list()) console.log(name, entries, processes.length)
    */
@@ -1171,7 +1185,7 @@ export interface Segments {
    * Deletes a segment with all its data. Returns false if there is none of this name.
    *
    * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes are attached, including this one, unless `force`;
-   * `ERR_BUSY` while another process is opening it; `ERR_PERMISSION` if the file belongs to another user.
+   * `ERR_BUSY` while another process is opening it; `ERR_PERMISSION` if the file belongs to another user, also of the group.
    * @example
    * segments.destroy('app')
    */
@@ -1217,7 +1231,8 @@ export interface RegionLock extends Disposable {
  * Opens a region, or creates it. Synchronous; works in any process and any thread, in any order.
  *
  * @param options `cache`, `name` and `size` are required; see `RegionOptions`.
- * @returns A separate handle for each call. All handles of a name share the same bytes, and users never share regions.
+ * @returns A separate handle for each call. All handles of a name share the same bytes. Users share regions only by
+ * `group`.
  * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_SEGMENT_MISMATCH` for a region of another size; `ERR_NO_SPACE` if
  * the system refuses the memory; `ERR_PERMISSION` if the file belongs to another user, or if the JavaScript host
  * forbids buffers over foreign memory; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a file that cannot be used;
@@ -1336,10 +1351,10 @@ export interface RegionInfo {
   /** The live processes that have it open. */
   readonly processes: readonly SegmentProcess[]
 }
-/** List, inspect and destroy regions of the current user. `segments` does the same for caches, without regions. */
+/** List, inspect and destroy regions of the current user, or of a group that it is in. `segments` does the same for caches, without regions. */
 export interface Regions {
   /**
-   * All regions of this user, in POSIX shared memory or in `directory`. A folder that is missing or
+   * All regions of this user, or with `group` those of that group, in POSIX shared memory or in `directory`. A folder that is missing or
    * unreadable has none.
    *
    * @example
@@ -1362,7 +1377,7 @@ export interface Regions {
    * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes have it open, including this one, unless `force`;
    * `ERR_BUSY` while another process is opening it, or if one holds its lock for more than 2 seconds: then all its
    * handles have lost it, and the next `destroy` or `openRegion` completes the deletion; `ERR_PERMISSION` if the file
-   * belongs to another user.
+   * belongs to another user, also of the group.
    * @example
    * regions.destroy('app', 'positions')
    */
@@ -2216,7 +2231,7 @@ export declare class SharedCache<V = unknown>
   elect(name: Key, options?: AcquireOptions): Promise<Leadership>
   /**
    * Named raw bytes in their own segment, initially zero, as an ArrayBuffer with a lock: creates or attaches. Short for
-   * `openRegion` with the name and folder of this cache, so a namespace has no regions of its own. A region stays open
+   * `openRegion` with the name, folder and group of this cache, so a namespace has no regions of its own. A region stays open
    * when this object is closed, and survives the clearing and the destruction of the cache.
    *
    * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.

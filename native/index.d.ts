@@ -109,6 +109,8 @@ export interface BindingOpened {
 export interface BindingOpenOptions {
   name: string
   directory?: string
+  /** The id or the name of the group that shares the segment. Default: the effective user. */
+  group?: number | string
   /** Bytes. */
   size: number
   /** Bytes. */
@@ -144,6 +146,13 @@ export interface BindingPermit {
   number: number
   /** Granted: milliseconds until it expires, Infinity without a deadline. */
   remaining: number
+}
+
+/** Where segments are, and which group shares them. */
+export interface BindingPlace {
+  directory?: string
+  /** The id or the name of a group. Default: the effective user. */
+  group?: number | string
 }
 
 /** A process that is attached. */
@@ -193,6 +202,8 @@ export interface BindingRegionOptions {
   cache: string
   name: string
   directory?: string
+  /** The id or the name of the group that shares the region. Default: the effective user. */
+  group?: number | string
   /** Bytes, a whole number from 1 on. */
   size: number
 }
@@ -453,13 +464,13 @@ export declare function regionClose(id: number): void
 export declare function regionOpen(options: BindingRegionOptions): BindingRegion
 
 /** Destroys a region; false if there is none. */
-export declare function regionsDestroy(cache: string, name: string, directory: string | undefined | null, force: boolean): boolean
+export declare function regionsDestroy(cache: string, name: string, place: BindingPlace, force: boolean): boolean
 
 /** One region; null if there is none. */
-export declare function regionsInspect(cache: string, name: string, directory?: string | undefined | null): BindingRegionInfo | null
+export declare function regionsInspect(cache: string, name: string, place: BindingPlace): BindingRegionInfo | null
 
-/** This user's regions in a directory. */
-export declare function regionsList(directory?: string | undefined | null): Array<BindingRegionInfo>
+/** The regions in a place. */
+export declare function regionsList(place: BindingPlace): Array<BindingRegionInfo>
 
 /** Begins a restore. Every later version is higher than the result, which is at least `least`. */
 export declare function restoreBegin(id: number, least: number): number
@@ -480,13 +491,13 @@ export declare function restoreSweep(id: number, cursor: number, floor: number):
 export declare function restoreTarget(id: number, name: string | undefined | null, from: number): BindingTarget
 
 /** Destroys a segment; false if there is none. */
-export declare function segmentsDestroy(name: string, directory: string | undefined | null, force: boolean): boolean
+export declare function segmentsDestroy(name: string, place: BindingPlace, force: boolean): boolean
 
 /** One segment, seen from outside; null if there is none. */
-export declare function segmentsInspect(name: string, directory?: string | undefined | null): BindingSegmentInfo | null
+export declare function segmentsInspect(name: string, place: BindingPlace): BindingSegmentInfo | null
 
-/** This user's segments in a directory. */
-export declare function segmentsList(directory?: string | undefined | null): Array<BindingSegmentInfo>
+/** The segments in a place. */
+export declare function segmentsList(place: BindingPlace): Array<BindingSegmentInfo>
 
 /**
  * Registers the notifier of a handle, which is called on this thread and never keeps the process alive. To be called

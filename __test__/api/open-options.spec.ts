@@ -196,6 +196,12 @@ test('wrong options throw at once and create nothing', (t) => {
     [{ name, size: SMALL, maxEntrySize: '1gb' }, 'ERR_INVALID_ARGUMENT'],
     [{ name, directory: '' }, 'ERR_INVALID_ARGUMENT'],
     [{ name, directory: 5 }, 'ERR_INVALID_ARGUMENT'],
+    [{ name, group: '' }, 'ERR_INVALID_ARGUMENT'],
+    [{ name, group: 'a\0b' }, 'ERR_INVALID_ARGUMENT'],
+    [{ name, group: -1 }, 'ERR_INVALID_ARGUMENT'],
+    [{ name, group: 1.5 }, 'ERR_INVALID_ARGUMENT'],
+    [{ name, group: 2 ** 32 - 1 }, 'ERR_INVALID_ARGUMENT'],
+    [{ name, group: true }, 'ERR_INVALID_ARGUMENT'],
     [{ name, eviction: 'arc' }, 'ERR_INVALID_ARGUMENT'],
     [{ name, onMismatch: 'ignore' }, 'ERR_INVALID_ARGUMENT'],
     [{ name, strict: 'yes' }, 'ERR_INVALID_ARGUMENT'],
@@ -223,4 +229,33 @@ test('names of 64 characters and names with dots are valid', (t) => {
   const cache = openCache(t, { name })
   cache.set('a', 1)
   t.is(openCache(t, { name }).get('a'), 1)
+})
+
+onNative('a database of groups')('a group that there is not is refused with a hint', (t) => {
+  const name = segmentName(t)
+  for (const run of [
+    () => open({ name, group: 'no-such-group' }),
+    () => segments.list({ group: 'no-such-group' }),
+    () => segments.destroy(name, { group: 'no-such-group' }),
+  ]) {
+    const error = t.throws(run, { instanceOf: CacheError, code: 'ERR_INVALID_ARGUMENT' })
+    t.is(error?.message, 'there is no group "no-such-group"')
+    t.regex(error?.hint ?? '', /^Create the group \(groupadd\)/)
+  }
+})
+
+test('a segment of a group is another one than that of the user with the same name', (t) => {
+  const group = process.getegid?.() ?? 0
+  const name = segmentName(t)
+  t.teardown(() => segments.destroy(name, { group, force: true }))
+  const [own, shared] = [openCache(t, { name }), openCache(t, { name, group })]
+  own.set('key', 'own')
+  shared.set('key', 'shared')
+  t.is(own.get('key'), 'own')
+  t.is(openCache(t, { name, group }).get('key'), 'shared')
+  t.is(shared.namespace('a').health().status, 'ok')
+  shared.namespace('a').set('key', 1)
+  t.is(segments.inspect(name, { group })?.entries, 2)
+  t.true(segments.list({ group }).some((info) => info.name === name))
+  t.is(segments.inspect(name)?.entries, 1)
 })

@@ -66,6 +66,7 @@ const WELL: Facts = {
     isMemory: true,
     total: 8192 * MIB,
     free: 8000 * MIB,
+    group: undefined,
     squatters: [],
     unfinished: [],
   },
@@ -78,6 +79,8 @@ const WELL: Facts = {
 }
 
 /** Facts that differ from those of the good machine, with the verdict and a part of the finding and of the fix. */
+const SQUATTER = { path: '/dev/shm/x', owner: 1000, group: 1000, mode: 0o600, links: 1, isFile: true }
+
 const CASES: [
   id: string,
   changes: Partial<Facts>,
@@ -133,18 +136,30 @@ const CASES: [
   ['cgroup', { cgroup: { limit: 512 * MIB, used: undefined } }, 'ok', /limit of 512 MiB; the segments may take 64 MiB/],
   [
     'squatted-names',
-    { folder: { ...WELL.folder, squatters: [{ path: '/dev/shm/x', owner: 33, mode: 0o600, links: 1, isFile: true }] } },
+    { folder: { ...WELL.folder, squatters: [{ ...SQUATTER, owner: 33 }] } },
     'problem',
     /belongs to the user 33/,
     /as its owner or as root/,
   ],
   [
     'squatted-names',
-    {
-      folder: { ...WELL.folder, squatters: [{ path: '/dev/shm/x', owner: 1000, mode: 0o644, links: 1, isFile: true }] },
-    },
+    { folder: { ...WELL.folder, squatters: [{ ...SQUATTER, mode: 0o644 }] } },
     'problem',
     /mode 644/,
+    /rm \/dev\/shm\/x/,
+  ],
+  [
+    'squatted-names',
+    { folder: { ...WELL.folder, group: 44, squatters: [{ ...SQUATTER, owner: 33, group: 33, mode: 0o660 }] } },
+    'problem',
+    /belongs to the group 33/,
+    /as its owner or as root/,
+  ],
+  [
+    'squatted-names',
+    { folder: { ...WELL.folder, group: 33, squatters: [{ ...SQUATTER, group: 33, mode: 0o666 }] } },
+    'problem',
+    /mode 666/,
     /rm \/dev\/shm\/x/,
   ],
   ['unfinished', { folder: { ...WELL.folder, unfinished: ['a~1'] } }, 'warning', /1 file/, /next open/],

@@ -18,21 +18,22 @@ const INVALID = { instanceOf: CacheError, code: 'ERR_INVALID_ARGUMENT' }
 test('settings have defaults, and the forms of PM2', (t) => {
   const defaults = {
     segments: undefined,
-    directory: undefined,
+    place: { directory: undefined, group: undefined },
     interval: 2000,
     maxPrivateMemory: undefined,
     killTimeout: 30_000,
   }
   t.deepEqual(readSettings(undefined), defaults)
   t.deepEqual(readSettings('{"segments":"all","max_private_memory":"","module_conf":{}}'), defaults)
-  const given = { segments: 'a, b', directory: '/x', interval: '5s', max_private_memory: '300M', kill_timeout: '1m' }
+  const given = { segments: 'a, b', directory: '/x', group: 'www', interval: '5s', max_private_memory: '300M', kill_timeout: '1m' }
   t.deepEqual(readSettings(JSON.stringify(given)), {
     segments: ['a', 'b'],
-    directory: '/x',
+    place: { directory: '/x', group: 'www' },
     interval: 5000,
     maxPrivateMemory: 300 * 2 ** 20,
     killTimeout: 60_000,
   })
+  t.is(readSettings('{"group":"33"}').place.group, 33)
   for (const size of ['1.5G', '1.5gb', '1536mb']) {
     t.is(readSettings(JSON.stringify({ max_private_memory: size })).maxPrivateMemory, 1.5 * 2 ** 30)
   }

@@ -13,7 +13,7 @@ import { resolveCodec } from '../codec/codec.ts'
 import type { Codec, ResolvedCodec } from '../codec/codec.ts'
 import { invalid, show } from '../errors.ts'
 import { SetFlag } from '../native/layout.ts'
-import type { NativeQuota } from '../native/addon.ts'
+import type { NativePlace, NativeQuota } from '../native/addon.ts'
 import { checkEngine } from '../engine/engine.ts'
 import type { Engine, EngineOpenOptions } from '../engine/engine.ts'
 import { testHooks } from '../engine/hooks.ts'
@@ -58,7 +58,10 @@ export interface NearOptions {
 
 /** Options of `open`. All processes should pass the same; see `onMismatch`. */
 export interface OpenOptions {
-  /** 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Scoped to the effective user: two users never share a segment. */
+  /**
+   * 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Scoped to the effective user, or to `group`: without a group, two users never
+   * share a segment.
+   */
   name: string
   /**
    * The size of the whole segment, which is the memory limit. Memory is allocated as it fills. If its file system or
@@ -70,6 +73,13 @@ export interface OpenOptions {
    * does not survive a restart of the host.
    */
   directory?: string | undefined
+  /**
+   * Share the segment with all processes of this Unix group, whatever their user: the name of the group, or its id. The
+   * segment is another one than that of the same name without a group. The process must be in the group, or run as root;
+   * otherwise `open` throws `ERR_PERMISSION`. Every process of the group can read, change and damage the data; only the user
+   * that created the segment, and root, can destroy it. Default: the processes of the effective user only.
+   */
+  group?: string | number | undefined
   /**
    * `false`: open only what exists, for programs that look at the cache of others. If there is no segment of this name,
    * `open` throws `ERR_NO_SEGMENT`; so does `namespace` for a name that the segment does not have. If the segment is
@@ -289,6 +299,8 @@ export interface WaitOptions {
 export interface SegmentOptions {
   /** The folder that was passed to `open`. Default: POSIX shared memory. */
   directory?: string | undefined
+  /** The group that was passed to `open`. Default: none, the segments of the effective user. */
+  group?: string | number | undefined
   /** The engine that was passed to `open`. Default: that of `open`. */
   engine?: Engine | undefined
 }
@@ -297,6 +309,7 @@ const OPEN = accepted<OpenOptions>('open', {
   name: true,
   size: true,
   directory: true,
+  group: true,
   create: true,
   ttl: true,
   maxEntrySize: true,
@@ -381,15 +394,7 @@ const MAX_TAGS = 128
 /** Checks the options of `open`. Throws `ERR_INVALID_ARGUMENT` or `ERR_INVALID_TTL`. */
 export function resolveOptions(options: OpenOptions): ResolvedOptions {
   checkObject(options, OPEN)
-  const {
-    name,
-    directory,
-    eviction,
-    create = true,
-    strict = false,
-    lockMemory = false,
-    onMismatch = 'attach',
-  } = options
+  const { name, eviction, create = true, strict = false, lockMemory = false, onMismatch = 'attach' } = options
   const size = optional(options.size, (bytes) => resolveBytes(bytes, 'size'))
   const maxEntrySize = optional(options.maxEntrySize, (bytes) => resolveBytes(bytes, 'maxEntrySize'))
   if (eviction !== undefined) checkOneOf(eviction, EVICTIONS, 'eviction')
@@ -400,7 +405,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
   return {
     native: {
       name: checkName(name),
-      ...resolveDirectory(directory),
+      ...resolvePlace(options),
       size: size ?? DEFAULT_SIZE,
       ...(maxEntrySize !== undefined && { maxEntrySize }),
       eviction: eviction ?? 's3-fifo',
@@ -433,8 +438,24 @@ export function checkName(name: unknown, what = 'name'): string {
   throw invalid(`${what} must be 1 to 64 characters of A-Z a-z 0-9 . _ -`, name)
 }
 
+/** The folder and the group of a segment, checked. Throws `ERR_INVALID_ARGUMENT`. */
+export function resolvePlace({ directory, group }: SegmentOptions): NativePlace {
+  return { ...resolveDirectory(directory), ...resolveGroup(group) }
+}
+
+/** Whether there is such a group, and whether this process is in it, is checked by the engine. */
+function resolveGroup(group: unknown): { group?: string | number } {
+  if (group === undefined) return {}
+  if (typeof group === 'string' && group !== '' && !group.includes('\0')) return { group }
+  if (typeof group === 'number' && Number.isInteger(group) && group >= 0 && group < MAX_ID) return { group }
+  throw invalid('group must be the name or the id of a group', group)
+}
+
+/** The system uses the id above the maximum for "none". */
+const MAX_ID = 2 ** 32 - 1
+
 /** The folder as an absolute path, because a process may change its working directory. */
-export function resolveDirectory(directory: unknown): { directory?: string } {
+function resolveDirectory(directory: unknown): { directory?: string } {
   if (directory === undefined) return {}
   if (typeof directory === 'string' && directory !== '' && !directory.includes('\0'))
     return { directory: resolve(directory) }

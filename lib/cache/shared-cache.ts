@@ -695,9 +695,9 @@ export class SharedCache<V = unknown>
     const { ttl = this.#given.ttl, codec = this.#given.codec, strict = this.#given.strict } = options
     const { near = this.#given.near } = options
     // The resolved folder: the process may have changed its working directory since `open`.
-    const { directory } = connection.options.native
+    const { directory, group } = connection.options.native
     const places = { [inNamespace]: full, [withQuota]: resolveQuota(options) }
-    const own = { ...this.#given, directory, ttl, codec, strict, near, ...places } as OpenOptions
+    const own = { ...this.#given, directory, group, ttl, codec, strict, near, ...places } as OpenOptions
     // A handle takes some 20 KiB, and a call for each request is usual.
     const wanted = resolveOptions(own)
     for (const child of this.#children) {
@@ -881,7 +881,7 @@ export class SharedCache<V = unknown>
 
   /**
    * Named raw bytes in their own segment, initially zero, as an ArrayBuffer with a lock: creates or attaches. Short for
-   * `openRegion` with the name and folder of this cache, so a namespace has no regions of its own. A region stays open
+   * `openRegion` with the name, folder and group of this cache, so a namespace has no regions of its own. A region stays open
    * when this object is closed, and survives the clearing and the destruction of the cache.
    *
    * @param bytes Its size, 1 byte to `'4gb'`, the same in all processes.
@@ -892,8 +892,8 @@ export class SharedCache<V = unknown>
    * region.withLock(() => (positions[7] = 0.5))
    */
   region(name: string, bytes: Bytes): Region {
-    const { directory } = this.#open().options.native
-    return openRegion({ cache: this.name, name, size: bytes, directory })
+    const { directory, group } = this.#open().options.native
+    return openRegion({ cache: this.name, name, size: bytes, directory, group })
   }
 
   /**
@@ -1082,10 +1082,10 @@ export class SharedCache<V = unknown>
    */
   health(): Health {
     const { options, handleId } = this.#open()
-    const { name, directory } = options.native
+    const { name, directory, group } = options.native
     const engine = isPortable(handleId) ? 'portable' : 'native'
     return healthOf({
-      info: () => segments.inspect(name, { directory, engine }),
+      info: () => segments.inspect(name, { directory, group, engine }),
       stats: () => this.stats({ scope: 'segment' }),
       write: () => this.tryLock(HEALTH_LOCK, { ttl: 1000 })?.release(),
     })

@@ -3,7 +3,13 @@
  *
  * The table of commands (`table.ts`) is the one source of parsing, help, shell completion and the reference page.
  */
-import type { GetEntryOptions, DeletePrefixOptions, OpenOptions, StatsOptions } from '../arguments/options.ts'
+import type {
+  GetEntryOptions,
+  DeletePrefixOptions,
+  OpenOptions,
+  SegmentOptions,
+  StatsOptions,
+} from '../arguments/options.ts'
 import type { Entry, Key } from '../arguments/keys.ts'
 import type { TaggedStore } from '../cache/store.ts'
 import type { CacheError } from '../errors.ts'
@@ -73,15 +79,23 @@ export interface Command extends Grammar {
   run(call: Call, world: World): Promise<ExitCode> | ExitCode
 }
 
+/** Where the segments of a call are. */
+export function placeOf(call: Call): SegmentOptions {
+  const [directory, group] = [call.text('directory'), call.text('group')]
+  return {
+    ...(directory !== undefined && { directory }),
+    ...(group !== undefined && { group: /^\d+$/.test(group) ? Number(group) : group }),
+    engine: 'native',
+  }
+}
+
 /** Opens the segment of a call without creating it; closed by `using`. */
 export function openSegment(call: Call, { open }: Package, options: Partial<OpenOptions> = {}): Opened {
   const name = call.parameter(0)
-  const directory = call.text('directory')
   const root = open({
     name,
-    ...(directory !== undefined && { directory }),
+    ...placeOf(call),
     create: false,
-    engine: 'native',
     near: false,
     strict: true,
     ...options,

@@ -19,7 +19,8 @@ export class NotFound extends CacheError {
     const where = place.directory ?? '/dev/shm'
     const hint =
       names.length === 0
-        ? `This user has no segment in ${where}. Is it that of another user, or does the program pass a directory to open?`
+        ? `This ${place.group === undefined ? 'user' : 'group'} has no segment in ${where}. Is it that of another user, or does ` +
+          'the program pass a directory or a group to open?'
         : `${where} has ${names.slice(0, 5).join(', ')}. "cache-machine list" shows all segments.`
     super('ERR_NO_SEGMENT', `there is no segment "${name}"`, { hint })
   }

@@ -48,6 +48,12 @@ export const COMMON: Readonly<Record<string, Option>> = {
     value: 'FOLDER',
     what: 'the folder that was passed to open; default: POSIX shared memory (/dev/shm)',
   },
+  group: {
+    type: 'text',
+    short: 'g',
+    value: 'GROUP',
+    what: 'the group that was passed to open, by its name or id; default: the segments of this user',
+  },
   json: { type: 'flag', what: 'print JSON, for programs' },
   help: { type: 'flag', short: 'h', what: 'print the help of the command' },
 }

@@ -11,6 +11,7 @@ import { isLoaded, loadError, native as addon } from '../native/addon.ts'
 import type {
   Native,
   NativeOpenOptions,
+  NativePlace,
   NativeRegion,
   NativeRegionInfo,
   NativeRegionOptions,
@@ -61,12 +62,12 @@ interface Engines extends Omit<
 > {
   open(options: EngineOpenOptions): ReturnType<Native['open']>
   regionOpen(options: NativeRegionOptions, engine?: Engine): NativeRegion
-  segmentsList(directory: string | undefined, engine?: Engine): NativeSegmentInfo[]
-  segmentsInspect(name: string, directory: string | undefined, engine?: Engine): NativeSegmentInfo | null
-  segmentsDestroy(name: string, directory: string | undefined, force: boolean, engine?: Engine): boolean
-  regionsList(directory: string | undefined, engine?: Engine): NativeRegionInfo[]
-  regionsInspect(cache: string, name: string, directory: string | undefined, engine?: Engine): NativeRegionInfo | null
-  regionsDestroy(cache: string, name: string, directory: string | undefined, force: boolean, engine?: Engine): boolean
+  segmentsList(place: NativePlace, engine?: Engine): NativeSegmentInfo[]
+  segmentsInspect(name: string, place: NativePlace, engine?: Engine): NativeSegmentInfo | null
+  segmentsDestroy(name: string, place: NativePlace, force: boolean, engine?: Engine): boolean
+  regionsList(place: NativePlace, engine?: Engine): NativeRegionInfo[]
+  regionsInspect(cache: string, name: string, place: NativePlace, engine?: Engine): NativeRegionInfo | null
+  regionsDestroy(cache: string, name: string, place: NativePlace, force: boolean, engine?: Engine): boolean
 }
 
 /** The hooks of the handles that have some. */
@@ -227,10 +228,10 @@ export const native: Engines = {
   regionClose: on('regionClose'),
 
   regionOpen: (options, engine) => of(engine).regionOpen(options),
-  segmentsList: (directory, engine) => of(engine).segmentsList(directory),
-  segmentsInspect: (name, directory, engine) => of(engine).segmentsInspect(name, directory),
-  segmentsDestroy: (name, directory, force, engine) => of(engine).segmentsDestroy(name, directory, force),
-  regionsList: (directory, engine) => of(engine).regionsList(directory),
-  regionsInspect: (cache, name, directory, engine) => of(engine).regionsInspect(cache, name, directory),
-  regionsDestroy: (cache, name, directory, force, engine) => of(engine).regionsDestroy(cache, name, directory, force),
+  segmentsList: (place, engine) => of(engine).segmentsList(place),
+  segmentsInspect: (name, place, engine) => of(engine).segmentsInspect(name, place),
+  segmentsDestroy: (name, place, force, engine) => of(engine).segmentsDestroy(name, place, force),
+  regionsList: (place, engine) => of(engine).regionsList(place),
+  regionsInspect: (cache, name, place, engine) => of(engine).regionsInspect(cache, name, place),
+  regionsDestroy: (cache, name, place, force, engine) => of(engine).regionsDestroy(cache, name, place, force),
 }

@@ -22,6 +22,7 @@ export type {
   BindingOpenOptions as NativeOpenOptions,
   BindingPage as NativePage,
   BindingPermit as NativePermit,
+  BindingPlace as NativePlace,
   BindingProcess as NativeProcess,
   BindingQuota as NativeQuota,
   BindingRegion as NativeRegion,

@@ -36,8 +36,7 @@ export class Keeper {
 
   /** Opens what is new, gives up what is gone, and reads the counts of all. */
   read(): Reading[] {
-    const { directory } = this.#settings
-    const there = segments.list({ directory }).filter(({ name, readable }) => readable && this.#isChosen(name))
+    const there = segments.list(this.#settings.place).filter(({ name, readable }) => readable && this.#isChosen(name))
     const names = new Set(there.map(({ name }) => name))
     for (const name of this.#kept.keys()) if (!names.has(name)) this.release(name)
     return there.flatMap((info) => {
@@ -80,7 +79,7 @@ export class Keeper {
     const known = this.#kept.get(name)
     if (known !== undefined && Math.abs(known.createdAt - createdAt) < SAME_MOMENT) return known
     this.release(name)
-    const options = { name, directory: this.#settings.directory, near: false } as const
+    const options = { ...this.#settings.place, name, near: false } as const
     const reading = open({ ...options, create: false })
     const kept = { createdAt, reading, sweeping: open(options) }
     this.#kept.set(name, kept)

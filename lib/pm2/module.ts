@@ -20,7 +20,7 @@ if (process.send === undefined) {
 }
 
 const settings = readSettings(process.env['cache-machine'])
-const { directory, maxPrivateMemory, killTimeout } = settings
+const { place, maxPrivateMemory, killTimeout } = settings
 const log = (text: string): void => console.log(`cache-machine: ${text}`)
 const keeper = new Keeper(settings, log)
 const watchdog = maxPrivateMemory === undefined ? undefined : new Watchdog(maxPrivateMemory, killTimeout)
@@ -29,7 +29,7 @@ let samples: ReadonlyMap<string, Sample> = new Map()
 
 const messages = new Pm2Messages(process as Pm2Channel, {
   clear(name) {
-    const cache = open({ name: chosen('clear', name), directory, create: false, near: false })
+    const cache = open({ ...place, name: chosen('clear', name), create: false, near: false })
     try {
       cache.clear()
     } finally {
@@ -39,7 +39,7 @@ const messages = new Pm2Messages(process as Pm2Channel, {
   },
   destroy(name) {
     keeper.release(chosen('destroy', name))
-    const wasThere = segments.destroy(name, { directory })
+    const wasThere = segments.destroy(name, place)
     return wasThere ? `${name} is destroyed` : `there is no segment ${name}`
   },
 })

@@ -3,13 +3,15 @@
  * package.json.
  */
 import { invalid } from '../errors.ts'
+import type { SegmentOptions } from '../arguments/options.ts'
 import { parseBytes, parseDuration } from '../arguments/units.ts'
 
 /** The checked settings. */
 export interface ModuleSettings {
   /** The names of segments, or undefined for all segments of the user. */
   readonly segments: readonly string[] | undefined
-  readonly directory: string | undefined
+  /** The folder and the group that the applications pass to `open`. */
+  readonly place: SegmentOptions
   /** Milliseconds between two reports. */
   readonly interval: number
   /** Maximum private memory of a worker in bytes, or undefined for no limit. */
@@ -18,7 +20,7 @@ export interface ModuleSettings {
   readonly killTimeout: number
 }
 
-const NAMES = ['segments', 'directory', 'interval', 'max_private_memory', 'kill_timeout']
+const NAMES = ['segments', 'directory', 'group', 'interval', 'max_private_memory', 'kill_timeout']
 
 /**
  * Reads the settings from the variable in which PM2 passes them.
@@ -40,11 +42,15 @@ export function readSettings(text: string | undefined): ModuleSettings {
   const memory = value('max_private_memory')
   return {
     segments: names === undefined || names === 'all' ? undefined : names.split(/[\s,]+/).filter((name) => name !== ''),
-    directory: value('directory'),
+    place: placeOf(value('directory'), value('group')),
     interval: durationOf('interval', value('interval') ?? '2s'),
     maxPrivateMemory: memory === undefined ? undefined : sizeOf('max_private_memory', memory),
     killTimeout: durationOf('kill_timeout', value('kill_timeout') ?? '30s'),
   }
+}
+
+function placeOf(directory: string | undefined, group: string | undefined): SegmentOptions {
+  return { directory, group: group !== undefined && /^\d+$/.test(group) ? Number(group) : group }
 }
 
 function parsed(text: string | undefined): Record<string, unknown> {

@@ -358,18 +358,18 @@ export const portable: Native = {
 
   // ---- segments and regions
 
-  segmentsList: (directory) => listSegments(directory ?? undefined),
-  segmentsInspect: (name, directory) => inspectSegment(name, directory ?? undefined),
-  segmentsDestroy: (name, directory, force) => destroySegment(name, directory ?? undefined, force),
+  segmentsList: listSegments,
+  segmentsInspect: inspectSegment,
+  segmentsDestroy: destroySegment,
 
   regionOpen: openRegion,
   regionBuffer: bufferOf,
   regionAttached: isAttached,
   regionCalls: regionCallsOf,
   regionClose: closeRegion,
-  regionsList: (directory) => listRegions(directory ?? undefined),
-  regionsInspect: (cache, name, directory) => inspectRegion(cache, name, directory ?? undefined),
-  regionsDestroy: (cache, name, directory, force) => destroyRegion(cache, name, directory ?? undefined, force),
+  regionsList: listRegions,
+  regionsInspect: inspectRegion,
+  regionsDestroy: destroyRegion,
 }
 
 const NO_PERMIT: NativePermit = { state: PermitState.None, number: 0, remaining: 0 }

@@ -5,7 +5,7 @@
  * of the last handle, and the bytes stay for the next.
  */
 import { Status } from '../native/layout.ts'
-import type { NativeRegion, NativeRegionInfo } from '../native/addon.ts'
+import type { NativePlace, NativeRegion, NativeRegionInfo } from '../native/addon.ts'
 import type { NativeRegionCalls } from '../native/raw-calls.ts'
 import { realClock } from './clock.ts'
 import { closed, failure, invalid, statusOf } from './failure.ts'
@@ -14,10 +14,9 @@ import { LAYOUT_VERSION, checkName, pathOf, processes, tryPathOf } from './segme
 
 const MAX_REGION = 4 * 2 ** 30
 
-interface RegionOptions {
+interface RegionOptions extends NativePlace {
   readonly cache: string
   readonly name: string
-  readonly directory?: string | undefined
   readonly size: number
 }
 
@@ -40,13 +39,13 @@ interface Region {
 const regions = new Map<string, Region>()
 const handles = new Map<number, Region>()
 
-export function openRegion({ cache, name, directory, size }: RegionOptions): NativeRegion {
+export function openRegion({ cache, name, size, ...place }: RegionOptions): NativeRegion {
   checkName(cache)
   checkName(name)
   if (!(size >= 1 && size <= MAX_REGION)) {
     throw invalid(`a region has 1 to ${MAX_REGION} (4gb) bytes; ${size} were asked for`)
   }
-  const path = pathOf(`${cache}@${name}`, directory)
+  const path = pathOf(`${cache}@${name}`, place)
   const known = regions.get(path)
   if (known !== undefined && known.size !== size) {
     throw failure('ERR_SEGMENT_MISMATCH', `the region exists with ${known.size} bytes instead of ${size}`)
@@ -97,21 +96,19 @@ export function closeRegion(id: number): void {
 }
 
 /** The regions of a directory, in the order of their names. */
-export function listRegions(directory: string | undefined): NativeRegionInfo[] {
-  const found = [...regions.values()].filter(
-    ({ cache, name, path }) => path === tryPathOf(`${cache}@${name}`, directory),
-  )
+export function listRegions(place: NativePlace): NativeRegionInfo[] {
+  const found = [...regions.values()].filter(({ cache, name, path }) => path === tryPathOf(`${cache}@${name}`, place))
   return found.sort((a, b) => (a.cache + a.name < b.cache + b.name ? -1 : 1)).map(infoOf)
 }
 
-export function inspectRegion(cache: string, name: string, directory: string | undefined): NativeRegionInfo | null {
-  const region = regions.get(pathOf(`${cache}@${name}`, directory))
+export function inspectRegion(cache: string, name: string, place: NativePlace): NativeRegionInfo | null {
+  const region = regions.get(pathOf(`${cache}@${name}`, place))
   return region === undefined ? null : infoOf(region)
 }
 
 /** False: there is none. Handles keep its bytes, and can no longer take its lock. */
-export function destroyRegion(cache: string, name: string, directory: string | undefined, force: boolean): boolean {
-  const path = pathOf(`${cache}@${name}`, directory)
+export function destroyRegion(cache: string, name: string, place: NativePlace, force: boolean): boolean {
+  const path = pathOf(`${cache}@${name}`, place)
   const region = regions.get(path)
   if (region === undefined) return false
   if (region.handles > 0 && !force) throw failure('ERR_SEGMENT_IN_USE', '1 processes are attached')

@@ -3,7 +3,7 @@
  */
 import { realpathSync } from 'node:fs'
 import { packageVersion } from '../native/addon.ts'
-import type { NativeProcess, NativeSegmentInfo } from '../native/addon.ts'
+import type { NativePlace, NativeProcess, NativeSegmentInfo } from '../native/addon.ts'
 import type { Clock } from './clock.ts'
 import { failure, invalid } from './failure.ts'
 import { UNIT, plan } from './geometry.ts'
@@ -16,9 +16,8 @@ export const LAYOUT_VERSION = 1
 const segments = new Map<string, Segment>()
 
 /** What is opened, and how a new segment is made. */
-export interface Wanted {
+export interface Wanted extends NativePlace {
   readonly name: string
-  readonly directory?: string | undefined
   readonly size: number
   readonly maxEntrySize?: number | undefined
   readonly eviction: string
@@ -30,7 +29,7 @@ export interface Wanted {
 export function openSegment(wanted: Wanted, newClock: () => Clock): { segment: Segment; created: boolean } {
   checkName(wanted.name)
   const geometry = plan(wanted.size, wanted.maxEntrySize, wanted.eviction)
-  const path = pathOf(wanted.name, wanted.directory)
+  const path = pathOf(wanted.name, wanted)
   const known = segments.get(path)
   if (known !== undefined) return { segment: known, created: false }
   if (wanted.create === false) throw failure('ERR_NO_SEGMENT', `there is no segment ${JSON.stringify(wanted.name)}`)
@@ -40,19 +39,19 @@ export function openSegment(wanted: Wanted, newClock: () => Clock): { segment: S
 }
 
 /** The segments of a directory, in the order of their names. */
-export function listSegments(directory: string | undefined): NativeSegmentInfo[] {
-  const found = [...segments.values()].filter(({ name, path }) => path === tryPathOf(name, directory))
+export function listSegments(place: NativePlace): NativeSegmentInfo[] {
+  const found = [...segments.values()].filter(({ name, path }) => path === tryPathOf(name, place))
   return found.sort((a, b) => (a.name < b.name ? -1 : 1)).map(infoOf)
 }
 
-export function inspectSegment(name: string, directory: string | undefined): NativeSegmentInfo | null {
-  const segment = segments.get(pathOf(name, directory))
+export function inspectSegment(name: string, place: NativePlace): NativeSegmentInfo | null {
+  const segment = segments.get(pathOf(name, place))
   return segment === undefined ? null : infoOf(segment)
 }
 
 /** False: there is none. */
-export function destroySegment(name: string, directory: string | undefined, force: boolean): boolean {
-  const path = pathOf(name, directory)
+export function destroySegment(name: string, place: NativePlace, force: boolean): boolean {
+  const path = pathOf(name, place)
   const segment = segments.get(path)
   if (segment === undefined) return false
   if (segment.handles > 0 && !force) throw failure('ERR_SEGMENT_IN_USE', '1 processes are attached')
@@ -66,11 +65,15 @@ export function checkName(name: string): void {
   throw invalid(`name is ${JSON.stringify(name)}; it must be 1 to 64 of A-Z a-z 0-9 . _ -`)
 }
 
-/** The place of a segment or a region. Throws unless the directory exists. */
-export function pathOf(name: string, directory: string | undefined): string {
-  if (directory === undefined) return SCHEME + name
+/**
+ * The place of a segment or a region. Throws unless the directory exists. Groups are told apart as they were given: their
+ * names are not looked up, and no process of another user is there to share with.
+ */
+export function pathOf(name: string, { directory, group }: NativePlace): string {
+  const start = group === undefined ? SCHEME : `${SCHEME}g${group}/`
+  if (directory === undefined) return start + name
   try {
-    return `${SCHEME}${realpathSync(directory)}/${name}`
+    return `${start}${realpathSync(directory)}/${name}`
   } catch (error) {
     const text = `directory ${directory}: ${(error as Error).message}`
     if ((error as NodeJS.ErrnoException).code === 'EACCES') throw failure('ERR_PERMISSION', text)
@@ -79,9 +82,9 @@ export function pathOf(name: string, directory: string | undefined): string {
 }
 
 /** The same for a list: a directory that does not exist has nothing. */
-export function tryPathOf(name: string, directory: string | undefined): string | undefined {
+export function tryPathOf(name: string, place: NativePlace): string | undefined {
   try {
-    return pathOf(name, directory)
+    return pathOf(name, place)
   } catch {
     return undefined
   }

@@ -52,7 +52,7 @@ export function openHandle(options: ResolvedOptions, mayWait = true): SegmentHan
     checkMatch(opened, options)
     if (options.native.create !== false) {
       warnOfLimit('segment', options.native.name, opened.path, opened.size)
-      warnOfNeighbours(opened.path, options.native.directory)
+      warnOfNeighbours(opened.path, options.native)
     }
     return toHandle(opened, rawCallsHook.change(native.rawCalls(opened.id)))
   } catch (error) {

@@ -22,26 +22,27 @@ export function missing(error: unknown, options: EngineOpenOptions): unknown {
   return new CacheError(known.code, known.message, { hint: hintFor(known.message, options), cause: error })
 }
 
-function hintFor(message: string, { name, directory, namespace, engine }: EngineOpenOptions): string {
+function hintFor(message: string, options: EngineOpenOptions): string {
+  const { name, directory, group, namespace, engine } = options
   if (namespace !== undefined && message.includes('namespace')) {
     return 'Check the name: stats().namespaces lists those of the segment. A program makes one with cache.namespace(name).'
   }
   const place = directory ?? (engineFor(engine) === 'portable' ? 'this thread' : '/dev/shm')
-  const names = bySimilarity(name, namesIn(directory, engine))
+  const names = bySimilarity(name, namesIn(options))
   if (names.length === 0) {
     return (
-      `This user has no segment in ${place}. Start the program that creates it, run as its user, or pass the directory ` +
-      'that it passes to open.'
+      `This ${group === undefined ? 'user' : 'group'} has no segment in ${place}. Start the program that creates it, run as ` +
+      'its user, or pass the directory and the group that it passes to open.'
     )
   }
   const first = names.slice(0, MAX_NAMES).map(showKey).join(', ')
   const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : ''
-  return `${place} has ${first}${more}. Check name, directory and user, or start the program that creates it.`
+  return `${place} has ${first}${more}. Check name, directory, user and group, or start the program that creates it.`
 }
 
-function namesIn(directory: string | undefined, engine: EngineOpenOptions['engine']): string[] {
+function namesIn(options: EngineOpenOptions): string[] {
   try {
-    return native.segmentsList(directory, engine).map(({ name }) => name)
+    return native.segmentsList(options, options.engine).map(({ name }) => name)
   } catch {
     // The list is only a part of a hint.
     return []

@@ -1,12 +1,13 @@
 /**
  * Warnings about other segments of the same name, which a process does not share although its author may think so: those
- * of another layout during an update of the package, and those of another user.
+ * of another layout during an update of the package, and those of another user or of a group.
  *
  * The first `open` of a name in a thread reads the names of the files in the folder once.
  */
 import { readdirSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { native } from '../engine/engine.ts'
+import type { NativePlace } from '../native/addon.ts'
 import { isPortablePath } from '../portable/marks.ts'
 
 /** The segments for which this thread has looked for neighbours. */
@@ -15,15 +16,16 @@ const looked = new Set<string>()
 /** A segment by the name of its file. */
 interface Named {
   readonly layout: number
-  readonly user: number
+  /** `user 1000` or `group 33`. */
+  readonly owner: string
   readonly name: string
 }
 
 /**
  * Emits a process warning for each segment of the same name that processes with another layout have open, and for each
- * of another user, once for each segment and thread. `directory`: as in `open`.
+ * of another user or of a group, once for each segment and thread. `place`: as in `open`.
  */
-export function warnOfNeighbours(path: string, directory: string | undefined): void {
+export function warnOfNeighbours(path: string, place: NativePlace): void {
   if (looked.has(path) || isPortablePath(path)) return
   looked.add(path)
   const own = parse(basename(path))
@@ -31,15 +33,17 @@ export function warnOfNeighbours(path: string, directory: string | undefined): v
   const namesakes = filesIn(dirname(path))
     .flatMap((file) => parse(file) ?? [])
     .filter(({ name }) => name === own.name)
-  const others = new Set(namesakes.map(({ user }) => user).filter((user) => user !== own.user))
-  for (const user of others) warnOfUser(own, user)
-  if (namesakes.some(({ user, layout }) => user === own.user && layout !== own.layout)) warnOfLayouts(own, directory)
+  const others = new Set(namesakes.map(({ owner }) => owner).filter((owner) => owner !== own.owner))
+  for (const owner of others) warnOfOwner(own, owner)
+  if (namesakes.some(({ owner, layout }) => owner === own.owner && layout !== own.layout)) warnOfLayouts(own, place)
 }
 
 /** Undefined: no file of a segment. The private file of a creator is none, and neither is a region. */
 function parse(file: string): Named | undefined {
-  const [, layout, user, name] = /^cache-machine\.(\d+)\.(\d+)\.([\w.-]+)$/.exec(file) ?? []
-  return name === undefined ? undefined : { layout: Number(layout), user: Number(user), name }
+  const [, layout, of, id, name] = /^cache-machine\.(\d+)\.(g?)(\d+)\.([\w.-]+)$/.exec(file) ?? []
+  return name === undefined
+    ? undefined
+    : { layout: Number(layout), owner: `${of === 'g' ? 'group' : 'user'} ${id}`, name }
 }
 
 function filesIn(folder: string): string[] {
@@ -50,16 +54,18 @@ function filesIn(folder: string): string[] {
   }
 }
 
-function warnOfUser({ name, user: own }: Named, user: number): void {
-  process.emitWarning(`the segment "${name}" of user ${own} is not shared with that of the same name of user ${user}`, {
+function warnOfOwner({ name, owner: own }: Named, owner: string): void {
+  process.emitWarning(`the segment "${name}" of ${own} is not shared with that of the same name of ${owner}`, {
     type: 'CacheMachineWarning',
     code: 'CACHE_MACHINE_OTHER_USER',
-    detail: 'Run all processes that share a cache as one user. If these are two applications, ignore this warning.',
+    detail:
+      'Run all processes that share a cache as one user, or pass the same group to open in all of them. If these are two ' +
+      'applications, ignore this warning.',
   })
 }
 
-function warnOfLayouts({ name, layout: own }: Named, directory: string | undefined): void {
-  const infos = native.segmentsList(directory, 'native')
+function warnOfLayouts({ name, layout: own }: Named, place: NativePlace): void {
+  const infos = native.segmentsList(place, 'native')
   for (const { name: other, layoutVersion, processes } of infos) {
     if (other !== name || layoutVersion === own || processes.length === 0) continue
     const pids = processes.map(({ pid }) => pid).join(', ')

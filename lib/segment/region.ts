@@ -14,7 +14,7 @@ import { checkEngine, native } from '../engine/engine.ts'
 import type { NativeRegionInfo } from '../native/addon.ts'
 import type { NativeRegionCalls } from '../native/raw-calls.ts'
 import { accepted, checkObject, checkOptions } from '../arguments/option-names.ts'
-import { checkName, resolveBytes, resolveDirectory, resolveTimeout } from '../arguments/options.ts'
+import { checkName, resolveBytes, resolvePlace, resolveTimeout } from '../arguments/options.ts'
 import type { SegmentOptions } from '../arguments/options.ts'
 import { warnOfLimit } from './limits.ts'
 import { explained } from './permission.ts'
@@ -65,6 +65,7 @@ const OPEN_REGION = accepted<RegionOptions>('openRegion', {
   name: true,
   size: true,
   directory: true,
+  group: true,
   engine: true,
 })
 const LOCK = accepted<RegionLockOptions>('the lock of a region', { timeout: true })
@@ -76,7 +77,8 @@ const MAX_TIMEOUT: Milliseconds = 60_000
  * Opens a region, or creates it. Synchronous; works in any process and any thread, in any order.
  *
  * @param options `cache`, `name` and `size` are required; see `RegionOptions`.
- * @returns A separate handle for each call. All handles of a name share the same bytes, and users never share regions.
+ * @returns A separate handle for each call. All handles of a name share the same bytes. Users share regions only by
+ * `group`.
  * @throws {CacheError} `ERR_INVALID_ARGUMENT`; `ERR_SEGMENT_MISMATCH` for a region of another size; `ERR_NO_SPACE` if
  * the system refuses the memory; `ERR_PERMISSION` if the file belongs to another user, or if the JavaScript host
  * forbids buffers over foreign memory; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a file that cannot be used;
@@ -132,11 +134,11 @@ export class Region implements Disposable {
     this.name = checkName(options.name)
     this.size = resolveBytes(options.size, 'size')
     const { cache, name, size } = this
-    const folder = resolveDirectory(options.directory)
+    const place = resolvePlace(options)
     const engine = checkEngine(options.engine)
-    const { id, created, path } = call(() => native.regionOpen({ cache, name, size, ...folder }, engine), {
+    const { id, created, path } = call(() => native.regionOpen({ cache, name, size, ...place }, engine), {
       name: `${cache}@${name}`,
-      ...folder,
+      ...place,
     })
     this.created = created
     this.path = path
@@ -356,10 +358,10 @@ export interface RegionInfo {
   readonly processes: readonly SegmentProcess[]
 }
 
-/** List, inspect and destroy regions of the current user. `segments` does the same for caches, without regions. */
+/** List, inspect and destroy regions of the current user, or of a group that it is in. `segments` does the same for caches, without regions. */
 export interface Regions {
   /**
-   * All regions of this user, in POSIX shared memory or in `directory`. A folder that is missing or
+   * All regions of this user, or with `group` those of that group, in POSIX shared memory or in `directory`. A folder that is missing or
    * unreadable has none.
    *
    * @example
@@ -382,44 +384,44 @@ export interface Regions {
    * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes have it open, including this one, unless `force`;
    * `ERR_BUSY` while another process is opening it, or if one holds its lock for more than 2 seconds: then all its
    * handles have lost it, and the next `destroy` or `openRegion` completes the deletion; `ERR_PERMISSION` if the file
-   * belongs to another user.
+   * belongs to another user, also of the group.
    * @example
    * regions.destroy('app', 'positions')
    */
   destroy(cache: string, name: string, options?: DestroyOptions): boolean
 }
 
-const LIST = accepted<SegmentOptions>('regions.list', { directory: true, engine: true })
-const INSPECT = accepted<SegmentOptions>('regions.inspect', { directory: true, engine: true })
-const DESTROY = accepted<DestroyOptions>('regions.destroy', { directory: true, force: true, engine: true })
+const LIST = accepted<SegmentOptions>('regions.list', { directory: true, group: true, engine: true })
+const INSPECT = accepted<SegmentOptions>('regions.inspect', { directory: true, group: true, engine: true })
+const DESTROY = accepted<DestroyOptions>('regions.destroy', { directory: true, group: true, force: true, engine: true })
 
 /** See `Regions`. */
 export const regions: Regions = {
   list(options = {}) {
     checkOptions(options, LIST)
-    const { directory } = resolveDirectory(options.directory)
-    return call(() => native.regionsList(directory, checkEngine(options.engine))).map(toInfo)
+    const place = resolvePlace(options)
+    return call(() => native.regionsList(place, checkEngine(options.engine)), place).map(toInfo)
   },
 
   inspect(cache, name, options = {}) {
     checkOptions(options, INSPECT)
-    const { directory } = resolveDirectory(options.directory)
+    const place = resolvePlace(options)
     const engine = checkEngine(options.engine)
-    const info = call(() => native.regionsInspect(checkName(cache, 'cache'), checkName(name), directory, engine), {
+    const info = call(() => native.regionsInspect(checkName(cache, 'cache'), checkName(name), place, engine), {
       name: `${cache}@${name}`,
-      directory,
+      ...place,
     })
     return info === null ? undefined : toInfo(info)
   },
 
   destroy(cache, name, options = {}) {
     checkOptions(options, DESTROY)
-    const { directory } = resolveDirectory(options.directory)
+    const place = resolvePlace(options)
     const force = options.force === true
     const engine = checkEngine(options.engine)
-    return call(() => native.regionsDestroy(checkName(cache, 'cache'), checkName(name), directory, force, engine), {
+    return call(() => native.regionsDestroy(checkName(cache, 'cache'), checkName(name), place, force, engine), {
       name: `${cache}@${name}`,
-      directory,
+      ...place,
     })
   },
 }

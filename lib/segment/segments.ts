@@ -4,13 +4,12 @@
  * `destroy` deletes the data of every process, so it refuses while a live process is attached. Closing a cache never
  * destroys a segment.
  */
-import { call } from './handle.ts'
 import { limitBytes } from './limits.ts'
 import { callAt } from './permission.ts'
 import { checkEngine, native } from '../engine/engine.ts'
 import type { NativeProcess, NativeSegmentInfo } from '../native/addon.ts'
 import { accepted, checkOptions } from '../arguments/option-names.ts'
-import { checkName, resolveDirectory } from '../arguments/options.ts'
+import { checkName, resolvePlace } from '../arguments/options.ts'
 import type { SegmentOptions } from '../arguments/options.ts'
 
 /** A process that is attached to a segment. */
@@ -61,12 +60,14 @@ export interface DestroyOptions extends SegmentOptions {
   force?: boolean | undefined
 }
 
-/** List, inspect and destroy segments of the current user. */
+/** List, inspect and destroy segments of the current user, or of a group that it is in. */
 export interface Segments {
   /**
-   * All segments of this user, in POSIX shared memory or in `directory`, also those of other versions of this package.
-   * A folder that is missing or unreadable has none.
+   * All segments of this user, or with `group` those of that group, in POSIX shared memory or in `directory`, also those
+   * of other versions of this package. A folder that is missing or unreadable has none.
    *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT` for a group that there is not; `ERR_PERMISSION` for one that this process
+   * is not in. So do the other functions.
    * @example
    * for (const { name, entries, processes } of segments.list()) console.log(name, entries, processes.length)
    */
@@ -83,39 +84,44 @@ export interface Segments {
    * Deletes a segment with all its data. Returns false if there is none of this name.
    *
    * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes are attached, including this one, unless `force`;
-   * `ERR_BUSY` while another process is opening it; `ERR_PERMISSION` if the file belongs to another user.
+   * `ERR_BUSY` while another process is opening it; `ERR_PERMISSION` if the file belongs to another user, also of the group.
    * @example
    * segments.destroy('app')
    */
   destroy(name: string, options?: DestroyOptions): boolean
 }
 
-const LIST = accepted<SegmentOptions>('segments.list', { directory: true, engine: true })
-const INSPECT = accepted<SegmentOptions>('segments.inspect', { directory: true, engine: true })
-const DESTROY = accepted<DestroyOptions>('segments.destroy', { directory: true, force: true, engine: true })
+const LIST = accepted<SegmentOptions>('segments.list', { directory: true, group: true, engine: true })
+const INSPECT = accepted<SegmentOptions>('segments.inspect', { directory: true, group: true, engine: true })
+const DESTROY = accepted<DestroyOptions>('segments.destroy', {
+  directory: true,
+  group: true,
+  force: true,
+  engine: true,
+})
 
 /** See `Segments`. */
 export const segments: Segments = {
   list(options = {}) {
     checkOptions(options, LIST)
-    const { directory } = resolveDirectory(options.directory)
-    return call(() => native.segmentsList(directory, checkEngine(options.engine))).map(toInfo)
+    const place = resolvePlace(options)
+    return callAt(place, () => native.segmentsList(place, checkEngine(options.engine))).map(toInfo)
   },
 
   inspect(name, options = {}) {
     checkOptions(options, INSPECT)
-    const { directory } = resolveDirectory(options.directory)
-    const info = callAt({ name, directory }, () =>
-      native.segmentsInspect(checkName(name), directory, checkEngine(options.engine)),
+    const place = resolvePlace(options)
+    const info = callAt({ name, ...place }, () =>
+      native.segmentsInspect(checkName(name), place, checkEngine(options.engine)),
     )
     return info === null ? undefined : toInfo(info)
   },
 
   destroy(name, options = {}) {
     checkOptions(options, DESTROY)
-    const { directory } = resolveDirectory(options.directory)
-    return callAt({ name, directory }, () =>
-      native.segmentsDestroy(checkName(name), directory, options.force === true, checkEngine(options.engine)),
+    const place = resolvePlace(options)
+    return callAt({ name, ...place }, () =>
+      native.segmentsDestroy(checkName(name), place, options.force === true, checkEngine(options.engine)),
     )
   },
 }

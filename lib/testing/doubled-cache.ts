@@ -5,7 +5,7 @@
 import { SharedCache } from '../cache/shared-cache.ts'
 import { invalid } from '../errors.ts'
 import type { CacheErrorCode } from '../errors.ts'
-import type { OpenOptions } from '../arguments/options.ts'
+import type { OpenOptions, SegmentOptions } from '../arguments/options.ts'
 import { accepted, checkOptions } from '../arguments/option-names.ts'
 import { testHooks } from '../engine/hooks.ts'
 import { STATUS_CODES } from '../native/layout.ts'
@@ -27,7 +27,7 @@ const FAIL_NEXT = accepted<{ on: unknown; times: unknown }>('failNext', { on: tr
 /** See `TestCache`. */
 export class DoubledCache<V = unknown> extends SharedCache<V> {
   readonly #shared: Shared
-  readonly #place: { readonly directory?: string | undefined; readonly engine: OpenOptions['engine'] }
+  readonly #place: SegmentOptions
 
   constructor(options: OpenOptions, clock: object | undefined) {
     const shared = open.get(options.name) ?? newShared(clock)
@@ -36,7 +36,7 @@ export class DoubledCache<V = unknown> extends SharedCache<V> {
     }
     super({ ...options, [testHooks]: shared.double } as OpenOptions)
     this.#shared = shared
-    this.#place = { directory: options.directory, engine: options.engine }
+    this.#place = { directory: options.directory, group: options.group, engine: options.engine }
     shared.caches.add(this as DoubledCache<unknown>)
     open.set(this.name, shared)
   }

@@ -46,6 +46,7 @@ const suites = {
   },
   near: { spec: '__test__/**/near-cache.spec.ts' },
   lock: { spec: '__test__/**/lock.spec.ts' },
+  groups: { spec: '__test__/**/groups.spec.ts' },
   engines: { spec: '__test__/engines/*.spec.ts' },
 }
 

@@ -52,6 +52,7 @@ impl Scene {
         let options = OpenOptions {
             name: format!("b-operations-{}-{number}", std::process::id()),
             directory: None,
+            group: None,
             size: mebibytes * MIB,
             max_entry,
             eviction: Eviction::S3Fifo,

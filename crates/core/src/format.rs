@@ -810,6 +810,7 @@ mod tests {
         let options = OpenOptions {
             name: name.clone(),
             directory: None,
+            group: None,
             size: 4 << 20,
             max_entry: None,
             eviction: Eviction::S3Fifo,

@@ -68,6 +68,7 @@ pub use layout::messages::What;
 pub use layout::namespaces::MAX_NAME;
 pub use layout::sizes::{MAX_KEY, MAX_TAGS};
 pub use layout::tags::InvalidatedTag;
+pub use names::{Group, Location};
 pub use notices::listeners::{Listener, Notice};
 pub use notices::removals::{Removal, RemovalReason};
 pub use process::core::Core;

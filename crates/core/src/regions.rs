@@ -13,7 +13,7 @@
 
 use crate::attachment::locks::pass_through;
 use crate::error::CacheError;
-use crate::names::{MARK, check_name, file_in, place_of};
+use crate::names::{Group, Location, MARK, check_name, file_in};
 use crate::process::options::Opened;
 use crate::process::registry::Registry;
 use cache_machine_shm::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -47,6 +47,8 @@ pub struct RegionOptions {
     pub name: String,
     /// Directory of the region's file; `None`: POSIX shared memory.
     pub directory: Option<PathBuf>,
+    /// Group of the processes that share the region; `None`: those of the effective user.
+    pub group: Option<Group>,
     /// Size in bytes, at least 1. An existing region must have exactly this size.
     pub size: usize,
 }
@@ -76,7 +78,7 @@ impl SharedRegion {
     /// `InvalidArgument`, `Mismatch` for a region of another size, `NoSpace`, `Permission`, `Version`, `Corrupt`,
     /// `Busy`.
     pub fn open(options: &RegionOptions) -> Result<(Self, Opened), CacheError> {
-        let RegionOptions { cache, name, directory, size } = options;
+        let RegionOptions { cache, name, directory, group, size } = options;
         check_name(cache)?;
         check_name(name)?;
         if !(1..=MAX_REGION).contains(size) {
@@ -84,7 +86,8 @@ impl SharedRegion {
                 "a region has 1 to {MAX_REGION} (4gb) bytes; {size} were asked for"
             )));
         }
-        let file = region_file(cache, name, directory.as_deref())?;
+        let at = Location { directory: directory.as_deref(), group: group.as_ref() };
+        let file = region_file(cache, name, at)?;
         let (attachment, opened) = REGISTRY.get_or_open(
             file.path(),
             MAX_GATE_PATIENCE,
@@ -255,8 +258,8 @@ fn identity() -> Identity {
     Identity { layout: LAYOUT, fingerprint, table: TABLE }
 }
 
-fn region_file(cache: &str, name: &str, directory: Option<&Path>) -> Result<SegmentFile, CacheError> {
-    file_in(directory, &format!("{cache}{MARK}{name}"), LAYOUT)
+fn region_file(cache: &str, name: &str, at: Location<'_>) -> Result<SegmentFile, CacheError> {
+    file_in(at, &format!("{cache}{MARK}{name}"), LAYOUT)
 }
 
 /// A region, as read from outside.
@@ -276,23 +279,32 @@ pub struct RegionInfo {
     pub processes: Vec<(AttachedProcess, u64)>,
 }
 
-/// This user's regions in a place, of any layout, in order of their names.
-pub fn list_regions(directory: Option<&Path>) -> Vec<RegionInfo> {
-    let place = place_of(directory);
-    let mut found: Vec<_> = list_segments(&place)
+/// The regions in a place, of any layout, in order of their names.
+///
+/// # Errors
+/// `InvalidArgument` for a group that there is not, `Permission` for one that this process is not in.
+pub fn list_regions<'a>(at: impl Into<Location<'a>>) -> Result<Vec<RegionInfo>, CacheError> {
+    let at = at.into();
+    let (place, sharing) = (at.place(), at.sharing()?);
+    let file = |name: &str, layout| SegmentFile::shared(place.clone(), name, layout, sharing);
+    let mut found: Vec<_> = list_segments(&place, sharing)
         .into_iter()
-        .filter_map(|(layout, name)| look(&SegmentFile::new(place.clone(), &name, layout), layout).ok().flatten())
+        .filter_map(|(layout, name)| look(&file(&name, layout), layout).ok().flatten())
         .collect();
     found.sort_by(|a, b| (&a.cache, &a.name, a.layout).cmp(&(&b.cache, &b.name, b.layout)));
-    found
+    Ok(found)
 }
 
 /// The region of this name.
 ///
 /// # Errors
 /// `Permission`, `Corrupt` (too short for a header).
-pub fn inspect_region(cache: &str, name: &str, directory: Option<&Path>) -> Result<Option<RegionInfo>, CacheError> {
-    match look(&region_file(cache, name, directory)?, LAYOUT) {
+pub fn inspect_region<'a>(
+    cache: &str,
+    name: &str,
+    at: impl Into<Location<'a>>,
+) -> Result<Option<RegionInfo>, CacheError> {
+    match look(&region_file(cache, name, at.into())?, LAYOUT) {
         Ok(info) => Ok(info),
         Err(ShmError::NotFound) => Ok(None),
         Err(error) => Err(error.into()),
@@ -326,9 +338,15 @@ fn look(file: &SegmentFile, layout: u32) -> Result<Option<RegionInfo>, ShmError>
 /// that is suspended.
 ///
 /// # Errors
-/// `InUse` while processes are attached, unless `force`; `Busy` if a suspended process is opening or destroying it.
-pub fn destroy_region(cache: &str, name: &str, directory: Option<&Path>, force: bool) -> Result<bool, CacheError> {
-    Ok(region_file(cache, name, directory)?.destroy(identity(), force, &through_lock)?)
+/// `InUse` while processes are attached, unless `force`; `Busy` if a suspended process is opening or destroying it;
+/// `Permission` if another user of the group owns it.
+pub fn destroy_region<'a>(
+    cache: &str,
+    name: &str,
+    at: impl Into<Location<'a>>,
+    force: bool,
+) -> Result<bool, CacheError> {
+    Ok(region_file(cache, name, at.into())?.destroy(identity(), force, &through_lock)?)
 }
 
 /// Passes once through the lock of a destroyed region. Afterwards no holder that runs is left that has not seen the new

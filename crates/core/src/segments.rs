@@ -3,10 +3,10 @@
 use crate::attachment::locks::through_locks;
 use crate::error::CacheError;
 use crate::layout::geometry::{Eviction, Geometry, LAYOUT_VERSION};
-use crate::names::{is_region, place_of, segment_file};
+use crate::names::{Location, is_region, segment_file};
 use crate::stats::{Stats, stats_of};
 use cache_machine_shm::{AttachedProcess, BootClock, Header, SegmentFile, ShmError, allocated_bytes, list_segments};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A segment, as read from outside.
 #[derive(Clone, Debug)]
@@ -40,24 +40,29 @@ pub struct Contents {
     pub stats: Stats,
 }
 
-/// This user's segments in a place, of any layout, in order of their names. `list_regions` lists the regions.
-pub fn list(directory: Option<&Path>) -> Vec<SegmentInfo> {
-    let place = place_of(directory);
-    let mut found: Vec<_> = list_segments(&place)
+/// The segments in a place, of any layout, in order of their names. `list_regions` lists the regions.
+///
+/// # Errors
+/// `InvalidArgument` for a group that there is not, `Permission` for one that this process is not in.
+pub fn list<'a>(at: impl Into<Location<'a>>) -> Result<Vec<SegmentInfo>, CacheError> {
+    let at = at.into();
+    let (place, sharing) = (at.place(), at.sharing()?);
+    let file = |name: &str, layout| SegmentFile::shared(place.clone(), name, layout, sharing);
+    let mut found: Vec<_> = list_segments(&place, sharing)
         .into_iter()
         .filter(|(_, name)| !is_region(name))
-        .filter_map(|(layout, name)| info_of(&SegmentFile::new(place.clone(), &name, layout), layout).ok())
+        .filter_map(|(layout, name)| info_of(&file(&name, layout), layout).ok())
         .collect();
     found.sort_by(|a, b| (&a.name, a.layout).cmp(&(&b.name, b.layout)));
-    found
+    Ok(found)
 }
 
 /// The segment of this name and layout.
 ///
 /// # Errors
 /// `Permission`, `Corrupt` (too short for a header).
-pub fn inspect(name: &str, directory: Option<&Path>) -> Result<Option<SegmentInfo>, CacheError> {
-    match info_of(&segment_file(name, directory)?, LAYOUT_VERSION) {
+pub fn inspect<'a>(name: &str, at: impl Into<Location<'a>>) -> Result<Option<SegmentInfo>, CacheError> {
+    match info_of(&segment_file(name, at.into())?, LAYOUT_VERSION) {
         Ok(info) => Ok(Some(info)),
         Err(ShmError::NotFound) => Ok(None),
         Err(error) => Err(error.into()),
@@ -96,7 +101,7 @@ fn info_of(file: &SegmentFile, layout: u32) -> Result<SegmentInfo, ShmError> {
 ///
 /// # Errors
 /// `InUse` while processes are attached, unless `force`; `Busy` if a suspended process (SIGSTOP) is opening or destroying
-/// it.
-pub fn destroy(name: &str, directory: Option<&Path>, force: bool) -> Result<bool, CacheError> {
-    Ok(segment_file(name, directory)?.destroy(Geometry::identity(), force, &through_locks)?)
+/// it; `Permission` if another user of the group owns it.
+pub fn destroy<'a>(name: &str, at: impl Into<Location<'a>>, force: bool) -> Result<bool, CacheError> {
+    Ok(segment_file(name, at.into())?.destroy(Geometry::identity(), force, &through_locks)?)
 }

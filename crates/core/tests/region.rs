@@ -28,7 +28,13 @@ impl Scratch {
     }
 
     fn options(&self, size: usize) -> RegionOptions {
-        RegionOptions { cache: "app".into(), name: "bytes".into(), directory: Some(self.path.clone()), size }
+        RegionOptions {
+            cache: "app".into(),
+            name: "bytes".into(),
+            directory: Some(self.path.clone()),
+            group: None,
+            size,
+        }
     }
 
     fn open(&self, size: usize) -> SharedRegion {
@@ -151,7 +157,7 @@ fn a_destroyed_region_has_no_lock_and_the_next_one_starts_at_zero() {
     let scratch = Scratch::new();
     let region = scratch.open(8);
     region.word(0).unwrap().store(7, Relaxed);
-    let destroy = |force| destroy_region("app", "bytes", Some(&scratch.path), force);
+    let destroy = |force| destroy_region("app", "bytes", Some(scratch.path.as_path()), force);
     assert!(matches!(destroy(false), Err(CacheError::InUse(1))));
     assert!(region.is_attached());
     assert!(destroy(true).unwrap());
@@ -176,7 +182,7 @@ fn a_region_with_a_header_that_contradicts_its_length_is_corrupt() {
     for size in [0u64, 5000, 1 << 40, u64::MAX] {
         file.write_all_at(&size.to_le_bytes(), 200).unwrap();
         assert!(matches!(SharedRegion::open(&scratch.options(100)), Err(CacheError::Corrupt(_))), "{size}");
-        assert!(inspect_region("app", "bytes", Some(&scratch.path)).unwrap().unwrap().contents.is_none());
+        assert!(inspect_region("app", "bytes", Some(scratch.path.as_path())).unwrap().unwrap().contents.is_none());
     }
     file.write_all_at(&100u64.to_le_bytes(), 200).unwrap();
     assert_eq!(scratch.open(100).size(), 100);
@@ -186,13 +192,13 @@ fn a_region_with_a_header_that_contradicts_its_length_is_corrupt() {
 fn regions_and_caches_are_listed_apart() {
     let scratch = Scratch::new();
     let region = scratch.open(100);
-    assert!(list(Some(&scratch.path)).is_empty());
-    let found = list_regions(Some(&scratch.path));
+    assert!(list(Some(scratch.path.as_path())).unwrap().is_empty());
+    let found = list_regions(Some(scratch.path.as_path())).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].cache.as_str(), found[0].name.as_str()), ("app", "bytes"));
     assert_eq!(found[0].contents.map(|(size, _)| size), Some(100));
     assert_eq!(found[0].processes.len(), 1);
     drop(region);
-    assert!(inspect_region("app", "bytes", Some(&scratch.path)).unwrap().unwrap().processes.is_empty());
-    assert!(inspect_region("app", "none", Some(&scratch.path)).unwrap().is_none());
+    assert!(inspect_region("app", "bytes", Some(scratch.path.as_path())).unwrap().unwrap().processes.is_empty());
+    assert!(inspect_region("app", "none", Some(scratch.path.as_path())).unwrap().is_none());
 }

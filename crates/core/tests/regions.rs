@@ -42,7 +42,7 @@ impl Place {
     fn new(test: &str) -> Self {
         static NUMBER: Counter = Counter::new(0);
         let cache = format!("r-{test}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
-        Self { options: RegionOptions { cache, name: "bytes".into(), directory: None, size: 100 } }
+        Self { options: RegionOptions { cache, name: "bytes".into(), directory: None, group: None, size: 100 } }
     }
 
     fn open(&self) -> SharedRegion {

@@ -5,7 +5,7 @@ use crate::env_state::{self, CacheHandle, with, with_handle, with_listener};
 use crate::errors::{Result, closed, fail};
 use crate::keys::{Key, key_bytes, key_of};
 use crate::layout;
-use crate::options::{BindingOpenOptions, BindingOpened, BindingSegmentInfo, BindingStats};
+use crate::options::{BindingOpenOptions, BindingOpened, BindingPlace, BindingSegmentInfo, BindingStats, OwnedPlace};
 use crate::registry::Load;
 use cache_machine_core::{
     Cache, Invalidation, Listener, Notice, OpenOptions, QuotaSetting, StreamItem, Watch, What, destroy, inspect, list,
@@ -14,7 +14,6 @@ use napi::bindgen_prelude::{FnArgs, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
-use std::path::PathBuf;
 
 /// Creates a segment or attaches to it. The id identifies the handle in all other calls.
 #[napi(catch_unwind)]
@@ -267,21 +266,22 @@ pub fn advance_clock(id: u32, milliseconds: f64) -> Result<()> {
     with(id, |cache| cache.advance_clock(milliseconds as u64))
 }
 
-/// This user's segments in a directory.
+/// The segments in a place.
 #[napi(catch_unwind)]
-pub fn segments_list(directory: Option<String>) -> Vec<BindingSegmentInfo> {
-    list(directory.map(PathBuf::from).as_deref()).into_iter().map(Into::into).collect()
+pub fn segments_list(place: BindingPlace) -> Result<Vec<BindingSegmentInfo>> {
+    let found = list(OwnedPlace::from(place).location()).map_err(fail)?;
+    Ok(found.into_iter().map(Into::into).collect())
 }
 
 /// One segment, seen from outside; null if there is none.
 #[napi(catch_unwind)]
-pub fn segments_inspect(name: String, directory: Option<String>) -> Result<Option<BindingSegmentInfo>> {
-    let info = inspect(&name, directory.map(PathBuf::from).as_deref()).map_err(fail)?;
+pub fn segments_inspect(name: String, place: BindingPlace) -> Result<Option<BindingSegmentInfo>> {
+    let info = inspect(&name, OwnedPlace::from(place).location()).map_err(fail)?;
     Ok(info.map(Into::into))
 }
 
 /// Destroys a segment; false if there is none.
 #[napi(catch_unwind)]
-pub fn segments_destroy(name: String, directory: Option<String>, force: bool) -> Result<bool> {
-    destroy(&name, directory.map(PathBuf::from).as_deref(), force).map_err(fail)
+pub fn segments_destroy(name: String, place: BindingPlace, force: bool) -> Result<bool> {
+    destroy(&name, OwnedPlace::from(place).location(), force).map_err(fail)
 }

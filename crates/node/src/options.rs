@@ -1,9 +1,12 @@
 //! Objects that cross the boundary, made of their counterparts in the core.
 
 use cache_machine_core::{
-    AttachedProcess, Cache, CacheError, Eviction, OpenOptions, Opened, QuotaSetting, SegmentInfo, TAG_CLOCK, Tallies,
+    AttachedProcess, Cache, CacheError, Eviction, Group, Location, OpenOptions, Opened, QuotaSetting, SegmentInfo,
+    TAG_CLOCK, Tallies,
 };
+use napi::Either;
 use napi_derive::napi;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The segment and the namespace that `open` opens.
@@ -11,6 +14,8 @@ use std::time::Duration;
 pub struct BindingOpenOptions {
     pub name: String,
     pub directory: Option<String>,
+    /// The id or the name of the group that shares the segment. Default: the effective user.
+    pub group: Option<Either<u32, String>>,
     /// Bytes.
     pub size: f64,
     /// Bytes.
@@ -29,6 +34,39 @@ pub struct BindingOpenOptions {
     pub namespace: Option<String>,
     /// Of the handle's namespace. Default: what is set.
     pub quota: Option<BindingQuota>,
+}
+
+/// Where segments are, and which group shares them.
+#[napi(object)]
+pub struct BindingPlace {
+    pub directory: Option<String>,
+    /// The id or the name of a group. Default: the effective user.
+    pub group: Option<Either<u32, String>>,
+}
+
+/// The folder and the group of a `Location`, which refers to them.
+pub(crate) struct OwnedPlace {
+    directory: Option<PathBuf>,
+    group: Option<Group>,
+}
+
+impl OwnedPlace {
+    pub(crate) fn location(&self) -> Location<'_> {
+        Location { directory: self.directory.as_deref(), group: self.group.as_ref() }
+    }
+}
+
+impl From<BindingPlace> for OwnedPlace {
+    fn from(BindingPlace { directory, group }: BindingPlace) -> Self {
+        Self { directory: directory.map(Into::into), group: group_of(group) }
+    }
+}
+
+pub(crate) fn group_of(group: Option<Either<u32, String>>) -> Option<Group> {
+    group.map(|group| match group {
+        Either::A(id) => Group::Id(id),
+        Either::B(name) => Group::Name(name),
+    })
 }
 
 /// A setting of a namespace's quota. Default of each: what is set.
@@ -62,6 +100,7 @@ impl TryFrom<BindingOpenOptions> for OpenOptions {
         Ok(Self {
             name: options.name,
             directory: options.directory.map(Into::into),
+            group: group_of(options.group),
             size: options.size as usize,
             max_entry: options.max_entry_size.map(|size| size as usize),
             eviction,

@@ -2,17 +2,17 @@
 //! region that was destroyed or truncated.
 
 use crate::errors::{Result, fail};
-use crate::options::BindingProcess;
+use crate::options::{BindingPlace, BindingProcess, OwnedPlace, group_of};
 use crate::raw::view;
 use crate::region_handles::{add, close, find, with};
 use crate::registry::Load;
 use cache_machine_core::{
     Opened, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions,
 };
-use napi::Env;
 use napi::bindgen_prelude::Object;
+use napi::{Either, Env};
 use napi_derive::napi;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The region that `regionOpen` opens.
 #[napi(object)]
@@ -21,6 +21,8 @@ pub struct BindingRegionOptions {
     pub cache: String,
     pub name: String,
     pub directory: Option<String>,
+    /// The id or the name of the group that shares the region. Default: the effective user.
+    pub group: Option<Either<u32, String>>,
     /// Bytes, a whole number from 1 on.
     pub size: f64,
 }
@@ -37,9 +39,9 @@ pub struct BindingRegion {
 /// Creates a region or attaches to it.
 #[napi(catch_unwind)]
 pub fn region_open(env: Env, options: BindingRegionOptions) -> Result<BindingRegion> {
-    let BindingRegionOptions { cache, name, directory, size } = options;
+    let BindingRegionOptions { cache, name, directory, group, size } = options;
     let directory = directory.map(PathBuf::from);
-    let options = RegionOptions { cache, name, directory, size: size as usize };
+    let options = RegionOptions { cache, name, directory, group: group_of(group), size: size as usize };
     let (region, opened) = SharedRegion::open(&options).map_err(fail)?;
     let path = region.path().display().to_string();
     Ok(BindingRegion { id: add(Load::of(env), region), created: opened == Opened::Created, path })
@@ -100,25 +102,22 @@ impl From<RegionInfo> for BindingRegionInfo {
     }
 }
 
-fn folder(directory: Option<&String>) -> Option<&Path> {
-    directory.map(Path::new)
-}
-
-/// This user's regions in a directory.
+/// The regions in a place.
 #[napi(catch_unwind)]
-pub fn regions_list(directory: Option<String>) -> Vec<BindingRegionInfo> {
-    list_regions(folder(directory.as_ref())).into_iter().map(Into::into).collect()
+pub fn regions_list(place: BindingPlace) -> Result<Vec<BindingRegionInfo>> {
+    let found = list_regions(OwnedPlace::from(place).location()).map_err(fail)?;
+    Ok(found.into_iter().map(Into::into).collect())
 }
 
 /// One region; null if there is none.
 #[napi(catch_unwind)]
-pub fn regions_inspect(cache: String, name: String, directory: Option<String>) -> Result<Option<BindingRegionInfo>> {
-    let info = inspect_region(&cache, &name, folder(directory.as_ref())).map_err(fail)?;
+pub fn regions_inspect(cache: String, name: String, place: BindingPlace) -> Result<Option<BindingRegionInfo>> {
+    let info = inspect_region(&cache, &name, OwnedPlace::from(place).location()).map_err(fail)?;
     Ok(info.map(Into::into))
 }
 
 /// Destroys a region; false if there is none.
 #[napi(catch_unwind)]
-pub fn regions_destroy(cache: String, name: String, directory: Option<String>, force: bool) -> Result<bool> {
-    destroy_region(&cache, &name, folder(directory.as_ref()), force).map_err(fail)
+pub fn regions_destroy(cache: String, name: String, place: BindingPlace, force: bool) -> Result<bool> {
+    destroy_region(&cache, &name, OwnedPlace::from(place).location(), force).map_err(fail)
 }

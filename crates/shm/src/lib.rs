@@ -39,7 +39,7 @@ mod exports {
     pub use crate::error::ShmError;
     pub use crate::memory::mapping::Memory;
     pub use crate::memory::region::{Block, Region};
-    pub use crate::os::{allocated_bytes, boot_id, fork, populate, random_u64};
+    pub use crate::os::{Sharing, allocated_bytes, boot_id, fork, group_id, is_in_group, populate, random_u64};
     pub use crate::segment::file::{SegmentFile, ThroughLocks};
     pub use crate::segment::gate::MAX_GATE_PATIENCE;
     pub use crate::segment::header::{

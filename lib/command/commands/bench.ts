@@ -1,5 +1,6 @@
 /** `bench`: the speed of this machine, beside Redis. */
 import { setImmediate as turn } from 'node:timers/promises'
+import { placeOf } from '../command.ts'
 import type { Command } from '../command.ts'
 import { casesOf, measure, redisCases } from '../bench/cases.ts'
 import type { Result } from '../bench/cases.ts'
@@ -40,9 +41,8 @@ export const bench: Command = {
   async run(call, world) {
     const seconds = call.count('seconds') ?? DEFAULT_SECONDS
     if (seconds > MAX_SECONDS) throw call.wrong(`--seconds is ${seconds}, above ${MAX_SECONDS}`)
-    const directory = call.text('directory')
     const name = `bench-${process.pid}-${Date.now().toString(36)}`
-    const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
+    const place = placeOf(call)
     const redis = call.flag('no-redis') ? undefined : await RedisServer.start()
     const cache = world.open({ name, size: '16mb', ...place })
     const progress = new Progress(world.err, 'bench')

@@ -1,4 +1,5 @@
 /** `destroy`: deletes a segment. */
+import { placeOf } from '../command.ts'
 import type { Command } from '../command.ts'
 import { NotFound } from '../failure.ts'
 import { cut, shownText } from '../output.ts'
@@ -22,9 +23,8 @@ export const destroy: Command = {
   ],
   json: 'an object with "destroyed": true',
   run(call, { out, segments }) {
-    const directory = call.text('directory')
     const name = call.parameter(0)
-    const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
+    const place = placeOf(call)
     try {
       if (!segments.destroy(name, { ...place, force: call.flag('force') })) throw new NotFound(name, place, segments)
     } catch (error) {

@@ -1,4 +1,5 @@
 /** `doctor`: what is wrong with this machine, this installation and these segments, each with its remedy. */
+import { placeOf } from '../command.ts'
 import type { Command } from '../command.ts'
 import { judge } from '../doctor/checks.ts'
 import { gather } from '../doctor/gather.ts'
@@ -23,7 +24,7 @@ export const doctor: Command = {
   json: 'an object with "verdict" and "checks", an array of "id", "title", "verdict", "finding" and "fix" (null if ok)',
   run(call, world) {
     const { out } = world
-    const checks = judge(gather(call.text('directory'), world))
+    const checks = judge(gather(placeOf(call), world))
     const count = (verdict: string): number => checks.filter((check) => check.verdict === verdict).length
     const verdict = count('problem') > 0 ? 'problem' : count('warning') > 0 ? 'warning' : 'ok'
     if (call.flag('json')) {

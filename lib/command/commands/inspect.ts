@@ -1,4 +1,5 @@
 /** `inspect`: one segment and its processes, from outside. */
+import { placeOf } from '../command.ts'
 import type { Command } from '../command.ts'
 import { NotFound } from '../failure.ts'
 import { healthOf } from '../health.ts'
@@ -32,8 +33,7 @@ export const inspect: Command = {
     'the fields of segments.inspect, and for each process "state" and "title" (null if unseen), and "health" with ' +
     '"verdict", "text" and "hint"',
   run(call, { out, segments }) {
-    const directory = call.text('directory')
-    const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
+    const place = placeOf(call)
     const name = call.parameter(0)
     const info =
       segments.inspect(name, place) ?? segments.list(place).find((other) => other.name === name && !other.readable)

@@ -1,11 +1,12 @@
 /** `list`: the segments of this user. */
+import { placeOf } from '../command.ts'
 import type { Command } from '../command.ts'
 import { duration, size } from '../output.ts'
 import { describe, factsOf } from './inspect.ts'
 
 export const list: Command = {
   name: 'list',
-  summary: 'list the segments of this user, with sizes, entries and processes',
+  summary: 'list the segments of this user or of a group, with sizes, entries and processes',
   about: [
     'Reads the segments from outside: it attaches to none, so it also works beside processes that hang, and on segments ' +
       'of other versions.',
@@ -16,12 +17,13 @@ export const list: Command = {
   examples: [
     ['cache-machine list', 'all segments in /dev/shm'],
     ['cache-machine list --directory /cache', 'those in a folder'],
+    ['cache-machine list --group www', 'those that a group shares'],
     ["cache-machine list --json | jq '.[].name'", 'for a program'],
   ],
   json: 'an array of what "inspect --json" prints',
   run(call, { out, segments }) {
-    const directory = call.text('directory')
-    const infos = segments.list({ ...(directory !== undefined && { directory }), engine: 'native' })
+    const place = placeOf(call)
+    const infos = segments.list(place)
     if (call.flag('names')) {
       for (const { name } of infos) out.line(name)
       return 0
@@ -32,7 +34,9 @@ export const list: Command = {
       return 0
     }
     if (all.length === 0) {
-      out.line(`This user has no segment in ${directory ?? '/dev/shm'}.`)
+      out.line(
+        `This ${place.group === undefined ? 'user' : 'group'} has no segment in ${place.directory ?? '/dev/shm'}.`,
+      )
       return 0
     }
     out.table(

@@ -1,5 +1,5 @@
 /** `top`: a live view of a segment. */
-import { openSegment } from '../command.ts'
+import { openSegment, placeOf } from '../command.ts'
 import type { Command, ExitCode, InspectedCache } from '../command.ts'
 import { LIVE, follow, repeat } from '../live.ts'
 import { count, cut, duration, share, shownKey, size, some } from '../output.ts'
@@ -55,7 +55,6 @@ export const top: Command = {
   async run(call, world): Promise<ExitCode> {
     using opened = openSegment(call, world, { strict: false })
     const { cache } = opened
-    const directory = call.text('directory')
     const written = new KeyCounts()
     const sizes = new Sizes(cache)
     const watching = follow(cache, world.signal, ({ key, type }) => {
@@ -65,10 +64,7 @@ export const top: Command = {
     await repeat(call, world, watching, async (seconds) => {
       const stats = cache.stats()
       await sizes.look()
-      const info = world.segments.inspect(call.parameter(0), {
-        ...(directory !== undefined && { directory }),
-        engine: 'native',
-      })
+      const info = world.segments.inspect(call.parameter(0), placeOf(call))
       const frame: Frame = {
         name: call.parameter(0),
         time: Date.now(),

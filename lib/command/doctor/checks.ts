@@ -5,7 +5,7 @@
  */
 import { cut, duration, size, some } from '../output.ts'
 import type { HealthStatus } from '../../segment/health.ts'
-import type { Facts } from './facts.ts'
+import type { Facts, Squatter } from './facts.ts'
 
 export interface Finding {
   readonly verdict: HealthStatus
@@ -122,21 +122,16 @@ export const CHECKS: readonly Check[] = [
     run({ folder, user }) {
       const [first] = folder.squatters
       if (first === undefined) return ok('no other file has the name of a segment')
-      const { path, owner, mode, links, isFile } = first
-      const why =
-        owner === user.id
-          ? isFile
-            ? `has the mode ${mode.toString(8)} and ${some(links, 'name')}`
-            : 'is no plain file'
-          : `belongs to the user ${owner}`
+      const { path, owner } = first
+      const why = whyForeign(first, folder.group, user.id)
       return {
         verdict: 'problem',
         finding: `${some(folder.squatters.length, 'file')} in the place of a segment: ${path} ${why}`,
         fix:
           owner === user.id
             ? `Delete it (rm ${path}); the next open creates the segment anew.`
-            : 'If processes of both users share the segment, run all of them as one user. Otherwise delete the file as its ' +
-              'owner or as root, or pass a directory that no other user may write.',
+            : 'If processes of both users share the segment, run all of them as one user, or pass the same group to open in ' +
+              'all of them. Otherwise delete the file as its owner or as root, or pass a directory that no other user may write.',
       }
     },
   },
@@ -344,6 +339,14 @@ function checkFolderSize({ folder, segments, container }: Facts): Finding | unde
     return { verdict: 'warning', finding: `${have}: the default of Docker, less than a segment of 64 MiB can use`, fix }
   }
   return ok(`${have}; the segments have ${size(taken)} of at most ${size(sizes)}`)
+}
+
+/** Why a file in the place of a segment is not usable as such. */
+function whyForeign({ owner, group, mode, links, isFile }: Squatter, wanted: number | undefined, user: number): string {
+  if (!isFile) return 'is no plain file'
+  if (wanted !== undefined && group !== wanted) return `belongs to the group ${group}`
+  if (wanted === undefined && owner !== user) return `belongs to the user ${owner}`
+  return `has the mode ${mode.toString(8)} and ${some(links, 'name')}`
 }
 
 function sum(numbers: readonly number[]): number {

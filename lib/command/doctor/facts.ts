@@ -44,7 +44,9 @@ export interface FolderFacts {
   /** Bytes. */
   readonly total: number
   readonly free: number
-  /** Files with names of segments of this user that are not usable as such. */
+  /** The id of the group of the segments; undefined: they are those of the user. */
+  readonly group: number | undefined
+  /** Files with names of segments of this user, or of the group, that are not usable as such. */
   readonly squatters: readonly Squatter[]
   /** Files of programs that died while they created a segment. */
   readonly unfinished: readonly string[]
@@ -54,6 +56,7 @@ export interface FolderFacts {
 export interface Squatter {
   readonly path: string
   readonly owner: number
+  readonly group: number
   readonly mode: number
   readonly links: number
   readonly isFile: boolean

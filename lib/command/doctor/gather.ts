@@ -4,6 +4,7 @@
 import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import type { SegmentOptions } from '../../arguments/options.ts'
 import { parseBytes } from '../../arguments/units.ts'
 import { CacheError } from '../../errors.ts'
 import { limitsOfCgroups } from '../../segment/limits.ts'
@@ -19,11 +20,10 @@ const IN_MEMORY: readonly number[] = [0x01021994, 0x858458f6]
 /** Maximum number of entries that are read of each segment. */
 const SAMPLE = 200
 
-/** The facts for the segments in `directory`, or in POSIX shared memory. */
-export function gather(directory: string | undefined, world: World): Facts {
+/** The facts for the segments in a place. */
+export function gather(place: SegmentOptions, world: World): Facts {
   const { segments, nativeProblem, env } = world
   const problem = nativeProblem()
-  const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
   const found = problem === undefined ? segments.list(place).map((info) => factsOf(info)) : []
   return {
     now: Date.now(),
@@ -37,7 +37,7 @@ export function gather(directory: string | undefined, world: World): Facts {
     },
     libc: libcOf(),
     user: userFacts(),
-    folder: folderFacts(directory ?? '/dev/shm'),
+    folder: folderFacts(place),
     cgroup: limitsOfCgroups(),
     container: containerOf(env),
     logind: logindFacts(),
@@ -64,7 +64,9 @@ function userFacts(): Facts['user'] {
   }
 }
 
-function folderFacts(path: string): FolderFacts {
+function folderFacts({ directory: path = '/dev/shm', group }: SegmentOptions): FolderFacts {
+  const gid = group === undefined ? undefined : gidOf(group)
+  const owner = group === undefined ? uid() : `g${gid}`
   const { blocks = 0, bsize = 0, bavail = 0, type } = attempt(() => statfsSync(path)) ?? {}
   const names = attempt(() => readdirSync(path)) ?? []
   return {
@@ -74,8 +76,9 @@ function folderFacts(path: string): FolderFacts {
     isMemory: type === undefined ? undefined : IN_MEMORY.includes(type),
     total: blocks * bsize,
     free: bavail * bsize,
-    squatters: squattersIn(path, names),
-    unfinished: names.filter((name) => new RegExp(`^cache-machine\\.\\d+\\.${uid()}\\..*~`).test(name)),
+    group: gid,
+    squatters: squattersIn(path, names, gid),
+    unfinished: names.filter((name) => new RegExp(`^cache-machine\\.\\d+\\.${owner}\\..*~`).test(name)),
   }
 }
 
@@ -83,18 +86,30 @@ function uid(): number {
   return process.geteuid?.() ?? -1
 }
 
-function squattersIn(folder: string, names: readonly string[]): Squatter[] {
-  const ours = new RegExp(`^cache-machine\\.\\d+\\.${uid()}\\.[^~]+$`)
+/** Undefined: a group that is not in the file of the system, as one of a directory service. */
+function gidOf(group: string | number): number | undefined {
+  if (typeof group === 'number') return group
+  const line = textOf('/etc/group')
+    .split('\n')
+    .find((text) => text.startsWith(`${group}:`))
+  return line === undefined ? undefined : Number(line.split(':')[2])
+}
+
+function squattersIn(folder: string, names: readonly string[], gid: number | undefined): Squatter[] {
+  const ours = new RegExp(`^cache-machine\\.\\d+\\.${gid === undefined ? uid() : `g${gid}`}\\.[^~]+$`)
   return names
     .filter((name) => ours.test(name))
     .flatMap((name): Squatter[] => {
       const path = join(folder, name)
       const stat = attempt(() => lstatSync(path))
       if (stat === undefined) return []
-      const squatter = { path, owner: stat.uid, mode: stat.mode & 0o777, links: stat.nlink, isFile: stat.isFile() }
-      const isFine =
-        squatter.owner === uid() && (squatter.mode & 0o077) === 0 && squatter.links === 1 && squatter.isFile
-      return isFine ? [] : [squatter]
+      const { uid: owner, gid: group, nlink: links } = stat
+      const squatter = { path, owner, group, mode: stat.mode & 0o777, links, isFile: stat.isFile() }
+      const isOurs =
+        gid === undefined
+          ? owner === uid() && (squatter.mode & 0o077) === 0
+          : group === gid && (stat.mode & 0o7777) === 0o660
+      return isOurs && links === 1 && squatter.isFile ? [] : [squatter]
     })
 }
 

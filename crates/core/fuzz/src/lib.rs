@@ -27,6 +27,7 @@ pub fn options(eviction: Eviction) -> OpenOptions {
     OpenOptions {
         name: format!("fuzz-{}-{}", std::process::id(), eviction.name()),
         directory: Some(directory()),
+        group: None,
         size: MIN_SIZE,
         max_entry: None,
         eviction,

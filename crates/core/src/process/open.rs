@@ -8,7 +8,7 @@ use crate::error::CacheError;
 use crate::layout::control::{Field, Tally};
 use crate::layout::geometry::{FIRST_RESERVATION, Geometry};
 use crate::layout::namespaces::ROOT;
-use crate::names::{check_name, place_of, segment_file};
+use crate::names::{check_name, segment_file};
 use crate::process::core::Core;
 use crate::process::options::{OpenOptions, Opened};
 use crate::process::registry::Registry;
@@ -36,7 +36,7 @@ static REGISTRY: Registry<OpenSegment> = Registry::new();
 pub(crate) fn open(options: &OpenOptions) -> Result<(Arc<OpenSegment>, Opened), CacheError> {
     check_name(&options.name)?;
     let plan = Geometry::plan(options.size, options.max_entry, options.eviction, random_u64())?;
-    let file = segment_file(&options.name, options.directory.as_deref())?;
+    let file = segment_file(&options.name, options.location())?;
     let (open, opened) = REGISTRY.get_or_open(
         file.path(),
         options.open_timeout,
@@ -69,7 +69,7 @@ fn attach_only(file: &SegmentFile, options: &OpenOptions) -> Result<Segment, Cac
     let identity = Geometry::identity();
     file.attach_existing(identity, options.open_timeout).map_err(|error| match error {
         ShmError::NotFound => {
-            let others = list_segments(&place_of(file.path().parent()));
+            let others = list_segments(file.place(), file.sharing());
             match others.into_iter().find(|(layout, name)| name == file.name() && *layout != identity.layout) {
                 Some((found, _)) => CacheError::Version { found, expected: identity.layout },
                 None => CacheError::NoSegment(format!("there is no segment {:?}", file.name())),

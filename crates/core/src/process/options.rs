@@ -1,6 +1,7 @@
 //! Options of an open, and its result.
 
 use crate::layout::geometry::Eviction;
+use crate::names::{Group, Location};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub struct OpenOptions {
     pub name: String,
     /// Directory of the segment's file; `None`: POSIX shared memory.
     pub directory: Option<PathBuf>,
+    /// Group of the processes that share the segment; `None`: those of the effective user.
+    pub group: Option<Group>,
     /// Size of the whole segment in bytes, if the call creates it.
     pub size: usize,
     /// Maximum size of key and value together in bytes, if the call creates the segment; default a quarter of a shard.
@@ -28,6 +31,12 @@ pub struct OpenOptions {
     pub create: bool,
     /// Tests only: gives a new segment a clock that stands still until `advance_clock` moves it.
     pub manual_clock: bool,
+}
+
+impl OpenOptions {
+    pub(crate) fn location(&self) -> Location<'_> {
+        Location { directory: self.directory.as_deref(), group: self.group.as_ref() }
+    }
 }
 
 /// The result of an open.

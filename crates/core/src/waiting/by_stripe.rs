@@ -338,6 +338,7 @@ mod tests {
             let options = OpenOptions {
                 name: name.clone(),
                 directory: None,
+                group: None,
                 size: 2 << 20,
                 max_entry: None,
                 eviction: Eviction::S3Fifo,

@@ -29,7 +29,7 @@ fn files_that_are_no_segments_are_listed_without_contents() {
     // The header promises 2,048 processes, and the file has no room for one.
     make(&of_layout(99), &[0xFF; 8192]);
     make(&of_layout(98), &[0xFF; 10]);
-    let found: Vec<_> = list(None).into_iter().filter(|info| info.name == scene.options.name).collect();
+    let found: Vec<_> = list(None).unwrap().into_iter().filter(|info| info.name == scene.options.name).collect();
     std::fs::remove_file(of_layout(99)).unwrap();
     std::fs::remove_file(of_layout(98)).unwrap();
     let seen: Vec<_> = found.iter().map(|info| (info.layout, info.contents.is_some(), info.processes.len())).collect();
@@ -59,7 +59,7 @@ fn a_header_that_promises_a_giant_shard_is_refused() {
 #[test]
 fn a_region_with_a_damaged_header_gives_its_lock_or_an_error() {
     let cache = Scene::new("region").options.name.clone();
-    let options = RegionOptions { cache: cache.clone(), name: "bytes".into(), directory: None, size: 100 };
+    let options = RegionOptions { cache: cache.clone(), name: "bytes".into(), directory: None, group: None, size: 100 };
     let mut random = Random(5);
     let (mut region, _) = SharedRegion::open(&options).unwrap();
     let file = OpenOptions::new().read(true).write(true).open(region.path()).unwrap();

@@ -50,6 +50,7 @@ pub(crate) fn options(test: &str, size: usize) -> OpenOptions {
     OpenOptions {
         name: format!("t-{test}-{}-{number}", std::process::id()),
         directory: None,
+        group: None,
         size,
         max_entry: None,
         eviction: Eviction::S3Fifo,

@@ -8,6 +8,16 @@ pub(crate) enum Hold {
     None,
 }
 
+/// The processes that share a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Sharing {
+    /// Those of the effective user of this process.
+    #[default]
+    User,
+    /// Those of a group, by its id.
+    Group(u32),
+}
+
 /// What the system says of a process.
 pub(crate) struct ProcessStatus {
     /// Stopped by a signal or by a debugger.

@@ -19,7 +19,7 @@ use crate::error::ShmError;
 use crate::memory::guard::Guard;
 use crate::memory::mapping::{Mapping, Memory};
 use crate::memory::region::Region;
-use crate::os::{self, Hold};
+use crate::os::{self, Hold, Sharing};
 use crate::segment::gate::{MAX_GATE_PATIENCE, Pass};
 use crate::segment::header::{CREATOR, HEADER_BYTES, Header, MAGIC, State};
 use crate::segment::joined::Segment;
@@ -41,19 +41,35 @@ pub struct SegmentFile {
     pub(crate) place: Place,
     pub(crate) name: String,
     pub(crate) layout: u32,
+    pub(crate) sharing: Sharing,
     path: PathBuf,
 }
 
 impl SegmentFile {
-    /// `name` is 1 to 64 of `[A-Za-z0-9._-]`; the caller has checked that.
+    /// A segment of this user. `name` is 1 to 64 of `[A-Za-z0-9._-]`; the caller has checked that.
     pub fn new(place: Place, name: &str, layout: u32) -> Self {
-        let path = place.directory().join(file_name(layout, os::effective_uid(), name));
-        Self { place, name: name.to_owned(), layout, path }
+        Self::shared(place, name, layout, Sharing::User)
+    }
+
+    /// A segment of this user or of a group. If it is one of a group, the caller is in that group.
+    pub fn shared(place: Place, name: &str, layout: u32, sharing: Sharing) -> Self {
+        let path = place.directory().join(file_name(layout, sharing, name));
+        Self { place, name: name.to_owned(), layout, sharing, path }
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The processes that share it.
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
     }
 
     /// The name that the user gave it.
@@ -77,7 +93,7 @@ impl SegmentFile {
         for _ in 0..ATTEMPTS {
             let private = self.path.with_file_name(format!(
                 "{}~{:016x}",
-                file_name(self.layout, os::effective_uid(), &self.name),
+                file_name(self.layout, self.sharing, &self.name),
                 os::random_u64()
             ));
             let made = self.build_private(&private, identity, len, reserved, init);
@@ -132,7 +148,7 @@ impl SegmentFile {
             return Ok(None);
         }
         step("create.leased");
-        os::make_private(&file).map_err(|e| ShmError::from_io("protect the segment", e))?;
+        os::protect(&file, self.sharing).map_err(|e| ShmError::from_io("protect the segment", e))?;
         for &(offset, reserved_len) in reserved {
             os::reserve(&file, mapping.base, len, offset, reserved_len)?;
         }
@@ -209,11 +225,14 @@ impl SegmentFile {
 
     /// Opens the file and passes its gate; `None` if the name meanwhile means another file.
     fn open_gated(&self, pass: Pass, patience: Duration) -> Result<Option<OpenedFile>, ShmError> {
-        let file = os::open_existing(&self.path).map_err(|e| ShmError::from_io("open the segment", e))?;
-        os::check_private(&file)?;
-        let is_named = || os::is_at(&self.path, &file);
-        let is_inside = pass.take(&file, patience.min(MAX_GATE_PATIENCE), is_named)?;
-        Ok((is_inside && is_named()).then_some(OpenedFile { file }))
+        let opened = OpenedFile::open(&self.path, self.sharing)?;
+        if pass == Pass::Destroy {
+            // Before anything of the segment changes: it would stay as a destroyed one that no process can remove.
+            os::check_ownership(&opened.file)?;
+        }
+        let is_named = || os::is_at(&self.path, &opened.file);
+        let is_inside = pass.take(&opened.file, patience.min(MAX_GATE_PATIENCE), is_named)?;
+        Ok((is_inside && is_named()).then_some(opened))
     }
 
     fn join(&self, file: Arc<File>, identity: Identity, len: usize, nonce: u64) -> Result<Segment, ShmError> {
@@ -240,7 +259,7 @@ impl SegmentFile {
     /// inside when `destroy` returns.
     ///
     /// # Errors
-    /// `InUse`, `Busy` (a suspended process is at the gate), `Permission`.
+    /// `InUse`, `Busy` (a suspended process is at the gate), `Permission` (also for a group's segment of another user).
     pub fn destroy(&self, identity: Identity, force: bool, through_locks: &ThroughLocks<'_>) -> Result<bool, ShmError> {
         for _ in 0..ATTEMPTS {
             let opened = match self.open_gated(Pass::Destroy, MAX_GATE_PATIENCE) {
@@ -310,12 +329,11 @@ impl SegmentFile {
     /// # Errors
     /// `NotFound`, `Permission`, `Corrupt` (too short to have a header).
     pub fn inspect<R>(&self, look: impl FnOnce(&Region, &File, usize) -> R) -> Result<R, ShmError> {
-        let file = os::open_existing(&self.path).map_err(|e| ShmError::from_io("open the segment", e))?;
-        let len = os::check_private(&file)?;
+        let opened = OpenedFile::open(&self.path, self.sharing)?;
+        let len = opened.len()?;
         if len < HEADER_BYTES {
             return Err(ShmError::Corrupt(format!("{len} bytes are too few for a header")));
         }
-        let opened = OpenedFile { file };
         let attached = opened.attached()?;
         let mapping = Mapping::map(&opened.file, len)?;
         let region = mapping.region();
@@ -328,8 +346,7 @@ impl SegmentFile {
     /// # Errors
     /// `Version` and `Corrupt` tell what is wrong; others as for `attach`.
     pub fn check(&self, identity: Identity) -> Result<Found, ShmError> {
-        let file = os::open_existing(&self.path).map_err(|e| ShmError::from_io("open the segment", e))?;
-        OpenedFile { file }.check_header(identity)
+        OpenedFile::open(&self.path, self.sharing)?.check_header(identity)
     }
 }
 

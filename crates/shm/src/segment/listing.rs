@@ -1,39 +1,41 @@
 //! Which segments there are, and the removal of what no process uses any more.
 
-use crate::os::{self, Hold};
+use crate::os::{self, Hold, Sharing};
 use crate::segment::file::SegmentFile;
 use crate::segment::gate::Pass;
 use crate::segment::header::CREATOR;
 use crate::segment::opened::OpenedFile;
 use crate::segment::place::{Place, entries};
 
-/// Names of this user's segments in a place, with their layout version, in order.
-pub fn list_segments(place: &Place) -> Vec<(u32, String)> {
+/// Names of the segments of this user or of a group in a place, with their layout version, in order.
+pub fn list_segments(place: &Place, sharing: Sharing) -> Vec<(u32, String)> {
     let mut found: Vec<_> =
-        entries(place).into_iter().filter(|e| e.private.is_none()).map(|e| (e.layout, e.name)).collect();
+        entries(place, sharing).into_iter().filter(|e| e.private.is_none()).map(|e| (e.layout, e.name)).collect();
     found.sort();
     found
 }
 
 /// Removes files that no process uses: private files of dead creators, and segments of this name with an older layout.
 pub fn remove_unused(file: &SegmentFile) {
-    for entry in entries(&file.place) {
+    for entry in entries(&file.place, file.sharing) {
         let older = entry.name == file.name && entry.layout < file.layout;
         if entry.private.is_none() && !older {
             continue;
         }
         let path = file.place.directory().join(&entry.file_name);
-        let Ok(opened) = os::open_existing(&path).map(|file| OpenedFile { file }) else {
+        let opened = OpenedFile::open(&path, file.sharing).or_else(|error| match entry.private {
+            // Its creator died before it gave the file to the group.
+            Some(_) => OpenedFile::open(&path, Sharing::User),
+            None => Err(error),
+        });
+        let Ok(opened) = opened else {
             continue;
         };
         let is_taken = match entry.private {
             Some(_) => os::try_hold(&opened.file, Hold::Exclusive, CREATOR).unwrap_or(false),
             None => [Pass::Destroy, Pass::AloneInside].iter().all(|pass| pass.try_take(&opened.file).unwrap_or(false)),
         };
-        let alone = os::check_private(&opened.file).is_ok()
-            && is_taken
-            && opened.attached().is_ok_and(|n| n == 0)
-            && os::is_at(&path, &opened.file);
+        let alone = is_taken && opened.attached().is_ok_and(|n| n == 0) && os::is_at(&path, &opened.file);
         if alone {
             let _ = std::fs::remove_file(&path);
         }

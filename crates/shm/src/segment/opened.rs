@@ -1,10 +1,12 @@
-//! A file that may be a segment: what its header says, which leases are held on it, and whether it is this user's alone.
+//! A file that may be a segment: what its header says, which leases are held on it, and whether only those that share it
+//! have access.
 
 use crate::error::ShmError;
-use crate::os;
+use crate::os::{self, Sharing};
 use crate::segment::header::{Header, LEASES, MAGIC, PROCESS_SLOTS, State};
 use crate::segment::process_table::ProcessTable;
 use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a process may take from fork to exec.
@@ -44,9 +46,23 @@ pub enum Found {
 
 pub(crate) struct OpenedFile {
     pub(crate) file: File,
+    sharing: Sharing,
 }
 
 impl OpenedFile {
+    /// Opens a file that may be used: the type, owner, mode, number of names and folder are right.
+    pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Self, ShmError> {
+        let file = os::open_existing(path).map_err(|e| ShmError::from_io("open the segment", e))?;
+        os::check_access(&file, sharing)?;
+        os::check_folder(path.parent().unwrap_or(Path::new(".")), &file, sharing)?;
+        Ok(Self { file, sharing })
+    }
+
+    /// Its length. The access to it may have changed since it was opened.
+    pub(crate) fn len(&self) -> Result<usize, ShmError> {
+        os::check_access(&self.file, self.sharing)
+    }
+
     /// `InUse` if a process is attached. A process that was just forked holds its parent's leases until it executes another
     /// program, so one check is not enough.
     pub(crate) fn wait_until_unused(&self) -> Result<(), ShmError> {
@@ -82,7 +98,7 @@ impl OpenedFile {
     }
 
     pub(crate) fn check_header(&self, identity: Identity) -> Result<Found, ShmError> {
-        let len = os::check_private(&self.file)?;
+        let len = self.len()?;
         let mut header = [0u8; 64];
         os::read_at(&self.file, &mut header, 0).map_err(|_| ShmError::Corrupt(format!("{len} bytes are too few")))?;
         let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));

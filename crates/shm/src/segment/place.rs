@@ -1,6 +1,6 @@
 //! Where segments live and how their files are named.
 
-use crate::os;
+use crate::os::{self, Sharing};
 use std::path::{Path, PathBuf};
 
 /// Where segments live.
@@ -21,11 +21,19 @@ impl Place {
     }
 }
 
-pub(crate) fn file_name(layout: u32, uid: u32, name: &str) -> String {
-    format!("cache-machine.{layout}.{uid}.{name}")
+/// A name of a group's segment begins differently from one of a user's, whatever the numbers are.
+pub(crate) fn file_name(layout: u32, sharing: Sharing, name: &str) -> String {
+    format!("cache-machine.{layout}.{}.{name}", label(sharing))
 }
 
-/// A file name of this user, in its parts.
+fn label(sharing: Sharing) -> String {
+    match sharing {
+        Sharing::User => os::effective_uid().to_string(),
+        Sharing::Group(gid) => format!("g{gid}"),
+    }
+}
+
+/// A file name of this user or of a group, in its parts.
 pub(crate) struct FileName {
     pub(crate) file_name: String,
     pub(crate) layout: u32,
@@ -33,17 +41,18 @@ pub(crate) struct FileName {
     pub(crate) private: Option<String>,
 }
 
-pub(crate) fn entries(place: &Place) -> Vec<FileName> {
+pub(crate) fn entries(place: &Place, sharing: Sharing) -> Vec<FileName> {
     let Ok(directory) = std::fs::read_dir(place.directory()) else {
         return Vec::new();
     };
-    directory.flatten().filter_map(|e| parse(&e.file_name().into_string().ok()?)).collect()
+    let label = label(sharing);
+    directory.flatten().filter_map(|e| parse(&e.file_name().into_string().ok()?, &label)).collect()
 }
 
-fn parse(file_name: &str) -> Option<FileName> {
+fn parse(file_name: &str, label: &str) -> Option<FileName> {
     let (layout, rest) = file_name.strip_prefix("cache-machine.")?.split_once('.')?;
-    let (uid, name) = rest.split_once('.')?;
-    (uid.parse::<u32>().ok()? == os::effective_uid()).then_some(())?;
+    let (found, name) = rest.split_once('.')?;
+    (found == label).then_some(())?;
     let (name, private) = match name.split_once('~') {
         Some((name, private)) => (name, Some(private.to_owned())),
         None => (name, None),

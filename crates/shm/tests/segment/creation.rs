@@ -2,7 +2,7 @@
 
 use crate::scratch::{IDENTITY, LAYOUT, LEN, PATIENT, Scratch, attach, create, plain};
 use cache_machine_shm::atomic::Ordering;
-use cache_machine_shm::{Identity, Place, Region, SegmentFile, list_segments, remove_unused};
+use cache_machine_shm::{Identity, Place, Region, SegmentFile, Sharing, list_segments, remove_unused};
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 
@@ -94,7 +94,10 @@ fn an_unused_older_layout_is_removed_and_one_in_use_is_not() {
     let (file, _) = of_layout(LAYOUT);
     remove_unused(&file);
     let layouts = || -> Vec<u32> {
-        list_segments(&Place::Directory(scratch.path.clone())).into_iter().map(|(layout, _)| layout).collect()
+        list_segments(&Place::Directory(scratch.path.clone()), Sharing::User)
+            .into_iter()
+            .map(|(layout, _)| layout)
+            .collect()
     };
     assert_eq!(layouts(), [LAYOUT - 1, LAYOUT, LAYOUT + 1]);
     drop(segment);

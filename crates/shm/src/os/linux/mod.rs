@@ -5,6 +5,7 @@ pub(super) mod errors;
 pub(super) mod faults;
 pub(super) mod files;
 pub mod fork;
+pub(super) mod groups;
 pub(super) mod leases;
 pub(super) mod memory;
 pub(super) mod processes;

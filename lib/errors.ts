@@ -89,7 +89,8 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
     'open a smaller segment, or pass another directory. If the message names a limit of the process, raise it ' +
     '(ulimit).',
   ERR_PERMISSION: 'Run all processes that share a segment as the same user, and check its memory limits (ulimit -l).',
-  ERR_NO_SEGMENT: 'Start the program that creates it, check name, directory, user and group, or open without create: false.',
+  ERR_NO_SEGMENT:
+    'Start the program that creates it, check name, directory, user and group, or open without create: false.',
   ERR_SEGMENT_MISMATCH:
     "Use the same options in all processes, destroy the segment, or open with onMismatch: 'attach'.",
   ERR_SEGMENT_VERSION:

@@ -244,7 +244,7 @@ onNative('a database of groups')('a group that there is not is refused with a hi
   }
 })
 
-test('a segment of a group is another one than that of the user with the same name', (t) => {
+test.serial('a segment of a group is another one than that of the user with the same name', (t) => {
   const group = process.getegid?.() ?? 0
   const name = segmentName(t)
   t.teardown(() => segments.destroy(name, { group, force: true }))

@@ -25,7 +25,14 @@ test('settings have defaults, and the forms of PM2', (t) => {
   }
   t.deepEqual(readSettings(undefined), defaults)
   t.deepEqual(readSettings('{"segments":"all","max_private_memory":"","module_conf":{}}'), defaults)
-  const given = { segments: 'a, b', directory: '/x', group: 'www', interval: '5s', max_private_memory: '300M', kill_timeout: '1m' }
+  const given = {
+    segments: 'a, b',
+    directory: '/x',
+    group: 'www',
+    interval: '5s',
+    max_private_memory: '300M',
+    kill_timeout: '1m',
+  }
   t.deepEqual(readSettings(JSON.stringify(given)), {
     segments: ['a', 'b'],
     place: { directory: '/x', group: 'www' },

@@ -222,8 +222,8 @@ possible('a name that another user has squatted is refused, and doctor shows it'
   chmodSync(path, 0o666)
   const ben = await member(t, BEN)
   await refused(t, ben, ['open', options], /it belongs to group 70003/, new RegExp(`^The user ${EVE} owns ${path}`))
-  const arguments_ = ['doctor', '-d', directory, '-g', String(GROUP)]
-  const { checks } = await json<{ checks: { id: string; verdict: string; finding: string }[] }>(t, arguments_)
+  const line = ['doctor', '-d', directory, '-g', String(GROUP)]
+  const { checks } = await json<{ checks: { id: string; verdict: string; finding: string }[] }>(t, line)
   const check = checks.find(({ id }) => id === 'squatted-names')
   t.is(check?.verdict, 'problem')
   t.true(

@@ -26,12 +26,13 @@ pub(crate) use types::{Hold, Trouble};
 // Named files: created without ever replacing one, for this user or for a group. `SHARED_MEMORY` is the folder of the default
 // place, which need not survive a restart.
 pub(crate) use system::files::{
-    SHARED_MEMORY, check_access, check_folder, check_ownership, create_new, effective_uid, is_at, is_same_file,
-    make_private_at, open_existing, protect, read_at, rename_no_replace,
+    SHARED_MEMORY, check_access, check_folder, check_ownership, create_new, is_at, is_same_file, make_private_at,
+    open_existing, protect, read_at, rename_no_replace,
 };
 
-// Groups of users: the id of a name, and whether this process may act for one.
-pub use system::groups::{group_id, is_in_group};
+// Users: that of this process, the id of a group by its name, and whether this process may act for a group.
+pub(crate) use system::users::effective_uid;
+pub use system::users::{group_id, is_in_group};
 
 // Errors: what each of them means for a segment.
 pub(crate) use system::errors::trouble_of;

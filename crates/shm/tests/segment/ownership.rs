@@ -143,7 +143,7 @@ fn give_up_all_rights() {
     assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
 }
 
-/// A group whose id no database has. Root may act for it.
+/// A group that no database has. Root may act for it.
 const GROUP: u32 = 70_100;
 
 fn of_group(folder: &Path) -> SegmentFile {

@@ -1,6 +1,6 @@
 //! Files: opened, created, named, and for one user or one group alone.
 
-use super::groups::is_known_member;
+use super::users::{effective_uid, is_known_member};
 use crate::error::ShmError;
 use crate::os::types::Sharing;
 use std::ffi::CString;
@@ -153,12 +153,6 @@ fn remove_access_list(file: &File) -> io::Result<()> {
     let error = io::Error::last_os_error();
     // There is none, or the file system has none.
     if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::EOPNOTSUPP)) { Ok(()) } else { Err(error) }
-}
-
-/// The user of this process: part of the name of its segments, and the owner of files that it may use.
-pub(crate) fn effective_uid() -> u32 {
-    // SAFETY: cannot fail.
-    unsafe { libc::geteuid() }
 }
 
 /// Fills `bytes` from a place in the file.

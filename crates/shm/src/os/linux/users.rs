@@ -1,6 +1,5 @@
-//! Groups of users, by the databases of the system and by what this process has.
+//! Users and groups, by the databases of the system and by what this process has.
 
-use super::files::effective_uid;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::ptr;
@@ -9,6 +8,12 @@ use std::ptr;
 const FIRST_BUFFER: usize = 4096;
 /// Maximum size of a buffer: no group with that many members is looked up.
 const MAX_BUFFER: usize = 1 << 24;
+
+/// The user of this process: part of the name of its segments, and the owner of files that it may use.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::geteuid() }
+}
 
 /// The id of the group of this name; `None`: there is none.
 ///

@@ -236,6 +236,15 @@ export interface OpenOptions {
    */
   group?: string | number | undefined
   /**
+   * The version of the application, for a deploy that changes the shape of values: 1 to 32 characters of `A-Z a-z 0-9 . _ -`.
+   * Each version has keys and values of its own, so old and new workers work side by side during a reload. Loads of
+   * `getOrSet` are those of a version, too. All else spans versions: `clear`, `invalidateTags`, locks, limiters, messages,
+   * `once`, metrics, quotas, and the counts of `stats`. When no attached process has used a version for a minute, and
+   * another one is in use, its entries are removed in the background. At most 24 versions have entries at once; one more is
+   * `ERR_NO_SPACE`. Default: none, which is a key space of its own, and is never removed.
+   */
+  version?: string | undefined
+  /**
    * `false`: open only what exists, for programs that look at the cache of others. If there is no segment of this name,
    * `open` throws `ERR_NO_SEGMENT`; so does `namespace` for a name that the segment does not have. If the segment is
    * destroyed later, this object never creates a new one: it attaches to that of another process, and until there is one,
@@ -1573,6 +1582,13 @@ export interface Stats extends OwnCounts {
   readonly processes: number
   /** The names of the namespaces of the segment, in the order of their creation. */
   readonly namespaces: readonly string[]
+  /** The versions of the application (`version` of `open`) that have users or entries. */
+  readonly versions: readonly VersionStats[]
+}
+interface VersionStats {
+  readonly name: string
+  /** Processes that have it open now. 0: its entries will be removed. */
+  readonly processes: number
 }
 /** `problem`: it cannot be used as it is. `warning`: it works, with a restriction. */
 export type HealthStatus = 'ok' | 'warning' | 'problem'

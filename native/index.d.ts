@@ -32,6 +32,12 @@ export interface BindingExportedNamespace {
   quota?: BindingQuota
 }
 
+/** A version of the application, for a snapshot. */
+export interface BindingExportedVersion {
+  number: number
+  name: string
+}
+
 /** What has ended entries up to a moment. */
 export interface BindingExportState {
   /** The tag clock. */
@@ -46,6 +52,7 @@ export interface BindingExportState {
    */
   invalidated: Uint8Array
   namespaces: Array<BindingExportedNamespace>
+  versions: Array<BindingExportedVersion>
 }
 
 /** The answer to a caller that asks for a value to be loaded. */
@@ -103,6 +110,8 @@ export interface BindingOpened {
   epochOffset: number
   /** Offset in `view` of the tag clock. */
   tagClockOffset: number
+  /** The number of the version, if the handle has one. */
+  versionNumber?: number
 }
 
 /** The segment and the namespace that `open` opens. */
@@ -111,6 +120,8 @@ export interface BindingOpenOptions {
   directory?: string
   /** The id or the name of the group that shares the segment. Default: the effective user. */
   group?: number | string
+  /** The version of the application, which has values of its own. Default: none. */
+  version?: string
   /** Bytes. */
   size: number
   /** Bytes. */
@@ -223,6 +234,8 @@ export interface BindingRestoreCounts {
 /** The rules of a restore. */
 export interface BindingRestoreRules {
   targets: Array<BindingTarget>
+  /** The versions of the snapshot. A handle of each is open. */
+  versions: Array<BindingVersionTarget>
   /** The tag clock when the restore began. */
   madeAt: number
   /** The result of `restoreBegin`. */
@@ -287,6 +300,8 @@ export interface BindingStats {
   limitsEvicted: number
   processes: number
   namespaces: Array<string>
+  /** The versions of the application that have users or entries. */
+  versions: Array<BindingVersion>
 }
 
 /** An item of a watch or a subscription. */
@@ -337,6 +352,19 @@ export interface BindingTarget {
   life: Array<number>
   /** Whether it has a quota. */
   hasQuota: boolean
+}
+
+/** A version of the application. */
+export interface BindingVersion {
+  name: string
+  /** Number of processes that have it open. */
+  processes: number
+}
+
+/** The number of a version in the snapshot, and in this segment. */
+export interface BindingVersionTarget {
+  from: number
+  to: number
 }
 
 /** Removes all entries of the namespace in one step; of the root, the entries of all namespaces. */

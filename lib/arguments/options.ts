@@ -81,6 +81,15 @@ export interface OpenOptions {
    */
   group?: string | number | undefined
   /**
+   * The version of the application, for a deploy that changes the shape of values: 1 to 32 characters of `A-Z a-z 0-9 . _ -`.
+   * Each version has keys and values of its own, so old and new workers work side by side during a reload. Loads of
+   * `getOrSet` are those of a version, too. All else spans versions: `clear`, `invalidateTags`, locks, limiters, messages,
+   * `once`, metrics, quotas, and the counts of `stats`. When no attached process has used a version for a minute, and
+   * another one is in use, its entries are removed in the background. At most 24 versions have entries at once; one more is
+   * `ERR_NO_SPACE`. Default: none, which is a key space of its own, and is never removed.
+   */
+  version?: string | undefined
+  /**
    * `false`: open only what exists, for programs that look at the cache of others. If there is no segment of this name,
    * `open` throws `ERR_NO_SEGMENT`; so does `namespace` for a name that the segment does not have. If the segment is
    * destroyed later, this object never creates a new one: it attaches to that of another process, and until there is one,
@@ -310,6 +319,7 @@ const OPEN = accepted<OpenOptions>('open', {
   size: true,
   directory: true,
   group: true,
+  version: true,
   create: true,
   ttl: true,
   maxEntrySize: true,
@@ -406,6 +416,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     native: {
       name: checkName(name),
       ...resolvePlace(options),
+      ...(options.version !== undefined && { version: checkVersionName(options.version) }),
       size: size ?? DEFAULT_SIZE,
       ...(maxEntrySize !== undefined && { maxEntrySize }),
       eviction: eviction ?? 's3-fifo',
@@ -436,6 +447,11 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
 export function checkName(name: unknown, what = 'name'): string {
   if (typeof name === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(name)) return name
   throw invalid(`${what} must be 1 to 64 characters of A-Z a-z 0-9 . _ -`, name)
+}
+
+function checkVersionName(version: unknown): string {
+  if (typeof version === 'string' && /^[A-Za-z0-9._-]{1,32}$/.test(version)) return version
+  throw invalid('version must be 1 to 32 characters of A-Z a-z 0-9 . _ -', version)
 }
 
 /** The folder and the group of a segment, checked. Throws `ERR_INVALID_ARGUMENT`. */

@@ -92,8 +92,10 @@ export function placeOf(call: Call): SegmentOptions {
 /** Opens the segment of a call without creating it; closed by `using`. */
 export function openSegment(call: Call, { open }: Package, options: Partial<OpenOptions> = {}): Opened {
   const name = call.parameter(0)
+  const version = call.text('app-version')
   const root = open({
     name,
+    ...(version !== undefined && { version }),
     ...placeOf(call),
     create: false,
     near: false,

@@ -54,6 +54,11 @@ export const COMMON: Readonly<Record<string, Option>> = {
     value: 'GROUP',
     what: 'the group that was passed to open, by its name or id; default: the segments of this user',
   },
+  'app-version': {
+    type: 'text',
+    value: 'NAME',
+    what: 'the version that was passed to open, for commands on keys; default: the key space without one',
+  },
   json: { type: 'flag', what: 'print JSON, for programs' },
   help: { type: 'flag', short: 'h', what: 'print the help of the command' },
 }

@@ -16,7 +16,8 @@ export const RecordAt = {
   TagCount: 7,
   KeyLength: 8,
   Namespace: 10,
-  Zero: 12,
+  /** 1 and the number of the version of the application; 0: none. */
+  OfVersion: 12,
   Version: 16,
   LifeOfRoot: 24,
   LifeOfNamespace: 28,
@@ -40,6 +41,8 @@ export const RecordFlag = {
 /** What a record is for: a value, or the result of a call of `once`. */
 export const RecordSpace = { Values: 0, Once: 6 } as const
 
+/** Maximum number of versions of the application in a segment. */
+export const MAX_VERSIONS = 24
 /** The kind of records of coordination, which are never in a snapshot. */
 const COORDINATION = 10
 const ALL_FLAGS = RecordFlag.Binary | RecordFlag.Tagged | RecordFlag.StaleByTag
@@ -80,7 +83,8 @@ export function faultOf(bytes: Buffer, at: number): string | undefined {
   if (key === 0 || key > MAX_KEY) return `its key has ${key} bytes`
   if (length !== undefined && bytes.readUInt32LE(at + RecordAt.ValueLength) !== length)
     return 'its value has a wrong length'
-  if (bytes.readUInt32LE(at + RecordAt.Zero) !== 0) return 'a reserved field is in use'
+  const version = bytes.readUInt32LE(at + RecordAt.OfVersion)
+  if (version > MAX_VERSIONS || (version > 0 && space !== RecordSpace.Values)) return 'it has an impossible version'
   for (const field of [RecordAt.Version, RecordAt.Written, RecordAt.Deadline, RecordAt.Stale]) {
     if (bytes.readUInt32LE(at + field + 4) >= MAX_UPPER) return 'a number is too large'
   }
@@ -90,6 +94,12 @@ export function faultOf(bytes: Buffer, at: number): string | undefined {
 /** The number of a namespace in the snapshot. */
 export function namespaceOf(bytes: Buffer, at: number): number {
   return bytes.readUInt16LE(at + RecordAt.Namespace)
+}
+
+/** The number of the version of the application in the snapshot; undefined: none. */
+export function versionOf(bytes: Buffer, at: number): number | undefined {
+  const above = bytes.readUInt32LE(at + RecordAt.OfVersion)
+  return above === 0 ? undefined : above - 1
 }
 
 /** A whole number of 8 bytes. */

@@ -60,9 +60,13 @@ export const portable: Native = {
     const { segment, created } = openSegment(options, () => clockFor(options))
     const namespace = options.namespace === undefined ? 0 : segment.namespaceNumber(options.namespace, options.create)
     if (options.quota !== undefined) segment.store.setQuota(namespace, options.quota)
+    const versionNumber =
+      options.version === undefined ? undefined : segment.versions.begin(options.version, options.create)
+    segment.removeUnusedVersions()
     if (segment.handles++ === 0) segment.attachedAt = segment.clock.now()
-    const id = addHandle(new Handle(segment, namespace))
-    return openedAs(segment, id, namespace, created)
+    const id = addHandle(new Handle(segment, namespace, versionNumber === undefined ? 0 : versionNumber + 1))
+    const opened = openedAs(segment, id, namespace, created)
+    return versionNumber === undefined ? opened : { ...opened, versionNumber }
   },
 
   close(id) {
@@ -71,6 +75,7 @@ export const portable: Native = {
     if (handle === undefined || segment === undefined) return
     if (handle.hasView && !isViewed(segment)) segment.near.close()
     handle.release()
+    if (handle.version > 0) segment.versions.end(handle.version - 1)
     segment.handles--
   },
 
@@ -82,8 +87,8 @@ export const portable: Native = {
 
   setNotifier(id, notify) {
     withHandle(id, (segment, handle) => {
-      const { namespace } = handle
-      handle.listener = { namespace, notify, wantsRemovals: false, isOpen: true }
+      const { namespace, version } = handle
+      handle.listener = { namespace, version, notify, wantsRemovals: false, isOpen: true }
       segment.listeners.add(handle.listener)
     })
   },
@@ -99,8 +104,8 @@ export const portable: Native = {
   // ---- waits, watches, subscriptions
 
   waitStart(id, key, after) {
-    return withListener(id, (segment, listener, { namespace }) =>
-      segment.waits.start(listener, segment.store.space(namespace, Purpose.Values), readKey(key), after),
+    return withListener(id, (segment, listener, { namespace, version }) =>
+      segment.waits.start(listener, segment.store.space(namespace, Purpose.Values, version), readKey(key), after),
     )
   },
 
@@ -145,13 +150,13 @@ export const portable: Native = {
   // ---- the namespace as a whole
 
   keys(id, cursor, prefix, tags, max) {
-    return withHandle(id, ({ store }, { namespace }) =>
-      pageOf(store, store.space(namespace, Purpose.Values), cursor, prefix, tagsOf(tags), max),
+    return withHandle(id, ({ store }, { namespace, version }) =>
+      pageOf(store, store.space(namespace, Purpose.Values, version), cursor, prefix, tagsOf(tags), max),
     )
   },
 
   deletePrefix(id, cursor, prefix) {
-    return withHandle(id, ({ store }, { namespace }) => deletionOf(store, namespace, cursor, prefix))
+    return withHandle(id, ({ store }, handle) => deletionOf(store, handle, cursor, prefix))
   },
 
   invalidateTags(id, tags, outdate) {
@@ -165,7 +170,7 @@ export const portable: Native = {
   size(id) {
     return withHandle(id, ({ store }, { namespace }) => {
       store.sweep()
-      return store.space(namespace, Purpose.Values).entries.size
+      return store.valuesOf(namespace).reduce((sum, { entries }) => sum + entries.size, 0)
     })
   },
 
@@ -321,8 +326,8 @@ export const portable: Native = {
   },
 
   flightWatch(id, once, key, token) {
-    return withListener(id, (segment, listener, { namespace }) => {
-      const space = segment.store.space(namespace, flightPurpose(once))
+    return withListener(id, (segment, listener, { namespace, version }) => {
+      const space = segment.store.space(namespace, flightPurpose(once), once ? 0 : version)
       return segment.recordWatches.start(listener, space, readKey(key), { token, once })
     })
   },
@@ -443,7 +448,7 @@ function onFlights<T>(
 ): T {
   return withHandle(id, (segment, handle) => {
     const stored = readKey(key)
-    return run(new Flights(segment, handle.namespace, once, stored), handle, stored.text)
+    return run(new Flights(segment, handle.namespace, once, stored, handle.version), handle, stored.text)
   })
 }
 

@@ -87,10 +87,12 @@ export interface Tallies {
   evictedForOthers: number
 }
 
-/** The entries of one purpose in one namespace. */
+/** The entries of one purpose in one namespace. Values and their flights are those of one version of the application. */
 export interface Space {
   readonly namespace: number
   readonly purpose: number
+  /** 1 and the number of the version; 0: none. */
+  readonly version: number
   readonly entries: Map<string, Entry>
   /** Counts of values; those of records are not shown. */
   readonly tallies: Tallies
@@ -147,9 +149,9 @@ export function endOf(entry: Entry): number {
   return entry.deadline === 0 ? Number.POSITIVE_INFINITY : entry.deadline + entry.stale
 }
 
-export function newSpace(namespace: number, purpose: number): Space {
+export function newSpace(namespace: number, purpose: number, version = 0, life = 1): Space {
   const reads = { hits: 0, misses: 0 }
   const ends = { deletes: 0, evictions: 0, expirations: 0, evictedForSize: 0, evictedForOthers: 0 }
   const tallies = { ...reads, sets: 0, ...ends }
-  return { namespace, purpose, entries: new Map(), tallies, units: 0, last: undefined, life: 1 }
+  return { namespace, purpose, version, entries: new Map(), tallies, units: 0, last: undefined, life }
 }

@@ -287,5 +287,5 @@ function empty(): Queue {
 }
 
 function ghostKey({ space, text }: Entry): string {
-  return `${space.namespace}.${space.purpose}.${text}`
+  return `${space.namespace}.${space.purpose}.${space.version}.${text}`
 }

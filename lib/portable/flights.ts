@@ -60,11 +60,13 @@ export class Flights {
   readonly #flights: Space
   readonly #key: StoredKey
 
-  constructor(source: FlightSource, namespace: number, once: boolean, key: StoredKey) {
+  constructor(source: FlightSource, namespace: number, once: boolean, key: StoredKey, version = 0) {
     this.#source = source
     const { store } = source
-    this.#values = store.space(namespace, once ? Purpose.Once : Purpose.Values)
-    this.#flights = store.space(namespace, once ? Purpose.OnceFlights : Purpose.Flights)
+    this.#values = once ? store.space(namespace, Purpose.Once) : store.space(namespace, Purpose.Values, version)
+    this.#flights = once
+      ? store.space(namespace, Purpose.OnceFlights)
+      : store.space(namespace, Purpose.Flights, version)
     this.#key = key
   }
 

@@ -16,13 +16,16 @@ export class Handle {
   /** Undefined after `close`. */
   segment: Segment | undefined
   readonly namespace: number
+  /** As in `Space`. */
+  readonly version: number
   listener: Listener | undefined
   hasView = false
   readonly #held = new Map<string, () => void>()
 
-  constructor(segment: Segment, namespace: number) {
+  constructor(segment: Segment, namespace: number, version: number) {
     this.segment = segment
     this.namespace = namespace
+    this.version = version
   }
 
   /** Notes something that is to be given back. */

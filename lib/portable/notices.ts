@@ -12,6 +12,8 @@ import type { RawKey } from '../native/raw-calls.ts'
 /** The notifier of a handle. */
 export interface Listener {
   readonly namespace: number
+  /** As in `Space`. */
+  readonly version: number
   notify(notice: number, ids: number[], keys: RawKey[]): void
   wantsRemovals: boolean
   /** False after the close of its handle. */

@@ -60,10 +60,10 @@ export function rawCallsOf(handle: Handle): RawCalls {
   const call = <R>(run: (segment: Segment, space: Space) => R | undefined): R | undefined => {
     ints[MetaInt.Status] = 0
     try {
-      const { segment, namespace } = handle
+      const { segment, namespace, version } = handle
       if (segment === undefined) throw closed('cache')
       segment.check()
-      return run(segment, segment.store.space(namespace, Purpose.Values))
+      return run(segment, segment.store.space(namespace, Purpose.Values, version))
     } catch (error) {
       ints[MetaInt.Status] = statusFor(error)
       return undefined
@@ -121,8 +121,8 @@ export function rawCallsOf(handle: Handle): RawCalls {
       call(({ near }) => (near.isUnchanged(word, generation) ? near.tagClock | 0 : undefined)),
 
     countHits(hits) {
-      const { segment, namespace } = handle
-      if (segment !== undefined) segment.store.space(namespace, Purpose.Values).tallies.hits += hits
+      const { segment, namespace, version } = handle
+      if (segment !== undefined) segment.store.space(namespace, Purpose.Values, version).tallies.hits += hits
       return call(() => true as const)
     },
 
@@ -148,7 +148,7 @@ export function rawCallsOf(handle: Handle): RawCalls {
         checkTags(tags)
         const stored = readKey(key)
         const write = writeOf(value, { kind, ttl, stale, flags: 0, version: 0, tags: tagsOf(tags) })
-        const result = new Flights(segment, space.namespace, false, stored).finish(token, write)
+        const result = new Flights(segment, space.namespace, false, stored, space.version).finish(token, write)
         handle.letGo('flight', Purpose.Flights, stored.text, token)
         if (typeof result === 'string') return result === 'refused' ? FinishResult.Refused : FinishResult.Dropped
         floats[MetaFloat.Version] = result.kept

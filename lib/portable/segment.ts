@@ -19,6 +19,7 @@ import type { Listener } from './notices.ts'
 import { Store } from './store.ts'
 import { Streams } from './streams.ts'
 import { InvalidationLog, Tags } from './tags.ts'
+import { Versions } from './versions.ts'
 import { RecordWatches, Waits } from './waits.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 
@@ -39,6 +40,7 @@ export class Segment implements Observer, FlightSource {
   /** The names of the namespaces from number 1 on. */
   readonly namespaces: string[] = []
   readonly invalidations = new InvalidationLog()
+  readonly versions: Versions
   readonly listeners = new Set<Listener>()
   /** The moment from which this thread has handles. */
   attachedAt = 0
@@ -47,13 +49,15 @@ export class Segment implements Observer, FlightSource {
   isDestroyed = false
   readonly #tags: Tags[] = []
   readonly #alarm: Alarm
-  #removed: { readonly namespace: number; readonly key: RawKey; readonly reason: number }[] = []
+  #removed: { readonly namespace: number; readonly version: number; readonly key: RawKey; readonly reason: number }[] =
+    []
 
   constructor(name: string, path: string, geometry: Geometry, clock: Clock) {
     this.name = name
     this.path = path
     this.geometry = geometry
     this.clock = clock
+    this.versions = new Versions(clock)
     this.createdAt = clock.now()
     this.#alarm = new Alarm(clock, () => this.passTime())
     this.near = new NearWords(geometry)
@@ -88,8 +92,8 @@ export class Segment implements Observer, FlightSource {
   }
 
   /** Ends what the flight of a key would store. */
-  outdateFlight({ namespace }: Space, key: StoredKey): void {
-    new Flights(this, namespace, false, key).outdate()
+  outdateFlight({ namespace, version }: Space, key: StoredKey): void {
+    new Flights(this, namespace, false, key, version).outdate()
   }
 
   clear(namespace: number): void {
@@ -114,9 +118,15 @@ export class Segment implements Observer, FlightSource {
 
   /** Ends what has ended by now, and notifies of it. */
   passTime(): void {
+    this.removeUnusedVersions()
     this.store.sweep()
     this.recordWatches.check()
     this.watchEnds()
+  }
+
+  /** Removes the entries of versions that no handle has used for long. */
+  removeUnusedVersions(): void {
+    for (const number of this.versions.takeUnused()) this.store.removeVersion(number + 1)
   }
 
   /** Sets the alarm for the next end of an entry, if a listener waits for it. */
@@ -175,7 +185,8 @@ export class Segment implements Observer, FlightSource {
 
   gone(entry: Entry, cause: 'evicted' | 'expired'): void {
     if (!this.#wantsRemovals()) return
-    const removed = { namespace: entry.space.namespace, key: givenForm(entry), reason: cause === 'expired' ? 1 : 0 }
+    const { namespace, version } = entry.space
+    const removed = { namespace, version, key: givenForm(entry), reason: cause === 'expired' ? 1 : 0 }
     this.#removed.push(removed)
     if (this.#removed.length === 1) void Promise.resolve().then(() => this.#reportRemovals())
   }
@@ -183,8 +194,9 @@ export class Segment implements Observer, FlightSource {
   #recordChanged(entry: Entry): void {
     if (entry.space.purpose === Purpose.Flights) {
       const tags = this.tags(entry.space.namespace)
-      if (entry.live && tokenOf(entry.value) !== undefined) tags.loadBegun(entry.text)
-      else tags.loadEnded(entry.text)
+      const load = `${entry.space.version}.${entry.text}`
+      if (entry.live && tokenOf(entry.value) !== undefined) tags.loadBegun(load)
+      else tags.loadEnded(load)
     }
     this.recordWatches.changed(entry)
   }
@@ -198,7 +210,9 @@ export class Segment implements Observer, FlightSource {
     const removed = this.#removed
     this.#removed = []
     for (const listener of this.listeners) {
-      const own = listener.wantsRemovals ? removed.filter(({ namespace }) => namespace === listener.namespace) : []
+      const isOwn = ({ namespace, version }: (typeof removed)[number]): boolean =>
+        namespace === listener.namespace && version === listener.version
+      const own = listener.wantsRemovals ? removed.filter(isOwn) : []
       if (own.length === 0) continue
       const ids = [0, ...own.map(({ reason }) => reason)]
       post(

@@ -16,13 +16,15 @@ import {
   RecordFlag,
   RecordSpace,
   faultOf,
+  MAX_VERSIONS,
   keyOffset,
   namespaceOf,
   putWord,
   recordLength,
+  versionOf,
   wordAt,
 } from '../native/records.ts'
-import { Purpose, isExpired, isOver } from './entry.ts'
+import { Purpose, isExpired, isOver, newSpace } from './entry.ts'
 import type { Entry, Space } from './entry.ts'
 import { Failure, invalid, statusOf } from './failure.ts'
 import { bytesOf, readKey } from './keys.ts'
@@ -75,6 +77,7 @@ export function stateOf(segment: Segment, namespace: number, since: number): Nat
     horizon: invalidations.horizon,
     version: store.nextVersion - 1,
     invalidated: new Uint8Array(invalidated),
+    versions: segment.versions.all().map(({ number, name }) => ({ number, name })),
     namespaces: numbers.map((number) => {
       const quota = store.quotas.settingOf(number)
       const name = number === 0 ? '' : (segment.namespaces[number - 1] as string)
@@ -126,8 +129,14 @@ function lifeOf({ store }: Segment, namespace: number): number[] {
 
 function spacesOf({ store, namespaces }: Segment, namespace: number, purposes: readonly number[]): Space[] {
   const numbers = namespace === 0 ? Array.from({ length: namespaces.length + 1 }, (_, index) => index) : [namespace]
-  return numbers.flatMap((number) => purposes.map((purpose) => store.space(number, purpose)))
+  return numbers.flatMap((number) => [
+    ...purposes.map((purpose) => store.space(number, purpose)),
+    // The same number of places for each namespace, since a cursor counts them.
+    ...Array.from({ length: MAX_VERSIONS }, (_, index) => store.usedSpace(number, Purpose.Values, index + 1) ?? EMPTY),
+  ])
 }
+
+const EMPTY = newSpace(0, Purpose.Values)
 
 /** Visits entries from the cursor on until `visit` is false or enough were visited. Returns where to go on. */
 function walk(spaces: readonly Space[], cursor: number, visit: (entry: Entry) => boolean): number | undefined {
@@ -175,6 +184,7 @@ function recordOf(segment: Segment, entry: Entry, epoch: number): Buffer {
   record[RecordAt.TagCount] = tags.length
   record.writeUInt16LE(key.length, RecordAt.KeyLength)
   record.writeUInt16LE(space.namespace, RecordAt.Namespace)
+  record.writeUInt32LE(space.version, RecordAt.OfVersion)
   putWord(record, RecordAt.Version, entry.version)
   const life = space.purpose === Purpose.Values ? space.life : 0
   record.writeUInt32LE(life, RecordAt.LifeOfRoot)
@@ -204,7 +214,10 @@ function importOne(
 ): keyof NativeRestoreCounts {
   const { store } = segment
   const purpose = record[RecordAt.Keyspace] as number
-  const space = store.space(to, purpose)
+  const version = versionOf(record, 0)
+  const target = version === undefined ? undefined : rules.versions.find((known) => known.from === version)
+  if (version !== undefined && target === undefined) throw malformed()
+  const space = store.space(to, purpose, target === undefined ? 0 : target.to + 1)
   if (purpose === RecordSpace.Values && space.life !== life[0]) return 'ended'
   const key = keyOf(record)
   const value = valueOf(record)

@@ -9,6 +9,7 @@ const LOCK_WAIT_BUCKETS = 24
 
 export function statsOf(segment: Segment, namespace: number): NativeStats {
   const { store, geometry } = segment
+  segment.removeUnusedVersions()
   store.sweep()
   const values = [...store.spaces()].filter((space) => space.purpose === Purpose.Values)
   const quota = store.quotas.ofNamespace(namespace)
@@ -34,6 +35,7 @@ export function statsOf(segment: Segment, namespace: number): NativeStats {
     limitsEvicted: store.limitsEvicted,
     processes: 1,
     namespaces: [...segment.namespaces],
+    versions: segment.versions.all().map(({ name, processes }) => ({ name, processes })),
   }
 }
 

@@ -106,9 +106,10 @@ export class Store {
   /** Sets the quota of a namespace, and moves its entries into queues of their own. */
   setQuota(namespace: number, setting: NativeQuota): void {
     if (!this.quotas.set(namespace, setting)) return
-    const space = this.space(namespace, Purpose.Values)
-    const quota = this.quotas.of(space)
-    for (const entry of space.entries.values()) this.#shardOf(entry).requeue(entry, quota)
+    for (const space of this.valuesOf(namespace)) {
+      const quota = this.quotas.of(space)
+      for (const entry of space.entries.values()) this.#shardOf(entry).requeue(entry, quota)
+    }
   }
 
   /** The next moment at which an entry may be swept; Infinity: never. */
@@ -116,13 +117,35 @@ export class Store {
     return this.#endings.next
   }
 
-  space(namespace: number, purpose: number): Space {
-    const number = namespace * 16 + purpose
+  /** `version`: as in `Space`. */
+  space(namespace: number, purpose: number, version = 0): Space {
+    const number = numberOf(namespace, purpose, version)
     const known = this.#spaces.get(number)
     if (known !== undefined) return known
-    const space = newSpace(namespace, purpose)
+    // All versions of a namespace have one life.
+    const life = version === 0 ? 1 : this.space(namespace, purpose).life
+    const space = newSpace(namespace, purpose, version, life)
     this.#spaces.set(number, space)
     return space
+  }
+
+  /** A space that has been used. */
+  usedSpace(namespace: number, purpose: number, version: number): Space | undefined {
+    return this.#spaces.get(numberOf(namespace, purpose, version))
+  }
+
+  /** The values of all versions of a namespace. */
+  valuesOf(namespace: number): Space[] {
+    const isOne = (space: Space): boolean => space.purpose === Purpose.Values && space.namespace === namespace
+    return [...this.#spaces.values()].filter(isOne)
+  }
+
+  /** Removes the values and flights of a version of the application. */
+  removeVersion(version: number): void {
+    for (const space of this.#spaces.values()) {
+      if (space.version !== version) continue
+      for (const entry of space.entries.values()) this.delete(entry)
+    }
   }
 
   spaces(): Iterable<Space> {
@@ -357,4 +380,8 @@ export class Store {
     else tallies.expirations++
     if (cause !== 'deleted') this.#observer.gone(entry, cause)
   }
+}
+
+function numberOf(namespace: number, purpose: number, version: number): number {
+  return (version * 1024 + namespace) * 16 + purpose
 }

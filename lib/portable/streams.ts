@@ -31,6 +31,8 @@ interface Stream {
   readonly id: number
   readonly listener: Listener
   readonly namespace: number
+  /** Of a watch: as in `Space`. */
+  readonly version: number
   readonly filter: Filter | undefined
   readonly channel: Channel | undefined
   /** Maximum number of items in the queue. */
@@ -69,7 +71,7 @@ export class Streams {
 
   watch(listener: Listener, namespace: number, filter: Filter, most: number): number {
     this.#watches++
-    return this.#add({ listener, namespace, filter, channel: undefined, most })
+    return this.#add({ listener, namespace, version: listener.version, filter, channel: undefined, most })
   }
 
   subscribe(listener: Listener, namespace: number, channel: Channel, most: number): number {
@@ -80,7 +82,7 @@ export class Streams {
     if (names.size >= MAX_CHANNELS && !names.has(nameOf(namespace, channel))) {
       throw noSpace(`${MAX_CHANNELS} channels are subscribed to, counted once for each process, which is the most`)
     }
-    return this.#add({ listener, namespace, filter: undefined, channel, most })
+    return this.#add({ listener, namespace, version: 0, filter: undefined, channel, most })
   }
 
   end(id: number): void {
@@ -162,8 +164,9 @@ export class Streams {
   #change(entry: Entry, what: Change): void {
     if (this.#watches === 0 || isRecord(entry)) return
     const key: RawKey = givenForm(entry)
-    this.#each(({ filter, namespace }) => {
-      if (filter === undefined || namespace !== entry.space.namespace) return undefined
+    const { space } = entry
+    this.#each(({ filter, namespace, version }) => {
+      if (filter === undefined || namespace !== space.namespace || version !== space.version) return undefined
       if (filter.key !== undefined && filter.key !== entry.text) return undefined
       if (!filter.startsWith(entry.text)) return undefined
       const tags = positionsOf(filter.tags, entry.tags)

@@ -184,7 +184,7 @@ export class RecordWatches {
   }
 
   #flights({ space, key }: RecordWatch): Flights {
-    return new Flights(this.#source, space.namespace, space.purpose === Purpose.OnceFlights, key)
+    return new Flights(this.#source, space.namespace, space.purpose === Purpose.OnceFlights, key, space.version)
   }
 
   #permits({ space, key }: RecordWatch): PermitRecord {
@@ -192,6 +192,6 @@ export class RecordWatches {
   }
 }
 
-function placeOf({ namespace, purpose }: Space, text: string): string {
-  return `${namespace}.${purpose}.${text}`
+function placeOf({ namespace, purpose, version }: Space, text: string): string {
+  return `${namespace}.${purpose}.${version}.${text}`
 }

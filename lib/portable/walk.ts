@@ -49,13 +49,18 @@ export function pageOf(
  * A step of the deletion of the values with this prefix. The loads of such keys end in the first step. A cursor is the
  * order of the entry at which the step starts; 0: the newest.
  */
-export function deletionOf(store: Store, namespace: number, cursor: number, prefix: RawKey): NativeDeletion {
+export function deletionOf(
+  store: Store,
+  { namespace, version }: Pick<Space, 'namespace' | 'version'>,
+  cursor: number,
+  prefix: RawKey,
+): NativeDeletion {
   const matches = prefixTest(prefix)
   if (cursor === 0) {
-    const flights = store.space(namespace, Purpose.Flights)
+    const flights = store.space(namespace, Purpose.Flights, version)
     for (const flight of flights.entries.values()) if (matches(flight.text)) store.delete(flight)
   }
-  const space = store.space(namespace, Purpose.Values)
+  const space = store.space(namespace, Purpose.Values, version)
   let entry = cursor === 0 ? space.last : placeOf(space, cursor)
   let deleted = 0
   for (let visits = 0; entry !== undefined && visits < MAX_VISITS; visits++) {

@@ -28,8 +28,8 @@ import type {
 } from './calls.ts'
 import { hasNoticeSubscribers, hasRemovalSubscribers } from './diagnostics.ts'
 import type { CacheEvents } from './events.ts'
-import { MAX_REOPENS, closeHandle, nativeHandles, openHandle, withNamespace } from './handle.ts'
-import type { SegmentHandle } from './handle.ts'
+import { MAX_REOPENS, closeHandle, nativeHandles, openHandle, openVersion, withNamespace } from './handle.ts'
+import type { SegmentHandle, VersionHandle } from './handle.ts'
 import { Reports } from './reports.ts'
 import type { OwnCounts } from './stats.ts'
 
@@ -183,6 +183,11 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
   inNamespace<T>(namespace: string, run: (id: number) => T, quota?: NativeQuota): T {
     this.live()
     return withNamespace(this.options.native, namespace, run, quota)
+  }
+
+  openVersion(version: string): VersionHandle {
+    this.live()
+    return openVersion(this.options.native, version)
   }
 
   cleanUp(run: (id: number) => void): void {

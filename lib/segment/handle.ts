@@ -90,6 +90,19 @@ export function withNamespace<T>(
   }
 }
 
+/** A handle of a version of the application, which keeps it in use. */
+export interface VersionHandle extends Disposable {
+  /** Its number in the segment. */
+  readonly number: number
+}
+
+/** Begins to use a version, without raw calls. Throws `CacheError`s. */
+export function openVersion(options: NativeOpenOptions, version: string): VersionHandle {
+  const { quota: _, namespace: _namespace, ...rest } = options
+  const { id, versionNumber = 0 } = openNative({ ...rest, create: true, version })
+  return { number: versionNumber, [Symbol.dispose]: () => native.close(id) }
+}
+
 /** Closes a handle. Never throws: a handle that cannot be closed is lost already. */
 export function closeHandle(handle: SegmentHandle): void {
   try {

@@ -89,6 +89,15 @@ export interface Stats extends OwnCounts {
   readonly processes: number
   /** The names of the namespaces of the segment, in the order of their creation. */
   readonly namespaces: readonly string[]
+  /** The versions of the application (`version` of `open`) that have users or entries. */
+  readonly versions: readonly VersionStats[]
+}
+
+/** A version of the application. */
+export interface VersionStats {
+  readonly name: string
+  /** Processes that have it open now. 0: its entries will be removed. */
+  readonly processes: number
 }
 
 /** What the stats say beside the counts in the segment. */
@@ -130,6 +139,7 @@ export const NO_STATS: NativeStats = {
   limitsEvicted: 0,
   processes: 0,
   namespaces: [],
+  versions: [],
 }
 
 /** The limit of the first bucket. */

@@ -3,6 +3,7 @@
  * are ignored, so that later versions may add some.
  */
 import type { NativeExportState } from '../native/addon.ts'
+import { MAX_VERSIONS } from '../native/records.ts'
 import { corrupt } from './format.ts'
 
 /** The first frame: what the snapshot is. */
@@ -42,10 +43,19 @@ export interface Trailer {
   /** Tagged records of an earlier clock cannot be judged, and are left out. */
   readonly horizon: number
   readonly namespaces: readonly NamespaceNote[]
+  /** The versions of the application. */
+  readonly versions: readonly VersionNote[]
+}
+
+/** A version of the application, by the number that records have. */
+export interface VersionNote {
+  readonly number: number
+  readonly name: string
 }
 
 const MAX_NAMESPACES = 1024
 const MAX_NAME = 63
+const VERSION_NAME = /^[A-Za-z0-9._-]{1,32}$/
 /** Versions of a segment are below this; a restore leaves room above. */
 const MAX_VERSION = 2 ** 51
 const EVICTIONS: readonly unknown[] = ['s3-fifo', 'lru', 'none']
@@ -89,7 +99,19 @@ export function trailerOf(payload: Buffer): Trailer {
     version: wholeNumber(document, 'version', MAX_VERSION),
     horizon: wholeNumber(document, 'horizon', Number.MAX_SAFE_INTEGER),
     namespaces: namespaces.map(noteOf),
+    versions: versionsOf(document['versions'] ?? []),
   }
+}
+
+/** A snapshot of version 1 of the format has none. */
+function versionsOf(given: unknown): VersionNote[] {
+  if (!Array.isArray(given) || given.length > MAX_VERSIONS) throw wrong('versions')
+  return given.map((one: unknown) => {
+    const note = object(one, 'versions')
+    const name = text(note, 'name', MAX_NAME)
+    if (!VERSION_NAME.test(name)) throw wrong('versions')
+    return { number: wholeNumber(note, 'number', MAX_VERSIONS - 1), name }
+  })
 }
 
 function noteOf(given: unknown): NamespaceNote {

@@ -13,7 +13,7 @@ import { CacheError } from '../errors.ts'
 /** The first bytes of the file; the version of the format follows. */
 const MAGIC: Buffer = Buffer.from('cache-machine\0', 'latin1')
 /** The version that this package writes. It reads this one and all earlier ones. */
-export const FORMAT_VERSION = 1
+export const FORMAT_VERSION = 2
 export const PREAMBLE_BYTES: number = MAGIC.length + 2
 
 /** Bytes of a frame in front of its payload. */

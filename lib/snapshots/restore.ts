@@ -7,8 +7,9 @@
  */
 import { native } from '../engine/engine.ts'
 import { CacheError } from '../errors.ts'
+import type { VersionHandle } from '../segment/handle.ts'
 import type { NativeRestoreCounts, NativeTarget } from '../native/addon.ts'
-import { RecordAt, RecordFlag, RecordSpace, keyOffset, namespaceOf, wordAt } from '../native/records.ts'
+import { RecordAt, RecordFlag, RecordSpace, keyOffset, namespaceOf, versionOf, wordAt } from '../native/records.ts'
 import type { Header, NamespaceNote, Trailer } from './documents.ts'
 import { fileError, pathOf } from './files.ts'
 import type { SnapshotPath } from './files.ts'
@@ -77,9 +78,13 @@ interface Checked {
 /** Reads the whole file. Rejects unless all of it is sound. */
 async function check(file: SnapshotFile, pace: Pace): Promise<Checked> {
   const seen = new Set<number>()
+  const seenVersions = new Set<number | undefined>([undefined])
   const invalidated = new Map<bigint, { removed: number; outdated: number }>()
   // Large values are passed over: their bytes have been checked by their checksums.
-  const cutter = new RecordCutter(0, (bytes, at) => seen.add(namespaceOf(bytes, at)))
+  const cutter = new RecordCutter(0, (bytes, at) => {
+    seen.add(namespaceOf(bytes, at))
+    seenVersions.add(versionOf(bytes, at))
+  })
   const { header, trailer } = await file.readAll(
     async (payload) => {
       cutter.push(payload)
@@ -99,6 +104,9 @@ async function check(file: SnapshotFile, pace: Pace): Promise<Checked> {
   const namespaces = new Map(trailer.namespaces.map((note) => [note.number, note]))
   if (namespaces.size !== trailer.namespaces.length) throw corrupt('a namespace is in it twice')
   for (const number of seen) if (!namespaces.has(number)) throw corrupt(`its namespace ${number} has no name`)
+  const versions = new Set<number | undefined>([undefined, ...trailer.versions.map(({ number }) => number)])
+  if (versions.size !== trailer.versions.length + 1) throw corrupt('a version is in it twice')
+  for (const number of seenVersions) if (!versions.has(number)) throw corrupt(`its version ${number} has no name`)
   const isRoot = header.namespace === ''
   for (const { name, number } of trailer.namespaces) {
     const isSound = isRoot ? (name === '') === (number === 0) : name === header.namespace && number !== 0
@@ -133,11 +141,23 @@ class Restore {
     const quotasLeft = this.#setQuotas(targets)
     const least = this.#checked.trailer.version + VERSIONS_BETWEEN
     const floor = segment.call((id) => native.restoreBegin(id, least))
-    const rules = { targets: [...targets.values()], madeAt, floor, overwrite: this.#options.overwrite }
-    await this.#storeAll(rules)
-    const deleted = this.#options.isReplacing ? await this.#sweep(floor) : 0
-    // What was deleted may have made room.
-    if (deleted > 0 && this.#counts.noRoom > 0) await this.#storeRest(rules)
+    // Kept in use until the end, so that no sweeper removes what was restored of a version without processes.
+    const handles: VersionHandle[] = []
+    let deleted = 0
+    try {
+      const versions = this.#checked.trailer.versions.map(({ number, name }) => {
+        const handle = segment.calls.openVersion(name)
+        handles.push(handle)
+        return { from: number, to: handle.number }
+      })
+      const rules = { targets: [...targets.values()], versions, madeAt, floor, overwrite: this.#options.overwrite }
+      await this.#storeAll(rules)
+      if (this.#options.isReplacing) deleted = await this.#sweep(floor)
+      // What was deleted may have made room.
+      if (deleted > 0 && this.#counts.noRoom > 0) await this.#storeRest(rules)
+    } finally {
+      for (const handle of handles) handle[Symbol.dispose]()
+    }
     const { stored: restored, ...others } = this.#counts
     return { restored, ...others, evicted: Math.max(0, this.#evictions() - evictions), deleted, quotasLeft }
   }

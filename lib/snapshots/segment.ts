@@ -7,10 +7,13 @@ import type { ResolvedOptions } from '../arguments/options.ts'
 import { CacheError } from '../errors.ts'
 import { MetaFloat } from '../native/layout.ts'
 import type { NativeCalls, RawAccess } from '../segment/calls.ts'
+import type { VersionHandle } from '../segment/handle.ts'
 
 /** What snapshots need of a connection. */
 export interface SnapshotCalls extends NativeCalls, Pick<RawAccess, 'live'> {
   readonly options: ResolvedOptions
+  /** A handle of a version of the application. The caller closes it. */
+  openVersion(version: string): VersionHandle
   /** Calls `run` with a handle of another namespace, which is closed afterwards. */
   inNamespace<T>(namespace: string, run: (id: number) => T, quota?: ResolvedOptions['native']['quota']): T
 }

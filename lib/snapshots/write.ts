@@ -47,8 +47,8 @@ export async function writeSnapshot(
     for (let at = 0; at < end.invalidated.length; at += INVALIDATED_BYTES) {
       frames.add(FrameKind.Invalidated, Buffer.from(end.invalidated.slice(at, at + INVALIDATED_BYTES)))
     }
-    const { version, horizon } = end
-    const trailer: Trailer = { entries, bytes, version, horizon, namespaces: namespaceNotes(end) }
+    const { version, horizon, versions } = end
+    const trailer: Trailer = { entries, bytes, version, horizon, namespaces: namespaceNotes(end), versions }
     frames.add(FrameKind.Trailer, toPayload(trailer))
     const fileBytes = await frames.end()
     signal?.throwIfAborted()

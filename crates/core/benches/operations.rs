@@ -53,6 +53,7 @@ impl Scene {
             name: format!("b-operations-{}-{number}", std::process::id()),
             directory: None,
             group: None,
+            version: None,
             size: mebibytes * MIB,
             max_entry,
             eviction: Eviction::S3Fifo,

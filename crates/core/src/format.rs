@@ -590,6 +590,7 @@ fn keyspaces() -> Table {
         Once => "what was done once",
         OnceFlights => "the run of what is done once",
         Metrics => "a metric",
+        Versions => "the table of versions",
     });
     table("Keyspaces", Unit::Numbers, 64, rows)
 }
@@ -811,6 +812,7 @@ mod tests {
             name: name.clone(),
             directory: None,
             group: None,
+            version: None,
             size: 4 << 20,
             max_entry: None,
             eviction: Eviction::S3Fifo,

@@ -21,7 +21,7 @@ fn import(cache: &Cache, records: &[u8], overwrite: bool) -> Result<RestoreCount
     let made_at = cache.tag_clock();
     let floor = cache.begin_restore(1000)?;
     let targets = [cache.restore_target(0)?, cache.in_namespace("n")?.restore_target(1)?];
-    cache.import(records, &RestoreRules { targets: &targets, made_at, floor, epoch: 0, overwrite })
+    cache.import(records, &RestoreRules { targets: &targets, versions: &[], made_at, floor, epoch: 0, overwrite })
 }
 
 fn value(cache: &Cache, key: &[u8]) -> Option<Vec<u8>> {

@@ -80,7 +80,7 @@ impl Listener for Notifier {
 #[napi(catch_unwind, ts_args_type = "id: number, notify: (notice: number, ids: number[], keys: Key[]) => void")]
 pub fn set_notifier(id: u32, notify: Notify) -> Result<()> {
     with_handle(id, |cache, handle| {
-        let notifier = Notifier { callback: notify, namespace: cache.namespace() };
+        let notifier = Notifier { callback: notify, namespace: cache.namespace_of_values() };
         handle.set_listener(cache.add_listener(Box::new(notifier)));
         Ok(())
     })
@@ -251,7 +251,7 @@ pub fn size(id: u32) -> Result<f64> {
 /// Counts over all processes.
 #[napi(catch_unwind)]
 pub fn stats(id: u32) -> Result<BindingStats> {
-    with(id, |cache| cache.check_attached().map(|()| BindingStats::of(cache)))
+    with(id, |cache| cache.versions().map(|versions| BindingStats::of(cache, versions)))
 }
 
 /// The problems found in the structures of the segment; empty when all is well. Takes the lock of each shard in turn.

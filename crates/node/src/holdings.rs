@@ -7,17 +7,17 @@ use cache_machine_core::{Cache, FlightKind, Keyspace, Orphan};
 
 /// A flight that the handle has begun.
 pub(crate) fn flight(cache: &Cache, kind: FlightKind, key: &[u8], token: u64) -> Orphan {
-    Orphan::Flight { namespace: kind.flights_of(cache.namespace()), key: key.to_vec(), token }
+    Orphan::Flight { namespace: kind.flights_of(cache.namespace_of_values()), key: key.to_vec(), token }
 }
 
 /// A permit that the handle has been granted.
 pub(crate) fn permit(cache: &Cache, keyspace: Keyspace, key: &[u8], token: u64, permits: u32) -> Orphan {
-    let namespace = Orphan::namespace_of(keyspace, cache.namespace());
+    let namespace = Orphan::namespace_of(keyspace, cache.namespace_of_values());
     Orphan::Permit { namespace, key: key.to_vec(), token, permits }
 }
 
 /// A place in the queue for permits.
 pub(crate) fn ticket(cache: &Cache, keyspace: Keyspace, key: &[u8], ticket: u64, permits: u32) -> Orphan {
-    let namespace = Orphan::namespace_of(keyspace, cache.namespace());
+    let namespace = Orphan::namespace_of(keyspace, cache.namespace_of_values());
     Orphan::Ticket { namespace, key: key.to_vec(), ticket, permits }
 }

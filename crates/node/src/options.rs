@@ -16,6 +16,8 @@ pub struct BindingOpenOptions {
     pub directory: Option<String>,
     /// The id or the name of the group that shares the segment. Default: the effective user.
     pub group: Option<Either<u32, String>>,
+    /// The version of the application, which has values of its own. Default: none.
+    pub version: Option<String>,
     /// Bytes.
     pub size: f64,
     /// Bytes.
@@ -101,6 +103,7 @@ impl TryFrom<BindingOpenOptions> for OpenOptions {
             name: options.name,
             directory: options.directory.map(Into::into),
             group: group_of(options.group),
+            version: options.version,
             size: options.size as usize,
             max_entry: options.max_entry_size.map(|size| size as usize),
             eviction,
@@ -134,6 +137,8 @@ pub struct BindingOpened {
     pub epoch_offset: f64,
     /// Offset in `view` of the tag clock.
     pub tag_clock_offset: f64,
+    /// The number of the version, if the handle has one.
+    pub version_number: Option<u32>,
 }
 
 impl BindingOpened {
@@ -150,6 +155,7 @@ impl BindingOpened {
             root_epoch_offset: cache.root_epoch_offset() as f64,
             epoch_offset: cache.epoch_offset() as f64,
             tag_clock_offset: TAG_CLOCK as f64,
+            version_number: cache.version_number().map(u32::from),
         }
     }
 }
@@ -226,10 +232,20 @@ pub struct BindingStats {
     pub limits_evicted: f64,
     pub processes: f64,
     pub namespaces: Vec<String>,
+    /// The versions of the application that have users or entries.
+    pub versions: Vec<BindingVersion>,
+}
+
+/// A version of the application.
+#[napi(object)]
+pub struct BindingVersion {
+    pub name: String,
+    /// Number of processes that have it open.
+    pub processes: u32,
 }
 
 impl BindingStats {
-    pub(crate) fn of(cache: &Cache) -> Self {
+    pub(crate) fn of(cache: &Cache, versions: Vec<(u16, String, u32)>) -> Self {
         let stats = cache.stats();
         Self {
             total: stats.total.into(),
@@ -248,6 +264,7 @@ impl BindingStats {
             limits_evicted: stats.limits_evicted as f64,
             processes: stats.processes as f64,
             namespaces: cache.namespace_names(),
+            versions: versions.into_iter().map(|(_, name, processes)| BindingVersion { name, processes }).collect(),
         }
     }
 }

@@ -44,6 +44,14 @@ pub struct BindingExportState {
     /// clocks of its last removal and of its last outdating.
     pub invalidated: Uint8Array,
     pub namespaces: Vec<BindingExportedNamespace>,
+    pub versions: Vec<BindingExportedVersion>,
+}
+
+/// A version of the application, for a snapshot.
+#[napi(object)]
+pub struct BindingExportedVersion {
+    pub number: u32,
+    pub name: String,
 }
 
 /// Where the entries of a namespace of a snapshot go.
@@ -59,10 +67,19 @@ pub struct BindingTarget {
     pub has_quota: bool,
 }
 
+/// The number of a version in the snapshot, and in this segment.
+#[napi(object)]
+pub struct BindingVersionTarget {
+    pub from: u32,
+    pub to: u32,
+}
+
 /// The rules of a restore.
 #[napi(object)]
 pub struct BindingRestoreRules {
     pub targets: Vec<BindingTarget>,
+    /// The versions of the snapshot. A handle of each is open.
+    pub versions: Vec<BindingVersionTarget>,
     /// The tag clock when the restore began.
     pub made_at: f64,
     /// The result of `restoreBegin`.
@@ -112,6 +129,11 @@ impl From<ExportState> for BindingExportState {
             version: state.version as f64,
             invalidated: Uint8Array::new(invalidated),
             namespaces: state.namespaces.into_iter().map(Into::into).collect(),
+            versions: state
+                .versions
+                .into_iter()
+                .map(|(number, name)| BindingExportedVersion { number: number.into(), name })
+                .collect(),
         }
     }
 }
@@ -166,8 +188,10 @@ pub fn restore_records(id: u32, records: Uint8Array, rules: BindingRestoreRules)
             life: half(&target.life, 0) | half(&target.life, 1) << 32,
         })
         .collect();
+    let versions: Vec<(u16, u16)> = rules.versions.iter().map(|v| (v.from as u16, v.to as u16)).collect();
     let rules = RestoreRules {
         targets: &targets,
+        versions: &versions,
         made_at: rules.made_at as u64,
         floor: rules.floor as u64,
         epoch: rules.epoch as i64,

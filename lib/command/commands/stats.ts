@@ -1,7 +1,7 @@
 /** `stats`: the counts of a segment or of a namespace. */
 import { openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
-import { count, duration, share, size } from '../output.ts'
+import { count, duration, share, size, some } from '../output.ts'
 import type { Stats } from '../../segment/stats.ts'
 import { NAMESPACE, SEGMENT } from '../grammar.ts'
 
@@ -50,6 +50,18 @@ function pairsOf(stats: Stats): [string, string][] {
     ['repairs', `${count(stats.repairs)} after deaths inside a write, ${count(stats.damaged)} entries dropped`],
     ['processes', count(stats.processes)],
     ['namespaces', namespaces.length === 0 ? '-' : namespaces.join(', ')],
+    ...versionsOf(stats),
+  ]
+}
+
+/** A line only if the application has versions. */
+function versionsOf({ versions }: Stats): [string, string][] {
+  if (versions.length === 0) return []
+  return [
+    [
+      'versions',
+      versions.map(({ name, processes }) => `${name} (${some(processes, 'process', 'processes')})`).join(', '),
+    ],
   ]
 }
 

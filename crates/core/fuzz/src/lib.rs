@@ -28,6 +28,7 @@ pub fn options(eviction: Eviction) -> OpenOptions {
         name: format!("fuzz-{}-{}", std::process::id(), eviction.name()),
         directory: Some(directory()),
         group: None,
+        version: None,
         size: MIN_SIZE,
         max_entry: None,
         eviction,

@@ -9,7 +9,7 @@ use crate::attachment::reservations::Reservations;
 use crate::attachment::stripes::ListenedStripes;
 use crate::error::CacheError;
 use crate::layout::geometry::Geometry;
-use crate::layout::keyspaces::is_record;
+use crate::layout::keyspaces::{is_record, number};
 use crate::layout::namespaces::{self, ROOT, Read, count_reads, registered};
 use crate::layout::tags;
 use crate::notices::listeners::{Listener, Notice, NoticeListeners};
@@ -218,6 +218,7 @@ impl Attachment {
             return;
         }
         self.segment.member().count(if hit { ProcessCounter::Hits } else { ProcessCounter::Misses }, 1);
+        let namespace = number(namespace);
         if namespace != ROOT {
             self.count_reads(namespace, if hit { Read::Hit } else { Read::Miss }, 1);
         }

@@ -17,7 +17,7 @@ impl Cache {
     /// # Errors
     /// An invalid key.
     pub fn shard_of(&self, key: &[u8]) -> Result<usize, CacheError> {
-        Ok(Key::new(self.geometry(), self.namespace(), key)?.shard)
+        Ok(Key::new(self.geometry(), self.namespace_of_values(), key)?.shard)
     }
 
     /// Takes a shard's lock and releases it.

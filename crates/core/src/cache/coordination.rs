@@ -45,7 +45,7 @@ impl Cache {
         awaited: Awaited,
         listener: u64,
     ) -> Result<u64, CacheError> {
-        let key = Key::new(self.geometry(), keyspace.of(self.namespace()), key)?;
+        let key = Key::new(self.geometry(), keyspace.of(self.namespace_of_values()), key)?;
         self.check_attached()?;
         let (id, begun) = self.record_watches.add(self, &key, awaited, listener);
         if begun != Begun::Further {
@@ -272,7 +272,7 @@ impl Cache {
     }
 
     fn flights<'a>(&'a self, loads: FlightKind, key: &'a [u8]) -> Flights<'a> {
-        Flights::of(self, loads.keyspaces(self.namespace()), key, self.write_patience())
+        Flights::of(self, loads.keyspaces(self.namespace_of_values()), key, self.write_patience())
     }
 
     fn limiter<'a>(&'a self, key: &'a [u8]) -> Limiter<'a> {

@@ -7,12 +7,13 @@ use crate::attachment::patience::Patience;
 use crate::error::CacheError;
 use crate::layout::geometry::Geometry;
 use crate::layout::key::Key;
-use crate::layout::keyspaces::Keyspace;
+use crate::layout::keyspaces::{Keyspace, in_version, number};
 use crate::layout::namespaces::ROOT;
 use crate::process::core::Core;
 use crate::process::open::{OpenSegment, open};
 use crate::process::options::{OpenOptions, Opened};
 use crate::records::keyspace::Records;
+use crate::records::versions::VersionUse;
 use crate::tables::quotas::QuotaSetting;
 use cache_machine_shm::{Header, ProcessCounter};
 use std::sync::Arc;
@@ -21,8 +22,11 @@ use std::time::Duration;
 /// A handle. The process gives up its slot when its last handle is dropped; the segment stays.
 #[derive(Clone)]
 pub struct Cache {
+    // Dropped in this order: the use of a version ends while the process is attached.
+    version: Option<Arc<VersionUse>>,
     open: Arc<OpenSegment>,
     write_patience: Patience,
+    /// The namespace, and the version of its values.
     namespace: u16,
 }
 
@@ -42,7 +46,21 @@ impl Cache {
     /// `InvalidArgument`, `NoSpace`, `Permission`, `Version`, `Corrupt`, `Busy`; `NoSegment` where it may not create.
     pub fn open(options: &OpenOptions) -> Result<(Self, Opened), CacheError> {
         let (open, opened) = open(options)?;
-        Ok((Self { open, write_patience: Patience::Write(options.write_timeout), namespace: ROOT }, opened))
+        let write_patience = Patience::Write(options.write_timeout);
+        let mut cache = Self { version: None, open, write_patience, namespace: ROOT };
+        if let Some(name) = &options.version {
+            let used = cache.open.versions.begin(&cache.open.core, name, options.create, write_patience);
+            let used = cache.count_busy(used)?;
+            cache.namespace = in_version(ROOT, used.number());
+            cache.version = Some(used);
+        }
+        Ok((cache, opened))
+    }
+
+    /// The same version of another namespace.
+    fn at(&self, namespace: u16) -> Self {
+        let namespace = self.version.as_ref().map_or(namespace, |used| in_version(namespace, used.number()));
+        Self { namespace, ..self.clone() }
     }
 
     /// A handle on a namespace of the same segment. The call creates the namespace if there is none. A namespace has
@@ -52,7 +70,7 @@ impl Cache {
     /// `InvalidArgument` for an invalid name, `NoSpace` if there are 1,024 namespaces, `Busy`, `Detached`.
     pub fn in_namespace(&self, name: &str) -> Result<Self, CacheError> {
         let namespace = self.count_busy(self.namespace_number(name, self.write_patience))?;
-        Ok(Self { namespace, ..self.clone() })
+        Ok(self.at(namespace))
     }
 
     /// Sets the quota of this namespace, for every process. The latest setting counts. At most 63 namespaces have a quota.
@@ -61,7 +79,7 @@ impl Cache {
     /// `InvalidArgument` for the root, and for a reserve above the size; `NoSpace` if all reserves together exceed three
     /// quarters of the entry space, or if 63 namespaces have a quota; `Busy`, `Detached`.
     pub fn set_quota(&self, setting: &QuotaSetting) -> Result<(), CacheError> {
-        self.count_busy(self.open.core.set_quota(self.namespace, setting, self.write_patience))
+        self.count_busy(self.open.core.set_quota(self.namespace(), setting, self.write_patience))
     }
 
     /// As `in_namespace` and `set_quota`, for the handle that `open` returned for these options: without a wait if its
@@ -85,13 +103,14 @@ impl Cache {
         if let Some(quota) = quota {
             self.count_busy(self.open.core.set_quota(namespace, quota, patience))?;
         }
-        Ok(Self { namespace, ..self.clone() })
+        Ok(self.at(namespace))
     }
 
     /// Offset in `index_view` of the epoch that ends the life of this namespace's entries when it changes. The root has
     /// its own epoch.
     pub fn epoch_offset(&self) -> usize {
-        if self.namespace == ROOT { Header::EPOCH } else { Geometry::namespace_epoch(usize::from(self.namespace)) }
+        let namespace = self.namespace();
+        if namespace == ROOT { Header::EPOCH } else { Geometry::namespace_epoch(usize::from(namespace)) }
     }
 
     /// Offset of the root's epoch in `index_view`.
@@ -101,6 +120,16 @@ impl Cache {
 
     /// Number of its namespace; 0 for the root.
     pub fn namespace(&self) -> u16 {
+        number(self.namespace)
+    }
+
+    /// Number of the version of its values; `None`: they have none.
+    pub fn version_number(&self) -> Option<u16> {
+        self.version.as_ref().map(|used| used.number())
+    }
+
+    /// Number of its namespace with the version of its values, as in `Removal::namespace`.
+    pub fn namespace_of_values(&self) -> u16 {
         self.namespace
     }
 
@@ -110,7 +139,7 @@ impl Cache {
 
     /// A key of this namespace.
     pub(crate) fn key<'k>(&self, bytes: &'k [u8]) -> Result<Key<'k>, CacheError> {
-        Key::new(self.geometry(), self.namespace, bytes)
+        Key::new(self.geometry(), self.namespace_of_values(), bytes)
     }
 
     /// Counts a write that ended as busy, and returns its result.

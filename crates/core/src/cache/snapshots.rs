@@ -7,7 +7,7 @@ use crate::kind;
 use crate::layout::entry::{LATEST, MAX_EXTRAS};
 use crate::layout::geometry::{Geometry, MAX_NAMESPACES};
 use crate::layout::key::Key;
-use crate::layout::keyspaces::Keyspace;
+use crate::layout::keyspaces::{Keyspace, MAX_VERSIONS, in_version};
 use crate::layout::quotas::class_of;
 use crate::layout::sizes::MAX_TAGS;
 use crate::layout::tags::{keyed, salt_of};
@@ -30,6 +30,8 @@ pub struct RestoreTarget {
 pub struct RestoreRules<'a> {
     /// The namespaces of the snapshot.
     pub targets: &'a [RestoreTarget],
+    /// The versions of the snapshot: their number there, and here. A handle of each must be open.
+    pub versions: &'a [(u16, u16)],
     /// The tag clock when the restore began.
     pub made_at: u64,
     /// The result of `begin_restore`.
@@ -63,6 +65,8 @@ struct Record<'a> {
     flags: u8,
     keyspace: u8,
     namespace: u16,
+    /// 1 + its number; 0: none.
+    version: u32,
     written: i64,
     deadline: i64,
     stale_ms: u64,
@@ -112,6 +116,7 @@ impl<'a> Record<'a> {
             flags,
             keyspace: fixed[6],
             namespace: half(fixed, 10),
+            version: (word(fixed, 8) >> 32) as u32,
             written: word(fixed, 32) as i64,
             deadline: word(fixed, 40) as i64,
             stale_ms: word(fixed, 48),
@@ -182,6 +187,9 @@ impl Cache {
     /// # Errors
     /// `InvalidArgument` for a malformed record; `Busy`, `Detached`, `Corrupt`. Records before it were stored then.
     pub fn import(&self, records: &[u8], rules: &RestoreRules<'_>) -> Result<RestoreCounts, CacheError> {
+        if rules.versions.iter().any(|(_, to)| usize::from(*to) >= MAX_VERSIONS) {
+            return Err(malformed());
+        }
         let mut targets = [None; MAX_NAMESPACES];
         for target in rules.targets {
             *targets.get_mut(usize::from(target.from)).ok_or_else(malformed)? = Some(*target);
@@ -216,7 +224,14 @@ impl Cache {
             _ => return Err(malformed()),
         };
         let geometry: &Geometry = self.geometry();
-        let namespace = keyspace.of(target.to);
+        let namespace = match record.version.checked_sub(1) {
+            None => keyspace.of(target.to),
+            Some(from) => {
+                let version =
+                    rules.versions.iter().find(|(known, _)| u32::from(*known) == from).ok_or_else(malformed)?;
+                keyspace.of(in_version(target.to, version.1))
+            }
+        };
         let key = match Key::for_entry(geometry, namespace, record.key, record.value.len(), record.tag_count) {
             Ok(key) => key,
             Err(CacheError::ValueTooLarge { .. }) => return Ok(Restoring::TooLarge),

@@ -24,10 +24,10 @@ impl Cache {
         if watch.tags.len() > MAX_TAGS || watch.prefix.len() > MAX_KEY {
             return Err(CacheError::InvalidArgument(format!("at most {MAX_TAGS} tags and {MAX_KEY} bytes of prefix")));
         }
-        let key = watch.key.map(|key| Key::new(self.geometry(), self.namespace(), key)).transpose()?;
+        let key = watch.key.map(|key| self.key(key)).transpose()?;
         let stream = OpenStream {
             listener,
-            namespace: self.namespace(),
+            namespace: self.namespace_of_values(),
             wanted: Wanted::Changes {
                 key: watch.key.map(<[u8]>::to_vec),
                 prefix: watch.prefix.to_vec(),

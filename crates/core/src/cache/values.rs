@@ -19,7 +19,7 @@ impl Cache {
     /// An invalid key; `Detached` if the segment was destroyed, truncated or replaced.
     #[inline]
     pub fn get<S: Sink>(&self, key: &[u8], mode: ReadMode, sink: &mut S) -> Result<Option<EntryMeta>, CacheError> {
-        self.read(self.namespace(), key, mode, sink)
+        self.read(self.namespace_of_values(), key, mode, sink)
     }
 
     /// `get` for callers that have a `meta` already. False is a miss; the contents of `meta` are undefined then.
@@ -34,7 +34,7 @@ impl Cache {
         sink: &mut S,
         meta: &mut EntryMeta,
     ) -> Result<bool, CacheError> {
-        self.read_to(self.namespace(), key, mode, sink, meta)
+        self.read_to(self.namespace_of_values(), key, mode, sink, meta)
     }
 
     /// Whether the key has an entry. It counts no read and marks nothing as used.
@@ -50,7 +50,7 @@ impl Cache {
     /// # Errors
     /// As for `get`.
     pub fn version_of(&self, key: &[u8]) -> Result<Option<u64>, CacheError> {
-        self.version_in(self.namespace(), key)
+        self.version_in(self.namespace_of_values(), key)
     }
 
     /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and no entry
@@ -60,7 +60,7 @@ impl Cache {
     /// `ValueTooLarge`, `NoSpace`, `Busy`, `Detached`, `Corrupt`, and an invalid key.
     pub fn set(&self, key: &[u8], write: &Write<'_>) -> Result<Option<u64>, CacheError> {
         let Write { value, tags, .. } = write;
-        let key = Key::for_entry(self.geometry(), self.namespace(), key, value.len(), tags.len())?;
+        let key = Key::for_entry(self.geometry(), self.namespace_of_values(), key, value.len(), tags.len())?;
         self.change(&key, |locked| locked.set(&key, write))
     }
 
@@ -85,7 +85,7 @@ impl Cache {
         // mutant: take-leaves-loads
         let there = self.has_flight(&key)? || self.version_of(key.bytes)?.is_some();
         let taken = if there { self.change(&key, |locked| locked.take(&key, sink))? } else { None };
-        self.count_read(self.namespace(), taken.is_some());
+        self.count_read(self.namespace_of_values(), taken.is_some());
         Ok(taken)
     }
 
@@ -113,7 +113,7 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn keys(&self, cursor: u64, prefix: &[u8], most: usize) -> Result<Page, CacheError> {
-        self.keys_of(self.namespace(), cursor, (prefix, &[]), most)
+        self.keys_of(self.namespace_of_values(), cursor, (prefix, &[]), most)
     }
 
     /// As `keys`, of the entries that have at least one of these tags.
@@ -121,7 +121,7 @@ impl Cache {
     /// # Errors
     /// As `keys`.
     pub fn tagged_keys(&self, cursor: u64, prefix: &[u8], tags: &[u64], most: usize) -> Result<Page, CacheError> {
-        self.keys_of(self.namespace(), cursor, (prefix, tags), most)
+        self.keys_of(self.namespace_of_values(), cursor, (prefix, tags), most)
     }
 
     /// Deletes all entries of this namespace with keys that start with `prefix`; returns their number. The time grows
@@ -144,7 +144,7 @@ impl Cache {
     /// # Errors
     /// As for `delete_prefix`.
     pub fn delete_prefix_from(&self, cursor: u64, prefix: &[u8]) -> Result<Deletion, CacheError> {
-        let step = self.delete_prefix_of(self.namespace(), cursor, prefix, self.write_patience());
+        let step = self.delete_prefix_of(self.namespace_of_values(), cursor, prefix, self.write_patience());
         self.count_busy(step)
     }
 
@@ -152,7 +152,7 @@ impl Cache {
         if self.shard(key.shard).get(Field::PinnedUnits) == 0 {
             return Ok(false);
         }
-        let flights = Keyspace::Flights.of(self.namespace());
+        let flights = Keyspace::Flights.of(self.namespace_of_values());
         Ok(self.read(flights, key.bytes, ReadMode::Peek, &mut NoSink)?.is_some())
     }
 

@@ -204,7 +204,7 @@ impl Locked<'_> {
             return;
         }
         self.shard.add_tally(head.namespace, tally, 1);
-        if cause == RemovalCause::Evicted && head.namespace != number(self.namespace) {
+        if cause == RemovalCause::Evicted && number(head.namespace) != number(self.namespace) {
             self.shard.add_tally(head.namespace, Tally::EvictedForOthers, 1);
         }
         if let (true, Some(reason)) = (self.notes_removals, reason) {

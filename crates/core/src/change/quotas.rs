@@ -17,7 +17,7 @@ use crate::layout::control::{Count, EvictionQueue, Field, Tally};
 use crate::layout::entry::Damaged;
 use crate::layout::geometry::{Eviction, MAX_CLASSES};
 use crate::layout::key::Key;
-use crate::layout::keyspaces::is_pinned;
+use crate::layout::keyspaces::{is_pinned, number};
 use crate::layout::namespaces;
 use crate::layout::quotas::{Quota, class_of, last_class, quota};
 use crate::shard::eviction::SearchBudget;
@@ -190,7 +190,7 @@ impl Locked<'_> {
     fn gives_up(&self, quota: &Quota, unit: u32) -> Result<bool, Damaged> {
         let head = self.shard.head(unit)?;
         let (used, _) = self.shard.units_of_namespace(quota.namespace);
-        if head.namespace != quota.namespace {
+        if number(head.namespace) != quota.namespace {
             return Err(Damaged); // an entry in the queue of another class
         }
         // mutant: units-given-up-late
@@ -368,7 +368,7 @@ impl Locked<'_> {
         let unit = self.shard.unit_of(self.shard.word(at).load(Ordering::Relaxed));
         self.shard.head(unit).is_ok_and(|head| {
             let class = class_of(self.shard.region, head.namespace);
-            let is_free = class == 0 || head.namespace == namespace;
+            let is_free = class == 0 || number(head.namespace) == number(namespace);
             is_free && !is_pinned(head.namespace) && self.shard.policy(class) != Eviction::None
         })
     }

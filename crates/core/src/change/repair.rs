@@ -11,6 +11,7 @@
 use crate::change::locked::Locked;
 use crate::layout::control::Field;
 use crate::layout::entry::{CHAINED, Damaged, Head, Run};
+use crate::layout::keyspaces::number;
 use crate::shard::index::Position;
 use crate::shard::journal::Outcome;
 use crate::shard::note::Note;
@@ -100,7 +101,7 @@ impl Locked<'_> {
         }
         if let Some(head) = stored.or(removed).filter(|head| shard.counts(head)) {
             // mutant: undo-raises-used
-            let before = used.filter(|(namespace, _)| *namespace == head.namespace).map(|(_, units)| units);
+            let before = used.filter(|(namespace, _)| *namespace == number(head.namespace)).map(|(_, units)| units);
             let before = before.unwrap_or_else(|| shard.units_of_namespace(head.namespace).0);
             let units = before.saturating_sub(counted).wrapping_add(stored.map_or(0, |head| head.units() as u32));
             shard.put_units_of_namespace(head.namespace, units, units);

@@ -11,7 +11,7 @@ use crate::error::CacheError;
 use crate::layout::control::Count;
 use crate::layout::entry::{Head, LAST_VERSION};
 use crate::layout::key::Key;
-use crate::layout::keyspaces::is_record;
+use crate::layout::keyspaces::{is_record, number};
 use crate::layout::namespaces::ROOT;
 use crate::shard::fate::{Fate, fate_of_new};
 use cache_machine_shm::atomic::Ordering;
@@ -113,7 +113,7 @@ impl Locked<'_> {
         deleted: &mut u64,
     ) -> Result<(), ChangeError> {
         let is_wanted = |_: &Self, head: &Head| {
-            let is_in = if namespace == ROOT { !is_record(head.namespace) } else { head.namespace == namespace };
+            let is_in = !is_record(head.namespace) && (namespace == ROOT || number(head.namespace) == namespace);
             Ok(is_in && head.version <= floor)
         };
         self.delete_where(lines, is_wanted, deleted)

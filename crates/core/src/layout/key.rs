@@ -5,7 +5,7 @@
 
 use crate::error::CacheError;
 use crate::layout::geometry::Geometry;
-use crate::layout::keyspaces::{number, space};
+use crate::layout::keyspaces::{number, space, version_of};
 use crate::layout::sizes::{MAX_KEY, MAX_TAGS};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -55,7 +55,12 @@ impl<'k> Key<'k> {
         let mut hash = xxh3_64_with_seed(bytes, seed);
         let shard = ((hash >> 48) as usize * geometry.shards) >> 16;
         // A record of a key is in the key's shard, so one lock guards both. Its place inside the shard differs.
-        hash = hash.rotate_left(u32::from(space(namespace)) * 5);
+        hash = match version_of(namespace) {
+            None => hash.rotate_left(u32::from(space(namespace)) * 5),
+            // The lower 48 bits are mixed among themselves: the others are those of the shard, and in the bits of a line
+            // they would leave most lines unused.
+            Some(_) => (hash ^ u64::from(space(namespace))).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        };
         Self {
             bytes,
             namespace,

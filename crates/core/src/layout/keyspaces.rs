@@ -7,6 +7,10 @@
 //!
 //! An entry's 16 bits of `namespace` are the number of its namespace and, above it, its keyspace. Caution: the lower
 //! part alone is the index into tables of namespaces.
+//!
+//! A *version* of an application has values of its own. Two keyspaces belong to it: one for its values, one for their
+//! flights. All other keyspaces span the versions, and so do the epochs, tags, counts and quotas of a namespace.
+//! `records/versions.rs` gives versions their numbers.
 
 use crate::layout::geometry::MAX_NAMESPACES;
 
@@ -32,20 +36,42 @@ pub enum Keyspace {
     OnceFlights = 7,
     /// A metric of the application.
     Metrics = 8,
+    /// The table of versions.
+    Versions = 15,
 }
 
-/// The highest keyspace.
+/// The highest keyspace in use below `Versions`.
 const LAST: u16 = Keyspace::Metrics as u16;
+/// The keyspace of the values of version 0. That of their flights is the next one, and so on.
+const FIRST_OF_VERSIONS: u16 = 16;
+/// Maximum number of versions with entries at once.
+pub(crate) const MAX_VERSIONS: usize = ((1 << (16 - SHIFT)) - FIRST_OF_VERSIONS as usize) / 2;
 const SHIFT: u32 = MAX_NAMESPACES.trailing_zeros();
 
 /// The life of every record: no epoch ends it.
 pub(crate) const RECORD_LIFE: u64 = 0;
 
 impl Keyspace {
-    /// A namespace's number with this keyspace above it.
+    /// A namespace's number with this keyspace above it. Values and their flights keep the version of `namespace`.
     pub(crate) fn of(self, namespace: u16) -> u16 {
-        number(namespace) | (self as u16) << SHIFT
+        let space = match (self, version_of(namespace)) {
+            (Self::Values, Some(version)) => FIRST_OF_VERSIONS + 2 * version,
+            (Self::Flights, Some(version)) => FIRST_OF_VERSIONS + 2 * version + 1,
+            _ => self as u16,
+        };
+        number(namespace) | space << SHIFT
     }
+}
+
+/// The namespace of the values of a version, which is below `MAX_VERSIONS`.
+pub(crate) fn in_version(namespace: u16, version: u16) -> u16 {
+    number(namespace) | (FIRST_OF_VERSIONS + 2 * version) << SHIFT
+}
+
+/// The version of a value or of its flight; `None`: it has none, or the entry belongs to all versions.
+#[inline]
+pub(crate) fn version_of(namespace: u16) -> Option<u16> {
+    space(namespace).checked_sub(FIRST_OF_VERSIONS).map(|above| above / 2)
 }
 
 /// The number of the namespace, without the keyspace.
@@ -63,7 +89,8 @@ pub(crate) fn space(namespace: u16) -> u16 {
 /// Whether the entry is a record, not a value of the user.
 #[inline]
 pub(crate) fn is_record(namespace: u16) -> bool {
-    usize::from(namespace) >= MAX_NAMESPACES
+    let space = space(namespace);
+    space != Keyspace::Values as u16 && (space < FIRST_OF_VERSIONS || space & 1 == 1)
 }
 
 /// Whether the entry is never evicted.
@@ -74,5 +101,6 @@ pub(crate) fn is_pinned(namespace: u16) -> bool {
 
 /// Whether this build knows the keyspace.
 pub(crate) fn is_known(namespace: u16) -> bool {
-    space(namespace) <= LAST
+    let space = space(namespace);
+    space <= LAST || space >= Keyspace::Versions as u16
 }

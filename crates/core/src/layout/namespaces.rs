@@ -10,7 +10,7 @@
 //! word. An entry is live only while its life is the current one. `tables/namespaces.rs` changes the table.
 
 use crate::layout::geometry::{Geometry, MAX_NAMESPACES, NAME_BYTES, NAMES_USED, READ_STRIPES};
-use crate::layout::keyspaces::{RECORD_LIFE, is_record};
+use crate::layout::keyspaces::{RECORD_LIFE, is_record, number};
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 
@@ -34,6 +34,11 @@ pub(crate) fn life(region: &Region, root_epoch: u32, namespace: u16) -> u64 {
     }
     if is_record(namespace) {
         return RECORD_LIFE;
+    }
+    // All versions of a namespace have its life, so one addition clears them.
+    let namespace = number(namespace);
+    if namespace == ROOT {
+        return u64::from(root_epoch);
     }
     // Acquire: pairs with the addition in `clear_namespace`.
     let own = region.u32(Geometry::namespace_epoch(usize::from(namespace))).load(Ordering::Acquire);

@@ -10,7 +10,7 @@
 //! the size of the next. `tables/quotas.rs` changes the table.
 
 use crate::layout::geometry::{CLASSES_USED, Eviction, Geometry, MAX_CLASSES};
-use crate::layout::keyspaces::is_record;
+use crate::layout::keyspaces::{is_record, number};
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::Ordering;
 
@@ -39,7 +39,7 @@ pub(crate) fn class_of(region: &Region, namespace: u16) -> u8 {
     if is_record(namespace) {
         return 0;
     }
-    region.u8(Geometry::class_of(usize::from(namespace))).load(Ordering::Relaxed) % MAX_CLASSES as u8
+    region.u8(Geometry::class_of(usize::from(number(namespace)))).load(Ordering::Relaxed) % MAX_CLASSES as u8
 }
 
 /// Number of the last class in use; 0: no namespace has a quota.

@@ -13,6 +13,7 @@ use crate::process::core::Core;
 use crate::process::options::{OpenOptions, Opened};
 use crate::process::registry::Registry;
 use crate::process::service::Service;
+use crate::records::versions::VersionUses;
 use crate::shard::view::ShardView;
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::{Header, Region, Segment, SegmentFile, ShmError, list_segments, random_u64, remove_unused};
@@ -21,6 +22,7 @@ use std::sync::Arc;
 /// The process's open segment with its background thread. Both end with the last handle.
 pub(crate) struct OpenSegment {
     pub(crate) core: Arc<Core>,
+    pub(crate) versions: VersionUses,
     service: Service,
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<(Arc<OpenSegment>, Opened), 
                 // mutant: dead-prefixes-stay
                 core.forget_dead_prefixes();
             }
-            Ok((OpenSegment { service: Service::start(&core), core }, opened))
+            Ok((OpenSegment { service: Service::start(&core), versions: VersionUses::default(), core }, opened))
         },
     )?;
     if options.create {

@@ -14,6 +14,9 @@ pub struct OpenOptions {
     pub directory: Option<PathBuf>,
     /// Group of the processes that share the segment; `None`: those of the effective user.
     pub group: Option<Group>,
+    /// Version of the application, which has values of its own: 1 to 32 of `[A-Za-z0-9._-]`; `None`: the values without a
+    /// version.
+    pub version: Option<String>,
     /// Size of the whole segment in bytes, if the call creates it.
     pub size: usize,
     /// Maximum size of key and value together in bytes, if the call creates the segment; default a quarter of a shard.

@@ -10,6 +10,7 @@ use crate::error::CacheError;
 use crate::layout::control::{Field, Tally};
 use crate::layout::geometry::SWEEP_TURN;
 use crate::layout::namespaces::{ROOT, life, registered};
+use crate::records::versions::VersionSweep;
 use crate::shard::view::ShardView;
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::lock::{Owner, Parties};
@@ -33,6 +34,7 @@ pub(crate) struct Sweeper {
     next_shard: usize,
     /// The turn of another process at the last tick, and since when it stands still.
     seen: Option<(u64, Instant)>,
+    versions: VersionSweep,
 }
 
 impl Sweeper {
@@ -43,7 +45,12 @@ impl Sweeper {
         if is_due {
             sweep_shards(attachment, &mut self.next_shard);
         }
-        is_due
+        // Busy, or detached: the next tick tries again.
+        let unused = self.versions.next_unused(attachment).unwrap_or(None);
+        let removes = unused.is_some_and(|unused| {
+            self.takes_turn(attachment) && self.versions.remove(attachment, unused, LINES_PER_TICK).is_ok()
+        });
+        is_due || removes
     }
 
     /// Takes the turn, or moves it if this process has it already.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! record    0  value length u32 · kind u8 · flags u8 · keyspace u8 · number of tags u8
-//!           8  key length u16 · namespace u16 · 0 u32
+//!           8  key length u16 · namespace u16 · 1 + number of the version u32; 0: none
 //!          16  version u64 · life u64
 //!          32  written i64 · deadline i64, milliseconds since 1970; deadline 0: never
 //!          48  milliseconds after the deadline in which it may be served as stale u64
@@ -23,7 +23,7 @@ use crate::kind;
 use crate::layout::entry::{self, BINARY_KEY, Damaged, Head, TAGGED};
 use crate::layout::geometry::{Eviction, Geometry, UNIT};
 use crate::layout::key;
-use crate::layout::keyspaces::{Keyspace, is_known, is_record, number, space};
+use crate::layout::keyspaces::{Keyspace, is_known, is_record, number, space, version_of};
 use crate::layout::namespaces::{self, ROOT, registered};
 use crate::layout::quotas::{OWNER, class_of, policy_in, quota};
 use crate::layout::tags::{self, InvalidatedTag, TagTable};
@@ -82,6 +82,8 @@ pub struct ExportState {
     pub invalidated: Vec<InvalidatedTag>,
     /// The namespaces of the snapshot.
     pub namespaces: Vec<ExportedNamespace>,
+    /// Numbers and names of the versions of the application.
+    pub versions: Vec<(u16, String)>,
 }
 
 /// The number of records.
@@ -179,10 +181,12 @@ impl Attachment {
         let deadline = if head.deadline == 0 { 0 } else { at_epoch(head.deadline) };
         records.reserve(RECORD_BYTES + (count + 1) * 8 + head.key_len + head.value_len + 8);
         records.extend_from_slice(&(head.value_len as u32).to_le_bytes());
-        records.extend_from_slice(&[head.kind, flags, space(head.namespace) as u8, count as u8]);
+        let version = version_of(head.namespace);
+        let keyspace = if version.is_some() { Keyspace::Values as u16 } else { space(head.namespace) };
+        records.extend_from_slice(&[head.kind, flags, keyspace as u8, count as u8]);
         records.extend_from_slice(&(head.key_len as u16).to_le_bytes());
         records.extend_from_slice(&number(head.namespace).to_le_bytes());
-        records.extend_from_slice(&[0; 4]);
+        records.extend_from_slice(&version.map_or(0, |number| u32::from(number) + 1).to_le_bytes());
         records.extend_from_slice(&head.version.to_le_bytes());
         records.extend_from_slice(&head.life.to_le_bytes());
         records.extend_from_slice(&at_epoch(head.written).to_le_bytes());
@@ -205,7 +209,8 @@ impl Attachment {
         let horizon = tags::horizon(region);
         let numbers = if namespace == ROOT { 0..registered(region) } else { namespace..namespace + 1 };
         let namespaces = numbers.map(|number| self.exported_namespace(number)).collect();
-        Ok(ExportState { clock, horizon, version: self.last_version(), invalidated, namespaces })
+        let versions = self.versions()?.into_iter().map(|(number, name, _)| (number, name)).collect();
+        Ok(ExportState { clock, horizon, version: self.last_version(), invalidated, namespaces, versions })
     }
 
     fn exported_namespace(&self, number: u16) -> ExportedNamespace {

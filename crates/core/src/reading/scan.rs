@@ -6,9 +6,11 @@
 
 use crate::attachment::attached::Attachment;
 use crate::attachment::patience::Patience;
+use crate::change::locked::{ChangeError, Locked};
 use crate::error::CacheError;
 use crate::layout::control::Field;
-use crate::layout::keyspaces::Keyspace;
+use crate::layout::entry::Head;
+use crate::layout::keyspaces::{Keyspace, version_of};
 use crate::layout::namespaces::ROOT;
 use crate::reading::walk::{ScannedKey, Wanted};
 
@@ -109,6 +111,43 @@ impl Attachment {
             at = pass * lines as u64 + after as u64;
         }
         Ok(deletion)
+    }
+
+    /// Deletes the values and flights of a version of the application in about `lines` lines, from `cursor` (0 at first) on,
+    /// while `is_unused`, which is asked under each lock. Returns the cursor of the next step, `None` after the last one.
+    ///
+    /// # Errors
+    /// `Busy`, also if the version is in use again; `Detached`, `Corrupt`.
+    pub(crate) fn delete_version(
+        &self,
+        version: u16,
+        cursor: u64,
+        lines: usize,
+        patience: Patience,
+        is_unused: &dyn Fn() -> bool,
+    ) -> Result<Option<u64>, CacheError> {
+        let of_shard = self.geometry().lines();
+        let end = of_shard as u64 * self.geometry().shards as u64;
+        let (mut at, mut work) = (cursor, 0);
+        while at < end {
+            if work >= lines {
+                return Ok(Some(at));
+            }
+            let (index, line) = ((at / of_shard as u64) as usize, (at % of_shard as u64) as usize);
+            let hold = line..(line + LINES_PER_HOLD).min(of_shard);
+            let mut deleted = 0;
+            let after = self.try_change((&self.shard(index), ROOT), patience, |locked| {
+                if !is_unused() {
+                    return Err(ChangeError::Error(CacheError::Busy("the version is in use again".into())));
+                }
+                let is_wanted = |_: &Locked<'_>, head: &Head| Ok(version_of(head.namespace) == Some(version));
+                locked.delete_where(hold.clone(), is_wanted, &mut deleted)?;
+                Ok(locked.shard.skip_unused(hold.end))
+            })?;
+            work += hold.len() + deleted as usize;
+            at = index as u64 * of_shard as u64 + after as u64;
+        }
+        Ok(None)
     }
 
     /// Deletes values with versions up to `floor`, from `cursor` (0 at first) on. Returns the cursor of the next step,

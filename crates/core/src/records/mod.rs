@@ -24,3 +24,4 @@ pub(crate) mod metrics;
 pub(crate) mod orphans;
 pub(crate) mod permit_table;
 pub(crate) mod permits;
+pub(crate) mod versions;

@@ -6,7 +6,7 @@
 use crate::layout::control::{CLAIMED, Count, Field, Tally, is_derived};
 use crate::layout::entry::{Damaged, Head, LINKS, Node, Run};
 use crate::layout::geometry::{CONTROL_BYTES, Geometry, JOURNAL_BYTES, TALLY_BYTES, UNIT, UNIT_WORDS};
-use crate::layout::keyspaces::is_record;
+use crate::layout::keyspaces::{is_record, number};
 use crate::shard::note::Note;
 use cache_machine_shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::steps::step;
@@ -111,7 +111,7 @@ impl<'a> ShardView<'a> {
 
     #[inline]
     fn tally_offset(&self, namespace: u16) -> usize {
-        self.meta + self.geometry.tally_in_shard(usize::from(namespace))
+        self.meta + self.geometry.tally_in_shard(usize::from(number(namespace)))
     }
 
     #[inline]
@@ -143,7 +143,7 @@ impl<'a> ShardView<'a> {
 
     /// Starts to count the entries of this life, from 0. The caller holds the lock.
     pub(crate) fn count_anew(&self, namespace: u16, life: u64) {
-        self.note(Note::Life { namespace, life });
+        self.note(Note::Life { namespace: number(namespace), life });
         self.begin_count(namespace, life);
     }
 
@@ -205,7 +205,7 @@ impl<'a> ShardView<'a> {
         let old = words.0.load(Ordering::Relaxed); // guarded by the lock
         if used != old {
             // mutant: used-not-noted
-            self.note(Note::Used { namespace, old });
+            self.note(Note::Used { namespace: number(namespace), old });
         }
         Self::store_units(words, used, claimed);
     }

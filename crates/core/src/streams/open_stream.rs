@@ -2,6 +2,7 @@
 //!
 //! The queue is bounded: the oldest items make room, and the stream counts them as lost.
 
+use crate::layout::keyspaces::number;
 use crate::layout::messages::{ANY_NAMESPACE, RingKind, What};
 use crate::streams::items::{Owned, StreamItem};
 use std::collections::VecDeque;
@@ -48,7 +49,8 @@ impl OpenStream {
                 let is_tagged = tags.is_empty() || !own.is_empty();
                 let wanted = match message.what {
                     What::Invalidate if message.frame.namespace == ANY_NAMESPACE => true,
-                    What::Invalidate => is_known && is_tagged,
+                    // An invalidation spans the versions of its namespace.
+                    What::Invalidate => message.frame.namespace == number(self.namespace) && is_tagged,
                     What::Message => false,
                     _ => {
                         let fits = key.as_ref().is_none_or(|key| *key == message.key);

@@ -1,6 +1,7 @@
 //! All watches and subscriptions of one process, and the cursors of the rings.
 
 use crate::attachment::attached::Attachment;
+use crate::layout::keyspaces::number;
 use crate::layout::messages::{ANY_NAMESPACE, RingKind, What};
 use crate::shard::ring::{Batch, Cursor, Ring};
 use crate::streams::items::{Owned, StreamItem};
@@ -167,7 +168,14 @@ impl Table {
                 self.deliver(&Owned::of(&message), due);
                 continue;
             }
-            let Some(space) = self.namespaces_watched.get_mut(&message.namespace) else { continue };
+            // An invalidation is about all versions of its namespace, which have one life. The first one that is watched keeps
+            // those of a later life.
+            let is_about = |watched: &u16| match message.what {
+                What::Invalidate => number(*watched) == message.namespace,
+                _ => *watched == message.namespace,
+            };
+            let watched = self.namespaces_watched.iter_mut().find(|(watched, _)| is_about(watched));
+            let Some((_, space)) = watched else { continue };
             if message.life == space.life {
                 self.deliver(&Owned::of(&message), due);
             } else if is_later(message.life, space.life) {
@@ -180,6 +188,7 @@ impl Table {
     /// Hands out clears, then the messages after them.
     fn follow_lives(&mut self, attachment: &Attachment, due: &mut Due) {
         let namespaces_watched: Vec<u16> = self.namespaces_watched.keys().copied().collect();
+        let mut ready = Vec::new();
         for namespace in namespaces_watched {
             let Some(space) = self.namespaces_watched.get_mut(&namespace) else { continue };
             let life = attachment.life_now(namespace);
@@ -191,9 +200,10 @@ impl Table {
             let cleared =
                 |stream: &OpenStream| stream.namespace == namespace && stream.ring_kind() == RingKind::Changes;
             self.each(due, cleared, |stream| stream.push(StreamItem::about_all(What::Clear)));
-            for message in later.iter().filter(|message| message.frame.life == life) {
-                self.deliver(message, due);
-            }
+            ready.extend(later.into_iter().filter(|message| message.frame.life == life));
+        }
+        for message in &ready {
+            self.deliver(message, due);
         }
     }
 

@@ -320,6 +320,30 @@ impl Attachment {
         audience
     }
 
+    /// Number of subscriptions of living processes to exactly this name.
+    pub(crate) fn count_subscriptions(&self, name: &Name<'_>) -> u32 {
+        let mut audience = Audience::default();
+        self.add_audience(name, &mut audience);
+        audience.count
+    }
+
+    /// Whether a process has subscribed to exactly this name, also one that has died since. It makes no system call.
+    pub(crate) fn has_subscription(&self, name: &Name<'_>) -> bool {
+        let hash = self.hash_of(name);
+        self.records_of(hash).any(|(record, seen)| seen == hash && record.count().load(Ordering::Relaxed) != 0)
+    }
+
+    /// Forgets the subscriptions of dead processes.
+    ///
+    /// # Errors
+    /// `Busy`: another process changes the table.
+    pub(crate) fn forget_dead_subscriptions(&self) -> Result<(), CacheError> {
+        let guard = self.lock_header(HeaderTable::Subscriptions, Patience::Brief(Duration::ZERO))?;
+        self.remove_dead_subscriptions();
+        drop(guard);
+        Ok(())
+    }
+
     fn add_audience(&self, name: &Name<'_>, audience: &mut Audience) {
         let hash = self.hash_of(name);
         for (record, _) in self.records_of(hash).filter(|(_, seen)| *seen == hash) {

@@ -339,6 +339,7 @@ mod tests {
                 name: name.clone(),
                 directory: None,
                 group: None,
+                version: None,
                 size: 2 << 20,
                 max_entry: None,
                 eviction: Eviction::S3Fifo,

@@ -51,6 +51,7 @@ pub(crate) fn options(test: &str, size: usize) -> OpenOptions {
         name: format!("t-{test}-{}-{number}", std::process::id()),
         directory: None,
         group: None,
+        version: None,
         size,
         max_entry: None,
         eviction: Eviction::S3Fifo,

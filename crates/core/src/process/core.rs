@@ -48,6 +48,12 @@ impl Core {
         self.sweeps.store(true, Ordering::Relaxed); // read again at each tick
     }
 
+    /// For tests that sweep themselves.
+    #[cfg(test)]
+    pub(crate) fn forbid_sweeps(&self) {
+        self.sweeps.store(false, Ordering::Relaxed);
+    }
+
     pub(crate) fn may_sweep(&self) -> bool {
         self.sweeps.load(Ordering::Relaxed)
     }

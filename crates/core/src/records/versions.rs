@@ -301,3 +301,140 @@ impl VersionSweep {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::handle::Cache;
+    use crate::change::set::Write;
+    use crate::kind;
+    use crate::layout::geometry::Eviction;
+    use crate::process::options::OpenOptions;
+    use crate::segments::destroy;
+
+    /// A segment with a clock that stands still, which the background thread does not sweep.
+    struct Scene {
+        options: OpenOptions,
+        /// Keeps the segment open.
+        none: Cache,
+        sweep: VersionSweep,
+    }
+
+    impl Scene {
+        fn new(test: &str) -> Self {
+            let options = OpenOptions {
+                name: format!("t-versions-{test}-{}", std::process::id()),
+                directory: None,
+                group: None,
+                version: None,
+                size: 2 << 20,
+                max_entry: None,
+                eviction: Eviction::S3Fifo,
+                lock_memory: false,
+                write_timeout: Duration::from_secs(10),
+                open_timeout: Duration::from_secs(2),
+                create: true,
+                manual_clock: true,
+            };
+            let none = Cache::open(&options).unwrap().0;
+            none.forbid_sweeps();
+            Self { options, none, sweep: VersionSweep::default() }
+        }
+
+        fn open(&self, version: &str) -> Cache {
+            let options = OpenOptions { version: Some(version.into()), ..self.options.clone() };
+            let cache = Cache::open(&options).unwrap().0;
+            cache.forbid_sweeps();
+            cache
+        }
+
+        fn filled(&self, version: &str, entries: u32) -> Cache {
+            let cache = self.open(version);
+            for i in 0..entries {
+                let key = format!("key{i}");
+                assert!(
+                    cache.set(key.as_bytes(), &Write::new(kind::UINT8_ARRAY, version.as_bytes())).unwrap().is_some()
+                );
+            }
+            cache
+        }
+
+        /// What the sweep would remove after `ms` more milliseconds.
+        fn unused_after(&mut self, ms: u64) -> Option<Version> {
+            self.none.advance_clock(ms).unwrap();
+            self.sweep.next_unused(&self.none).unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.none.versions().unwrap().into_iter().map(|(_, name, _)| name).collect()
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            let _ = destroy(&self.options.name, None, true);
+        }
+    }
+
+    #[test]
+    fn a_version_is_over_a_minute_after_its_use_if_another_one_is_in_use() {
+        let mut scene = Scene::new("over");
+        let old = scene.filled("old", 10);
+        assert_eq!(scene.unused_after(0), None, "in use");
+        drop(old);
+        assert_eq!(scene.unused_after(10 * GRACE), None, "first seen without users");
+        assert_eq!(scene.unused_after(10 * GRACE), None, "all of the application is down");
+        let new = scene.open("new");
+        let over = scene.unused_after(0).expect("over");
+        assert_eq!(over.text(), "old");
+        let again = scene.open("old");
+        assert_eq!(scene.unused_after(0), None, "in use again");
+        drop(again);
+        assert_eq!(scene.unused_after(GRACE), None, "seen without users since now");
+        assert_eq!(scene.unused_after(GRACE - 1), None);
+        assert!(scene.unused_after(1).is_some());
+        drop(new);
+    }
+
+    #[test]
+    fn a_removal_in_steps_ends_when_the_version_is_in_use_again() {
+        let mut scene = Scene::new("again");
+        drop(scene.filled("old", 300));
+        let new = scene.filled("new", 300);
+        scene.unused_after(0);
+        let over = scene.unused_after(GRACE).expect("over");
+        scene.sweep.remove(&scene.none, over, 1).unwrap();
+        let old = scene.filled("old", 1);
+        let end = scene.sweep.remove(&scene.none, over, usize::MAX);
+        assert!(matches!(end, Err(CacheError::Busy(_))), "{end:?}");
+        assert!(old.has(b"key0").unwrap());
+        assert_eq!(scene.names().len(), 2);
+        // An open and a close between two steps: the number stays, since the user may have written behind the walk.
+        drop(old);
+        scene.sweep.remove(&scene.none, over, usize::MAX).unwrap();
+        assert_eq!(scene.names().len(), 2);
+        assert!((0..300).all(|i| new.has(format!("key{i}").as_bytes()).unwrap()));
+    }
+
+    #[test]
+    fn all_entries_of_a_removed_version_are_gone_and_its_number_is_free() {
+        let mut scene = Scene::new("gone");
+        drop(scene.filled("old", 500));
+        let new = scene.filled("new", 500);
+        scene.unused_after(0);
+        let over = scene.unused_after(GRACE).expect("over");
+        let mut steps = 0;
+        while scene.names().len() == 2 {
+            scene.sweep.remove(&scene.none, over, 100).unwrap();
+            steps += 1;
+            assert!(steps < 10_000);
+        }
+        assert!(steps > 1);
+        assert_eq!(scene.names(), ["new"]);
+        assert_eq!(scene.none.len(), 500);
+        assert!((0..500).all(|i| new.has(format!("key{i}").as_bytes()).unwrap()));
+        let next = scene.open("old");
+        assert!((0..500).all(|i| !next.has(format!("key{i}").as_bytes()).unwrap()));
+        assert!(scene.none.validate().unwrap().is_empty());
+    }
+}

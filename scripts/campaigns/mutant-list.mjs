@@ -515,6 +515,27 @@ export const mutants = [
     caught: ['segment'],
   },
   {
+    id: 'used-versions-end',
+    name: 'The number of a version in use becomes free',
+    from: 'if now != Some(*version) || attachment.has_subscription(&version.channel()) {',
+    to: 'if now.is_none() {',
+    caught: ['units'],
+  },
+  {
+    id: 'versions-end-without-successor',
+    name: 'A version ends although no other one is in use',
+    from: 'if used.is_empty() {',
+    to: 'if used.is_empty() && versions_in(&[]).next().is_some() {',
+    caught: ['units'],
+  },
+  {
+    id: 'writers-of-versions-unseen',
+    name: 'A removal does not look for users of its version',
+    from: '!attachment.has_subscription(&version.channel())',
+    to: 'true || !attachment.has_subscription(&version.channel())',
+    caught: ['units'],
+  },
+  {
     id: 'foreign-group-accepted',
     name: 'A file of another group is accepted',
     from: 'if meta.gid() != gid {',

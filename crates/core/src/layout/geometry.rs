@@ -14,7 +14,7 @@
 
 use crate::error::CacheError;
 use crate::layout::messages::RingKind;
-use crate::layout::sizes::{RING_CONTROL, SUBSCRIPTIONS_BYTES};
+use crate::layout::sizes::{FIRST_OF_VERSIONS, RING_CONTROL, SUBSCRIPTIONS_BYTES};
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::{HEADER_BYTES, Header, Identity, ProcessTable, Region};
 
@@ -300,7 +300,7 @@ impl Geometry {
             [UNIT, WORDS_PER_LINE, CONTROL_BYTES, UNITS_PER_WORD, OVERFLOW_SHARE, UNITS_PER_GHOST, GHOST_WAYS];
         let index = [MAX_GROWTHS as usize, TELLING_BITS as usize, JOURNAL_BYTES];
         let tags = [MIN_TAG_RECORDS, LINES_PER_TAG_RECORD, TAG_HEAD, TAG_RECORD];
-        let tables = [MAX_NAMESPACES, NAME_BYTES, READ_STRIPES, TALLY_BYTES];
+        let tables = [MAX_NAMESPACES, NAME_BYTES, READ_STRIPES, TALLY_BYTES, FIRST_OF_VERSIONS as usize];
         let quotas = [MAX_CLASSES, QUOTA_RECORD, CLASS_BYTES];
         let rings = [SUBSCRIPTIONS_BYTES, RING_CONTROL, *CHANGES_BYTES.end(), *MESSAGES_BYTES.end()];
         let sizes = entries.iter().chain(&index).chain(&tags).chain(&tables).chain(&rings).chain(&quotas);

@@ -13,6 +13,7 @@
 //! `records/versions.rs` gives versions their numbers.
 
 use crate::layout::geometry::MAX_NAMESPACES;
+use crate::layout::sizes::FIRST_OF_VERSIONS;
 
 /// The purpose of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,9 +43,8 @@ pub enum Keyspace {
 
 /// The highest keyspace in use below `Versions`.
 const LAST: u16 = Keyspace::Metrics as u16;
-/// The keyspace of the values of version 0. That of their flights is the next one, and so on.
-const FIRST_OF_VERSIONS: u16 = 16;
-/// Maximum number of versions with entries at once.
+/// Maximum number of versions with entries at once. The keyspace of the values of version 0 is `FIRST_OF_VERSIONS`, that of
+/// their flights is the next one, and so on.
 pub(crate) const MAX_VERSIONS: usize = ((1 << (16 - SHIFT)) - FIRST_OF_VERSIONS as usize) / 2;
 const SHIFT: u32 = MAX_NAMESPACES.trailing_zeros();
 

@@ -12,3 +12,5 @@ pub(crate) const SUBSCRIPTION_RECORDS: usize = 4096;
 pub(crate) const SUBSCRIPTION_RECORD: usize = 16;
 /// Bytes of the table of subscriptions: its lock and counter, one bit per length of a prefix, the records.
 pub(crate) const SUBSCRIPTIONS_BYTES: usize = 64 + MAX_KEY / 8 + SUBSCRIPTION_RECORDS * SUBSCRIPTION_RECORD;
+/// The keyspace of the values of version 0 of the application; see `keyspaces`.
+pub(crate) const FIRST_OF_VERSIONS: u16 = 16;

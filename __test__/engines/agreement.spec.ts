@@ -44,13 +44,16 @@ test('both engines answer any sequence of calls alike', async (t) => {
 
   async function run(calls: readonly Call[]): Promise<void> {
     const name = segmentName(t)
-    const open = (engine: Side['engine']): Side =>
-      sideOf(engine, openCache(t, { name, engine, near: false, [manualClock]: true }))
+    const open = (engine: Side['engine']): Side => {
+      const options = { name, engine, near: false, [manualClock]: true } as const
+      return sideOf(engine, openCache(t, options), openCache(t, { ...options, version: 'v1' }))
+    }
     const sides = [open('native'), open('portable')] as const
     try {
       await compare(sides, calls)
     } finally {
-      for (const { engine, root, region } of sides) {
+      for (const { engine, root, version, region } of sides) {
+        version.close()
         root.close()
         region.close()
         segments.destroy(name, { engine, force: true })

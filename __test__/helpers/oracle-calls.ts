@@ -51,7 +51,7 @@ const key = fc.oneof({ weight: 40, arbitrary: fc.constantFrom(...KEYS) }, fc.con
 const value = fc.oneof({ weight: 40, arbitrary: fc.constantFrom(...VALUES) }, fc.constantFrom(...WRONG_VALUES))
 const ttl = fc.oneof({ weight: 20, arbitrary: fc.integer({ min: 1, max: 100 }) }, fc.constantFrom(...WRONG_TTLS))
 const tags = fc.subarray(TAGS)
-const which = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 3 }))
+const which = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 5 }))
 
 function call(name: string, args: readonly unknown[], run: (side: Side) => unknown): Call {
   return { text: `${name}(${args.map((arg) => fc.stringify(arg).slice(0, 80)).join(', ')})`, run }

@@ -14,7 +14,9 @@ import { within } from './eventually.ts'
 export interface Side {
   readonly engine: 'native' | 'portable'
   readonly root: SharedCache
-  /** The root and its namespaces, by the number that a call names. */
+  /** The same segment, as a version of the application. */
+  readonly version: SharedCache
+  /** The root, its namespaces, and both of a version, by the number that a call names. */
   readonly caches: readonly SharedCache[]
   /** Held locks and permits, in the order in which they were acquired. */
   readonly locks: Lock[]
@@ -46,11 +48,12 @@ const MARKER = 'marker'
 /** The place of a message that was lost. */
 const LOST = 'lost'
 
-export function sideOf(engine: Side['engine'], root: SharedCache): Side {
+export function sideOf(engine: Side['engine'], root: SharedCache, version: SharedCache): Side {
   return {
     engine,
     root,
-    caches: [root, ...NAMESPACES.map((name) => root.namespace(name))],
+    version,
+    caches: [root, ...NAMESPACES.map((name) => root.namespace(name)), version, version.namespace('red')],
     locks: [],
     region: openRegion({ engine, cache: root.name, name: 'bytes', size: 64 }),
     changes: root.watch(WATCHED),

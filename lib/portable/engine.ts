@@ -61,7 +61,7 @@ export const portable: Native = {
     const namespace = options.namespace === undefined ? 0 : segment.namespaceNumber(options.namespace, options.create)
     if (options.quota !== undefined) segment.store.setQuota(namespace, options.quota)
     const versionNumber =
-      options.version === undefined ? undefined : segment.versions.begin(options.version, options.create)
+      options.version === undefined ? undefined : segment.beginVersion(options.version, options.create)
     segment.removeUnusedVersions()
     if (segment.handles++ === 0) segment.attachedAt = segment.clock.now()
     const id = addHandle(new Handle(segment, namespace, versionNumber === undefined ? 0 : versionNumber + 1))

@@ -124,6 +124,14 @@ export class Segment implements Observer, FlightSource {
     this.watchEnds()
   }
 
+  /** Begins to use a version, and returns its number. The first use takes a version of entries, as in the native engine. */
+  beginVersion(name: string, create?: boolean): number {
+    const isFirst = !this.versions.all().some((version) => version.name === name && version.processes > 0)
+    const number = this.versions.begin(name, create)
+    if (isFirst) this.store.raiseVersion(this.store.nextVersion)
+    return number
+  }
+
   /** Removes the entries of versions that no handle has used for long. */
   removeUnusedVersions(): void {
     for (const number of this.versions.takeUnused()) this.store.removeVersion(number + 1)

@@ -64,7 +64,7 @@ impl Version {
         is_sound.then_some(Self { number: number as u16, opens, unused_since: *unused_since, len, name })
     }
 
-    fn store(&self, words: &mut [u64]) {
+    fn write_to(&self, words: &mut [u64]) {
         let [first, since, rest @ ..] = words else { return };
         *first = self.len as u64 | u64::from(self.opens) << 32;
         *since = self.unused_since;
@@ -152,7 +152,7 @@ fn open(attachment: &Attachment, name: &str, create: bool, patience: Patience) -
                 return Err(CacheError::NoSpace("the table of versions is full".into()));
             }
         }
-        version.store(&mut edit.words[at..at + WORDS]);
+        version.write_to(&mut edit.words[at..at + WORDS]);
         Ok((RecordChange::Store { ttl_ms: 0 }, version.number))
     })
 }
@@ -275,7 +275,7 @@ impl VersionSweep {
         }
         for version in unused.iter().filter(|version| version.unused_since == 0) {
             let since = Version { unused_since: now.max(1), ..*version };
-            change_unused(attachment, version, |words| since.store(words))?;
+            change_unused(attachment, version, |words| since.write_to(words))?;
         }
         // mutant: versions-end-without-successor
         if used.is_empty() {

@@ -30,6 +30,7 @@ const names = {
     'lockMemory',
     'onMismatch',
     'writeTimeout',
+    'version',
   ],
   near: ['maxEntries', 'maxSize', 'objects'],
 }
@@ -186,6 +187,7 @@ function likely(key) {
     near: [false],
     lockMemory: [false],
     onMismatch: ['attach', 'throw'],
+    version: ['v1', 'v2', ''],
     writeTimeout: [1, '1s', Number.POSITIVE_INFINITY],
     directory: [undefined, '/nowhere/at/all', '/dev/null', ''],
   }

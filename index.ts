@@ -74,7 +74,7 @@ export { segments } from './lib/segment/segments.ts'
 export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segment/segments.ts'
 export type { Semaphore, SemaphoreCounts } from './lib/coordination/semaphores.ts'
 export { SharedCache, open } from './lib/cache/shared-cache.ts'
-export type { LockWaitBucket, OwnCounts, Stats } from './lib/segment/stats.ts'
+export type { LockWaitBucket, OwnCounts, Stats, VersionStats } from './lib/segment/stats.ts'
 export type {
   CacheStore,
   Item,

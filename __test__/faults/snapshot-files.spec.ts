@@ -10,7 +10,7 @@ import type { ExecutionContext } from 'ava'
 import * as fc from 'fast-check'
 import { CacheError } from '../../index.ts'
 import type { SharedCache } from '../../index.ts'
-import { FrameKind, PREAMBLE_BYTES, RecordAt, frameOf, preamble } from '../helpers/internals.ts'
+import { FORMAT_VERSION, FrameKind, PREAMBLE_BYTES, RecordAt, frameOf, preamble } from '../helpers/internals.ts'
 import { openCache, smallFileSystem, temporaryDirectory } from '../helpers/segment.ts'
 import { canMount, testIf } from '../helpers/system.ts'
 
@@ -97,7 +97,7 @@ test('any other file is refused', async (t) => {
     { numRuns: 50 },
   )
   const next = Buffer.from(place.bytes)
-  next.writeUInt16LE(2, PREAMBLE_BYTES - 2)
+  next.writeUInt16LE(FORMAT_VERSION + 1, PREAMBLE_BYTES - 2)
   t.is((await refused(t, place, next)).code, 'ERR_SNAPSHOT_VERSION')
 })
 

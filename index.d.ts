@@ -1585,7 +1585,8 @@ export interface Stats extends OwnCounts {
   /** The versions of the application (`version` of `open`) that have users or entries. */
   readonly versions: readonly VersionStats[]
 }
-interface VersionStats {
+/** A version of the application. */
+export interface VersionStats {
   readonly name: string
   /** Processes that have it open now. 0: its entries will be removed. */
   readonly processes: number
@@ -1763,11 +1764,13 @@ export interface MetricsFactory {
  * Opens the segment of this name, or creates it, unless `create` is false. Synchronous; works in any process and any thread, in any order.
  *
  * @param options Only `name` is required; see `OpenOptions` for units and defaults.
- * @returns A separate handle for each call. All handles of a name share one segment, and users never share segments.
+ * @returns A separate handle for each call. All handles of a name share one segment, and users share one only by
+ * `group`.
  * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL` for wrong options; `ERR_NO_SPACE` if the system
- * refuses the memory; `ERR_PERMISSION` if the file belongs to another user or must not be pinned;
- * `ERR_SEGMENT_MISMATCH` with `onMismatch: 'throw'`; `ERR_SEGMENT_VERSION`, `ERR_SEGMENT_CORRUPT` for a segment that
- * cannot be used; `ERR_NO_SEGMENT` with `create: false`; `ERR_BUSY` while it is being destroyed; `ERR_NATIVE_UNAVAILABLE` if the addon could not be loaded.
+ * refuses the memory, or 24 other versions have entries; `ERR_PERMISSION` if the file belongs to another user or must not
+ * be pinned, or this process is not in `group`; `ERR_SEGMENT_MISMATCH` with `onMismatch: 'throw'`; `ERR_SEGMENT_VERSION`,
+ * `ERR_SEGMENT_CORRUPT` for a segment that cannot be used; `ERR_NO_SEGMENT` with `create: false`; `ERR_BUSY` while it is
+ * being destroyed; `ERR_NATIVE_UNAVAILABLE` if the addon could not be loaded.
  * @example
  * const cache = open({ name: 'app', size: '256mb', ttl: '5m' })
  * cache.set('greeting', 'hello')

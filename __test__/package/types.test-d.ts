@@ -266,7 +266,17 @@ export function optionsAreTyped(cache: SharedCache): void {
   const options: OpenOptions[] = [
     { name: 'a', codec: 'auto', near: false },
     { name: 'a', codec: 'json', near: { maxEntries: 5, maxSize: '1mb', objects: 'frozen' } },
-    { name: 'a', codec, near: {}, writeTimeout: '1s', maxEntrySize: 5, lockMemory: true, onMismatch: 'throw', group: 'www', version: 'v2' },
+    {
+      name: 'a',
+      codec,
+      near: {},
+      writeTimeout: '1s',
+      maxEntrySize: 5,
+      lockMemory: true,
+      onMismatch: 'throw',
+      group: 'www',
+      version: 'v2',
+    },
     { name: 'a', codec: undefined, near: undefined, ttl: undefined, strict: undefined, eviction: undefined },
   ]
   const durations: Duration[] = [5, 1.5, '250ms', '30s', '1.5h', '5m', '1d']

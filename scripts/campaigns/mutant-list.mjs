@@ -97,7 +97,7 @@ export const mutants = [
   {
     id: 'used-not-noted',
     name: 'A change does not note the units that a namespace uses',
-    from: 'self.note(Note::Used { namespace, old });',
+    from: 'self.note(Note::Used { namespace: number(namespace), old });',
     to: '',
     caught: ['crash'],
   },

@@ -10,7 +10,7 @@
 //!
 //! Promises: two versions never have one number at once, and no entry of a version in use is removed. A user notes its
 //! subscription first, then its open in the record, and then writes. A step of a removal looks for subscriptions under the
-//! lock of the shard that it removes from, so it sees that of each writer whose entries it meets. The number becomes free
+//! lock of the shard that it removes from, so it sees that of each writer of the entries that it meets. The number becomes free
 //! under the lock of the record, and only if no open was noted since the removal began.
 //!
 //! Caution: liveness is checked before a lock is taken. A dead user counts until its subscription was removed.
@@ -81,7 +81,7 @@ impl Version {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
 
-    /// The channel whose subscriptions are its users.
+    /// The channel with its users as subscriptions.
     fn channel(&self) -> Name<'_> {
         channel(self.bytes())
     }
@@ -252,12 +252,12 @@ impl Drop for VersionUse {
 /// The removal of versions that no process uses, a part at each tick.
 #[derive(Default)]
 pub(crate) struct VersionSweep {
-    /// The version whose entries are being removed, and the cursor of the next step.
+    /// The version that is being removed, and the cursor of the next step.
     begun: Option<(Version, u64)>,
 }
 
 impl VersionSweep {
-    /// A version whose entries are to be removed. Notes since when versions are unused.
+    /// A version to remove. Notes since when versions are unused.
     pub(crate) fn next_unused(&mut self, attachment: &Attachment) -> Result<Option<Version>, CacheError> {
         let versions = all(attachment)?;
         let (used, unused): (Vec<_>, Vec<_>) =

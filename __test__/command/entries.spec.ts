@@ -293,3 +293,15 @@ test.serial('a value of another codec is an error that says so', async (t) => {
   t.regex(err, /ERR_CODEC_MISMATCH/)
   t.like(lines<object>((await run(t, ['keys', cache.name, '--long', '--json'])).out)[0], { key: 'k' })
 })
+
+test.serial('commands on keys look into one version of the application, and stats lists all of them', async (t) => {
+  const { name } = filled(t)
+  const version = openCache(t, { name, version: 'v2' })
+  version.set('user:1', 'of v2')
+  t.like(await run(t, ['get', name, 'user:1', '--app-version', 'v2', '--raw']), { out: 'of v2', code: 0 })
+  t.like(await run(t, ['get', name, 'user:1']), { out: "{ name: 'Ada' }\n", code: 0 })
+  t.like(await run(t, ['keys', name, '--app-version', 'v2']), { out: 'user:1\n', code: 0 })
+  t.like(await run(t, ['get', name, 'user:1', '--app-version', 'v3']), { code: 1 })
+  t.regex((await run(t, ['stats', name])).out, /^versions +v2 \(1 process\)$/m)
+  t.deepEqual(version.stats().versions, [{ name: 'v2', processes: 1 }])
+})

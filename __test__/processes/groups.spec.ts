@@ -144,6 +144,7 @@ possible('only the owner and root destroy a segment or a region', async (t) => {
   await ok(ann, 'openRegion', { cache: name, name: 'bytes', size: 64, ...SHARED })
   await ok(ben, 'open', { name, ...SHARED })
   await ok(ben, 'openRegion', { cache: name, name: 'bytes', size: 64, ...SHARED })
+  t.teardown(() => regions.destroy(name, 'bytes', { ...SHARED, force: true }))
   const message = new RegExp(`only its owner, user ${ANN}, can remove it; this process is user ${BEN}`)
   const hint = new RegExp(`^The user ${ANN} owns .*${name}`)
   await refused(t, ben, ['destroy', name, { ...SHARED, force: true }], message, hint)

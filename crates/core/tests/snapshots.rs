@@ -109,7 +109,7 @@ fn what_changes_after_a_restore_began_wins_over_the_snapshot() {
     let made_at = other.tag_clock();
     let floor = other.begin_restore(1000).expect("no holder");
     let targets = [other.restore_target(0).expect("attached"), space.restore_target(1).expect("attached")];
-    let rules = RestoreRules { targets: &targets, made_at, floor, epoch: 0, overwrite: true };
+    let rules = RestoreRules { targets: &targets, versions: &[], made_at, floor, epoch: 0, overwrite: true };
 
     other.set(b"k1", &Write::new(kind::STRING, b"newer")).expect("room");
     space.invalidate_tags(&[space.tag("red")], Invalidation::Remove).expect("no holder");

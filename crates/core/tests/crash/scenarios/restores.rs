@@ -50,7 +50,7 @@ fn restore_all(cache: &Cache, records: &[u8]) -> u64 {
     let made_at = cache.tag_clock();
     let floor = cache.begin_restore(VERSION).unwrap();
     let targets = [cache.restore_target(0).unwrap()];
-    let rules = RestoreRules { targets: &targets, made_at, floor, epoch: 0, overwrite: true };
+    let rules = RestoreRules { targets: &targets, versions: &[], made_at, floor, epoch: 0, overwrite: true };
     let counts = cache.import(records, &rules).unwrap();
     assert!(counts.stored > 0, "{counts:?}");
     floor

@@ -32,6 +32,9 @@ pub enum CacheError {
     /// An increment of a value that is not a number.
     #[error("the value is not a number")]
     NotANumber,
+    /// The entry is of another kind than the call is for: a value, or another collection.
+    #[error("the entry is of another kind")]
+    WrongType,
     /// The result of an increment is not finite or exceeds 2^53 - 1.
     #[error("the result is not a finite number of at most 2^53 - 1")]
     Overflow,
@@ -86,6 +89,7 @@ impl CacheError {
             Self::InUse(_) => 13,
             Self::Busy(_) => 14,
             Self::NoSegment(_) => 21,
+            Self::WrongType => 27,
             Self::Detached => 100,
         }
     }
@@ -97,6 +101,7 @@ impl CacheError {
             Self::KeyTooLong(_) => "ERR_KEY_TOO_LONG",
             Self::ValueTooLarge { .. } | Self::MessageTooLarge { .. } => "ERR_VALUE_TOO_LARGE",
             Self::NotANumber => "ERR_NOT_A_NUMBER",
+            Self::WrongType => "ERR_WRONG_TYPE",
             Self::Overflow => "ERR_OVERFLOW",
             Self::NoSpace(_) => "ERR_NO_SPACE",
             Self::Permission(_) => "ERR_PERMISSION",

@@ -568,6 +568,10 @@ fn kinds() -> Table {
         (kind::RECORD, "RECORD", "u64 words of a record"),
         (kind::ABSENT, "ABSENT", "known to have no value"),
         (kind::FLAT, "FLAT", "a flat object as text"),
+        (kind::HASH, "HASH", "fields with values"),
+        (kind::LIST, "LIST", "items in order"),
+        (kind::SET, "SET", "members"),
+        (kind::SORTED_SET, "SORTED_SET", "members with scores"),
     ]
     .map(|(number, name, meaning)| row(number.into(), 1, name, meaning));
     table("Kinds of values", Unit::Numbers, 256, rows.into())

@@ -25,6 +25,19 @@ pub const RECORD: u8 = 10;
 pub const ABSENT: u8 = 11;
 /// A flat object as text; see `lib/codec/flat.ts`.
 pub const FLAT: u8 = 12;
+/// A hash: see `collections`.
+pub const HASH: u8 = 13;
+/// A list.
+pub const LIST: u8 = 14;
+/// A set.
+pub const SET: u8 = 15;
+/// A sorted set.
+pub const SORTED_SET: u8 = 16;
+
+/// Whether entries of this kind are collections, which are read and changed by their elements.
+pub fn is_collection(kind: u8) -> bool {
+    matches!(kind, HASH | LIST | SET | SORTED_SET)
+}
 
 /// Whether a value of this kind crosses to TypeScript as bytes: buffers, and the output of codecs.
 pub fn is_bytes(kind: u8) -> bool {

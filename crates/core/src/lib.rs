@@ -11,6 +11,7 @@
 //! ```text
 //! error, kind   errors of operations; kinds of values
 //! layout        offsets and formats
+//! collections   hashes, lists, sets, sorted sets as bytes
 //! shard         one shard: its fields by name, and each structure on its own
 //! notices       the notices of a process, and its listeners
 //! attachment    the process's side of a mapped segment: gate, clock, locks
@@ -32,6 +33,7 @@
 mod attachment;
 mod cache;
 mod change;
+mod collections;
 mod error;
 mod format;
 pub mod kind;
@@ -50,12 +52,14 @@ mod tables;
 mod waiting;
 
 pub use attachment::attached::Attachment;
+pub use cache::collections::NewCollection;
 pub use cache::handle::Cache;
 pub use cache::snapshots::{RestoreCounts, RestoreRules, RestoreTarget};
 pub use cache_machine_shm::lock::Acquired;
 pub use cache_machine_shm::{AttachedProcess, Memory, Region};
 pub use change::set::{Condition, Write};
 pub use change::update::Increment;
+pub use collections::request::{OPERATIONS, Operation};
 pub use error::CacheError;
 #[doc(hidden)]
 pub use format::format_tables;

@@ -3,6 +3,7 @@
 //! ```text
 //! handle         open, namespaces, and helpers of all methods
 //! values         read, write, delete, walk
+//! collections    hashes, lists, sets, sorted sets
 //! namespace      tags, `clear`, counts
 //! coordination   waits, locks, semaphores, flights, limiters
 //! metrics        the application's own metrics
@@ -13,6 +14,7 @@
 
 #[cfg(feature = "bench-doors")]
 mod bench_doors;
+pub(crate) mod collections;
 mod coordination;
 pub(crate) mod handle;
 mod metrics;

@@ -2,6 +2,7 @@
 
 use crate::cache::handle::Cache;
 use crate::change::restore::{Restored, Restoring, Rules};
+use crate::collections::packed;
 use crate::error::CacheError;
 use crate::kind;
 use crate::layout::entry::{LATEST, MAX_EXTRAS};
@@ -246,8 +247,13 @@ impl Cache {
             *tag = keyed(geometry, *tag ^ salt_of(target.from) ^ salt_of(target.to));
         }
         let written = record.written.saturating_sub(rules.epoch).clamp(0, now as i64) as u64;
+        let mut collection = Vec::new();
+        if kind::is_collection(record.kind) {
+            collection.extend_from_slice(record.value);
+            packed::shift_deadlines(&mut collection, rules.epoch.saturating_neg());
+        }
         let restored = Restored {
-            value: record.value,
+            value: if collection.is_empty() { record.value } else { &collection },
             kind: record.kind,
             binary_key: record.flags & BINARY != 0,
             written,

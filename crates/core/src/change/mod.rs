@@ -25,11 +25,13 @@
 //! outdate   removes a record; ends the flight of a key that changes
 //! set       writes an entry on a condition
 //! update    delete, take, touch, increment, deletion by prefix
+//! collect   edits a collection
 //! restore   stores entries of a snapshot, and removes those that it replaces
 //! record    reads, changes and stores a record
 //! run       takes the lock and runs a change
 //! ```
 
+pub(crate) mod collect;
 pub(crate) mod counts;
 pub(crate) mod find;
 pub(crate) mod growth;

@@ -48,6 +48,9 @@ impl Locked<'_> {
             let _ = self.outdate_flight(key)?;
             return Ok(None);
         };
+        if kind::is_collection(existing.head.kind) {
+            return Err(CacheError::WrongType.into());
+        }
         let mut meta = EntryMeta::EMPTY;
         fetch(self.shard, &existing.head, sink, &mut meta)?;
         if meta.copied {

@@ -18,6 +18,7 @@
 //! walk is met exactly once. Entries that have ended, by their deadline, a tag or a `clear`, are left out.
 
 use crate::attachment::attached::Attachment;
+use crate::collections::packed;
 use crate::error::CacheError;
 use crate::kind;
 use crate::layout::entry::{self, BINARY_KEY, Damaged, Head, TAGGED};
@@ -197,7 +198,12 @@ impl Attachment {
             salted[..count].iter().for_each(|tag| records.extend_from_slice(&tag.to_le_bytes()));
         }
         pieces(shard, head, head.key_at(), head.key_len, |at, len| shard.region.append_to(at, len, records))?;
-        pieces(shard, head, head.value_at(), head.value_len, |at, len| shard.region.append_to(at, len, records))
+        let value_at = records.len();
+        pieces(shard, head, head.value_at(), head.value_len, |at, len| shard.region.append_to(at, len, records))?;
+        if kind::is_collection(head.kind) {
+            packed::shift_deadlines(&mut records[value_at..], epoch);
+        }
+        Ok(())
     }
 
     /// What has ended entries so far: of a namespace, or of the root with all namespaces.

@@ -16,6 +16,7 @@ import { STATUS_CODES, Status } from './native/layout.ts'
  * - `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_KEY_TOO_LONG`, `ERR_VALUE_TOO_LARGE`, `ERR_UNDEFINED_VALUE`,
  *   `ERR_UNSERIALIZABLE`: an argument cannot be accepted, whatever the cache holds.
  * - `ERR_NOT_A_NUMBER`, `ERR_OVERFLOW`: the entry cannot be incremented.
+ * - `ERR_WRONG_TYPE`: the key has a collection where a value was asked for, or another kind of entry.
  * - `ERR_CLOSED`: the handle was closed.
  * - `ERR_NO_SPACE`, `ERR_PERMISSION`: the segment is full, or the system refuses memory or the file.
  * - `ERR_NO_SEGMENT`: there is no segment of that name, or no such namespace in it, and `open` was to create none.
@@ -40,6 +41,7 @@ export type CacheErrorCode =
   | 'ERR_UNDEFINED_VALUE'
   | 'ERR_UNSERIALIZABLE'
   | 'ERR_NOT_A_NUMBER'
+  | 'ERR_WRONG_TYPE'
   | 'ERR_OVERFLOW'
   | 'ERR_CLOSED'
   | 'ERR_NO_SPACE'
@@ -82,6 +84,9 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
     'Store data: text, numbers, bytes, dates, Maps, Sets, errors, plain objects and arrays of them. Functions, ' +
     'symbols, promises and instances of classes cannot be stored.',
   ERR_NOT_A_NUMBER: 'incr works on numbers only. Set the key to a number, or delete it, first.',
+  ERR_WRONG_TYPE:
+    'Call the method for what the key has: get for a value; hash, list, setOf or sortedSet for a collection. Or use ' +
+    'another key, or delete this one first.',
   ERR_OVERFLOW: 'Pass min and max to clamp the result.',
   ERR_CLOSED: 'Open the cache again, or close it after its last use.',
   ERR_NO_SPACE:
@@ -199,6 +204,8 @@ export function fromStatus(
       return entryTooLarge(key, maxEntrySize)
     case 'ERR_NOT_A_NUMBER':
       return new CacheError(code, `the entry of ${showKey(key)} is not a number`)
+    case 'ERR_WRONG_TYPE':
+      return new CacheError(code, `the entry of ${showKey(key)} is of another kind`)
     case 'ERR_OVERFLOW': {
       const message = `the result for ${showKey(key)} is not finite or not a safe integer; the entry was not changed`
       return new CacheError(code, message)

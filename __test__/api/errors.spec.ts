@@ -187,6 +187,33 @@ provoke(['ERR_NOT_A_NUMBER', 'ERR_OVERFLOW'], 'a counter over a wrong value or b
   stillFine(t, cache)
 })
 
+provoke(['ERR_WRONG_TYPE'], 'a call for another kind of entry is refused, and changes nothing', async (t) => {
+  const cache = openCache(t)
+  fill(cache)
+  cache.set('value', 1)
+  cache.list('list').push(1)
+  allThrow(t, 'ERR_WRONG_TYPE', [
+    () => cache.get('list'),
+    () => cache.peek('list'),
+    () => cache.take('list'),
+    () => cache.getEntry('list'),
+    () => cache.update('list', () => 2),
+    () => cache.list('value').push(2),
+    () => cache.list('value').toArray(),
+    () => cache.hash('list').get('field'),
+    () => cache.setOf('list').add(1),
+    () => cache.sortedSet('list').size,
+  ])
+  await t.throwsAsync(
+    cache.getOrSet('list', () => 1),
+    { code: 'ERR_WRONG_TYPE' },
+  )
+  t.deepEqual(cache.getMany(['list', 'value']), [undefined, 1])
+  t.deepEqual(cache.list('list').toArray(), [1])
+  t.is(cache.get('value'), 1)
+  stillFine(t, cache)
+})
+
 provoke(['ERR_CLOSED'], 'every method of a closed handle throws', async (t) => {
   const name = segmentName(t)
   const cache = openCache(t, { name })
@@ -382,12 +409,13 @@ test('waitFor rejects options that are not an object', async (t) => {
 })
 
 test('the numbers of the codes are part of the contract with the native side', (t) => {
-  t.is(STATUS_CODES.length, 27)
+  t.is(STATUS_CODES.length, 28)
   t.is(STATUS_CODES[1], 'ERR_INVALID_ARGUMENT')
   t.is(STATUS_CODES[14], 'ERR_BUSY')
   t.is(STATUS_CODES[20], 'ERR_LOCK_LOST')
   t.is(STATUS_CODES[21], 'ERR_NO_SEGMENT')
   t.is(STATUS_CODES[26], 'ERR_SNAPSHOT_INTERRUPTED')
+  t.is(STATUS_CODES[27], 'ERR_WRONG_TYPE')
 })
 
 /** All of `CacheErrorCode`: the compiler refuses this table when a code is missing. */
@@ -400,6 +428,7 @@ const CODES: Record<CacheErrorCode, true> = {
   ERR_UNDEFINED_VALUE: true,
   ERR_UNSERIALIZABLE: true,
   ERR_NOT_A_NUMBER: true,
+  ERR_WRONG_TYPE: true,
   ERR_OVERFLOW: true,
   ERR_CLOSED: true,
   ERR_NO_SPACE: true,

@@ -35,6 +35,11 @@ export const synchronous: Record<string, Call> = {
   append: (cache, i) => cache.append(`text${i % 500}`, 'more'),
   incr: (cache) => cache.incr('counter'),
   incrBigInt: (cache) => cache.incrBigInt('bigint'),
+  'hash of fields': (cache, i) => cache.hash('hash').set(`f${i % 50}`, i) && cache.hash('hash').toObject(),
+  'list of items': (cache, i) => cache.list('list').pushMany([i, 'text'], { max: 100 }) && cache.list('list').pop(),
+  'set of members': (cache, i) => cache.setOf('set').add(i % 50) + cache.setOf('set').delete((i + 7) % 50),
+  'set of members with scores': (cache, i) =>
+    cache.sortedSet('sorted').add(i % 50, i) || cache.sortedSet('sorted').range(),
   delete: (cache, i) => cache.set(`d${i % 50}`, i) && cache.delete(`d${i % 50}`),
   take: (cache, i) => cache.set(`t${i % 50}`, i) && cache.take(`t${i % 50}`),
   touch: (cache, i) => cache.touch(`k${i % 50}`, '1h'),

@@ -127,6 +127,82 @@ const writes = [
     ),
 ]
 
+const members = ['x', 'y', 'zz', 'ż', 1, '1', null, { a: 1 }, 7n, Buffer.from('x')]
+const member = fc.oneof({ weight: 30, arbitrary: fc.constantFrom<unknown>(...members) }, fc.constant(undefined))
+const field = fc.oneof({ weight: 30, arbitrary: fc.constantFrom<unknown>('f', 'g', 'ff', 'ż') }, fc.constantFrom('', 5))
+const index = fc.oneof({ weight: 9, arbitrary: fc.integer({ min: -5, max: 5 }) }, fc.constantFrom(Infinity, Number.NaN))
+const score = fc.oneof(
+  { weight: 9, arbitrary: fc.constantFrom(-1, 0, -0, 1.5, 3) },
+  fc.constantFrom(Infinity, Number.NaN),
+)
+const adding = options({ if: fc.constantFrom('absent', 'present'), only: fc.constantFrom('greater', 'less') })
+const ranking = options({ reverse: fc.boolean() })
+const scores = { withoutMin: fc.boolean(), withoutMax: fc.boolean() }
+
+/** A call of a method of a collection, of which there are few keys. */
+function collected(kind: string, name: string, ...args: readonly fc.Arbitrary<unknown>[]): fc.Arbitrary<Call> {
+  return fc.tuple(which, fc.constantFrom('a', `of ${kind}`), ...args).map(([cache, target, ...given]) =>
+    call(`caches[${cache as number}].${kind}(${target}).${name}`, given, (side) => {
+      const whole = side.caches[cache as number] as unknown as Record<
+        string,
+        (key: unknown, options: unknown) => object
+      >
+      const collection = whole[kind]?.(target, { tags: ['t1'] }) as Record<string, unknown>
+      const method = collection[name]
+      const result: unknown = typeof method === 'function' ? method.apply(collection, given) : method
+      return typeof result === 'object' && result !== null && Symbol.iterator in result
+        ? [...(result as Iterable<unknown>)]
+        : result
+    }),
+  )
+}
+
+const collections = [
+  collected('hash', 'set', field, member, options({ ttl, if: fc.constantFrom('absent', 'present', 'never') })),
+  collected('hash', 'setMany', fc.array(fc.tuple(field, member), { maxLength: 4 })),
+  collected('hash', 'getMany', fc.array(field, { maxLength: 3 })),
+  collected('hash', 'has', field),
+  collected('hash', 'take', field),
+  collected('hash', 'delete', field, field),
+  collected('hash', 'incr', field, fc.constantFrom(1, -0.5, Number.MAX_VALUE)),
+  collected('hash', 'ttl', field),
+  collected('hash', 'expire', field, ttl),
+  collected('hash', 'entries'),
+  collected('hash', 'size'),
+  collected('list', 'push', member, member),
+  collected('list', 'unshiftMany', fc.array(member, { maxLength: 3 }), options({ max: fc.constantFrom(1, 3, 0) })),
+  collected('list', 'popMany', index),
+  collected('list', 'shift'),
+  collected('list', 'slice', index, index),
+  collected('list', 'at', index),
+  collected('list', 'set', index, member),
+  collected('list', 'insertAfter', member, member),
+  collected('list', 'indexOf', member, index),
+  collected('list', 'remove', member, fc.constantFrom(0, 1, -1)),
+  collected('list', 'trim', index, index),
+  collected('setOf', 'add', member, member),
+  collected('setOf', 'delete', member),
+  collected('setOf', 'hasMany', fc.array(member, { maxLength: 3 })),
+  collected('setOf', 'toSet'),
+  collected('sortedSet', 'add', member, score, adding),
+  collected('sortedSet', 'addMany', fc.array(fc.tuple(member, score), { maxLength: 4 }), adding),
+  collected('sortedSet', 'incr', member, score, adding),
+  collected('sortedSet', 'delete', member),
+  collected('sortedSet', 'rank', member, ranking),
+  collected('sortedSet', 'range', index, index, ranking),
+  collected(
+    'sortedSet',
+    'rangeByScore',
+    score,
+    score,
+    options({ ...scores, reverse: fc.boolean(), offset: fc.constantFrom(0, 1), limit: fc.constantFrom(0, 2) }),
+  ),
+  collected('sortedSet', 'countByScore', score, score, options(scores)),
+  collected('sortedSet', 'deleteByScore', score, score, options(scores)),
+  collected('sortedSet', 'deleteRange', index, index),
+  collected('sortedSet', 'popMax', fc.constantFrom(0, 1, 3)),
+]
+
 const wholes = [
   method('clear'),
   fc
@@ -344,6 +420,7 @@ const regions = [
 export const anyCall: fc.Arbitrary<Call> = fc.oneof(
   { weight: 30, arbitrary: fc.oneof(...reads) },
   { weight: 45, arbitrary: fc.oneof(...writes) },
+  { weight: 25, arbitrary: fc.oneof(...collections) },
   { weight: 15, arbitrary: fc.oneof(...wholes) },
   { weight: 8, arbitrary: fc.oneof(...coordination) },
   { weight: 8, arbitrary: limiting },

@@ -66,6 +66,12 @@ import type {
 } from '../arguments/options.ts'
 import type { Bytes, Duration, Milliseconds } from '../arguments/units.ts'
 import { ValueEncoder } from '../codec/codec.ts'
+import { resolveCollection } from '../collections/collection.ts'
+import type { CollectionAccess, CollectionOptions, NewCollection } from '../collections/collection.ts'
+import { SharedHash } from '../collections/hash.ts'
+import { SharedList } from '../collections/list.ts'
+import { SharedSet } from '../collections/set.ts'
+import { SharedSortedSet } from '../collections/sorted-set.ts'
 import { waitForLeadership } from '../coordination/elections.ts'
 import type { Leadership } from '../coordination/elections.ts'
 import { KeyLimiter } from '../coordination/limiter.ts'
@@ -85,7 +91,7 @@ import type { StreamOptions } from '../messaging/streams.ts'
 import type { Metrics } from '../metrics/instruments.ts'
 import { CacheMetrics } from '../metrics/metrics.ts'
 import { isPortable, native } from '../engine/engine.ts'
-import { GetFlag, Notice, SetFlag } from '../native/layout.ts'
+import { GetFlag, Kind, Notice, SetFlag } from '../native/layout.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { countNearHits } from '../near/near-cache.ts'
 import type { NearCache } from '../near/near-cache.ts'
@@ -664,6 +670,58 @@ export class SharedCache<V = unknown>
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<[Key, V]> {
     return this.entries()[Symbol.asyncIterator]()
+  }
+
+  /**
+   * The hash under `key`: fields with values, each of which can be read and changed alone. The object is small and keeps
+   * nothing, so it may be made for each use. Nothing is stored before the first change.
+   *
+   * @param options Lifetime and tags of a hash that a call makes. Default: the `ttl` of `open`, no tags.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_KEY_TOO_LONG`; `ERR_WRONG_TYPE` from its methods
+   * if the key has another kind of entry.
+   * @example
+   * cache.hash('user:1').set('name', 'Ada')
+   */
+  hash<T = V>(key: Key, options?: CollectionOptions): SharedHash<T> {
+    return new SharedHash<T>(this.#collections(), key, wholeKey(key), Kind.Hash, this.#newCollection(options))
+  }
+
+  /**
+   * The list under `key`: values in an order, with both ends to push and pop. As `hash` else.
+   *
+   * @example
+   * cache.list('jobs').push('first', 'second')
+   */
+  list<T = V>(key: Key, options?: CollectionOptions): SharedList<T> {
+    return new SharedList<T>(this.#collections(), key, wholeKey(key), Kind.List, this.#newCollection(options))
+  }
+
+  /**
+   * The set under `key`: different values. As `hash` else.
+   *
+   * @example
+   * cache.setOf('online').add('ada')
+   */
+  setOf<T = V>(key: Key, options?: CollectionOptions): SharedSet<T> {
+    return new SharedSet<T>(this.#collections(), key, wholeKey(key), Kind.Set, this.#newCollection(options))
+  }
+
+  /**
+   * The sorted set under `key`: different values, each with a score, in the order of their scores. As `hash` else.
+   *
+   * @example
+   * cache.sortedSet('scores').incr('ada', 10)
+   */
+  sortedSet<T = V>(key: Key, options?: CollectionOptions): SharedSortedSet<T> {
+    return new SharedSortedSet<T>(this.#collections(), key, wholeKey(key), Kind.SortedSet, this.#newCollection(options))
+  }
+
+  #collections(): CollectionAccess {
+    return { raw: this.#open(), encoder: this.#writing.encoder }
+  }
+
+  #newCollection(options: CollectionOptions | undefined): NewCollection {
+    return resolveCollection(options, this.#writing.defaultTtl)
   }
 
   /**

@@ -9,6 +9,7 @@ import { givenKey } from '../arguments/keys.ts'
 import type { Key } from '../arguments/keys.ts'
 import type { Milliseconds } from '../arguments/units.ts'
 import { native } from '../engine/engine.ts'
+import { CacheError } from '../errors.ts'
 import { GetFlag } from '../native/layout.ts'
 import type { NativeDeletion, NativePage } from '../native/addon.ts'
 import type { RawKey } from '../native/raw-calls.ts'
@@ -55,14 +56,26 @@ export function* keySteps(
   }
 }
 
-/** Keys with their values; undefined for a key that was removed meanwhile, and where `keys` has undefined. */
+/**
+ * Keys with their values; undefined for a key that was removed meanwhile or has a collection, and where `keys` has
+ * undefined.
+ */
 export function* entrySteps<V>(
   reading: Reading<V>,
   keys: Iterable<Key | undefined>,
 ): Generator<[Key, V] | undefined, undefined> {
   for (const key of keys) {
-    const value = key === undefined ? undefined : reading.read('read', key, GetFlag.Peek)
+    const value = key === undefined ? undefined : peek(reading, key)
     yield key === undefined || value === undefined ? undefined : [key, value]
+  }
+}
+
+function peek<V>(reading: Reading<V>, key: Key): V | undefined {
+  try {
+    return reading.read('read', key, GetFlag.Peek)
+  } catch (error) {
+    if (error instanceof CacheError && error.code === 'ERR_WRONG_TYPE') return undefined
+    throw error
   }
 }
 

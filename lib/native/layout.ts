@@ -203,6 +203,14 @@ export const Kind = {
   Absent: 11,
   /** Text of `lib/codec/flat.ts`: a flat object. */
   Flat: 12,
+  /** Fields with values. `get` does not read collections; see `RawCalls.collect`. */
+  Hash: 13,
+  /** Items in order. */
+  List: 14,
+  /** Members. */
+  Set: 15,
+  /** Members with scores. */
+  SortedSet: 16,
   /** Plus a codec's id, 1 to 100: bytes that this codec made. */
   Codec: 100,
 } as const
@@ -318,6 +326,39 @@ export const Keyspace = {
   Elections: 3,
 } as const
 
+/**
+ * What is asked of a collection: `crates/core/src/collections/request.rs` describes each. From `Put` on they are
+ * changes.
+ */
+export const CollectionRequest = {
+  Count: 1,
+  Page: 2,
+  Get: 3,
+  Has: 4,
+  Ttl: 5,
+  Sample: 6,
+  Slice: 7,
+  IndexOf: 8,
+  Rank: 9,
+  ByScore: 10,
+  CountByScore: 11,
+  Put: 64,
+  Delete: 65,
+  Take: 66,
+  Incr: 67,
+  Expire: 68,
+  TakeSample: 69,
+  Push: 70,
+  Pop: 71,
+  SetAt: 72,
+  Insert: 73,
+  Remove: 74,
+  Trim: 75,
+  Add: 76,
+  IncrScore: 77,
+  DeleteByScore: 78,
+} as const
+
 /** Of `BindingPermit.state`. */
 export const PermitState = {
   Granted: 0,
@@ -391,4 +432,5 @@ export const STATUS_CODES = [
   'ERR_SNAPSHOT_VERSION',
   'ERR_SNAPSHOT_SCOPE',
   'ERR_SNAPSHOT_INTERRUPTED',
+  'ERR_WRONG_TYPE',
 ] as const

@@ -109,6 +109,19 @@ export interface RawCalls {
   /** Remaining milliseconds; Infinity without a deadline. */
   ttl(key: RawKey): number | undefined
   /**
+   * Asks or changes the collection of a kind (`Kind.Hash` and so on) by the first `length` bytes of `request`. The
+   * result is the length of the answer, which is in `scratch`, or the answer itself if it is longer than that. `ttl` in
+   * milliseconds, 0 for none, and `tags` are those of a collection that the call makes.
+   */
+  collect(
+    key: RawKey,
+    kind: number,
+    request: Uint8Array,
+    length: number,
+    ttl?: number,
+    tags?: readonly string[],
+  ): Uint8Array | number | undefined
+  /**
    * Asks a limiter. The question is in `LimitInt` and in the first three of `LimitFloat`; fill them before each
    * attempt, since another call to a limiter overwrites them. Returns whether the tokens were taken or are available,
    * and fills the rest of `LimitFloat`; for `Demand.Reset` it returns whether tokens were missing.

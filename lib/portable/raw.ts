@@ -3,6 +3,7 @@
  */
 import {
   ASK_ALONE,
+  CollectionRequest,
   FinishResult,
   GetFlag,
   Kind,
@@ -18,6 +19,7 @@ import {
   Status,
 } from '../native/layout.ts'
 import type { RawCalls, RawKey } from '../native/raw-calls.ts'
+import { runRequest } from './collections.ts'
 import { UNIT } from './geometry.ts'
 import { Purpose, isExpired, isOver } from './entry.ts'
 import type { Entry, Space } from './entry.ts'
@@ -29,6 +31,7 @@ import { readKey } from './keys.ts'
 import type { StoredKey } from './keys.ts'
 import { askLimiter } from './limits.ts'
 import { Metrics } from './metrics.ts'
+import { isCollection, pack, unpack } from './packed.ts'
 import type { Segment } from './segment.ts'
 import type { Write } from './store.ts'
 import { tagsOf } from './tag-identity.ts'
@@ -75,6 +78,7 @@ export function rawCallsOf(handle: Handle): RawCalls {
     return call((segment, space) => {
       const stored = readKey(key)
       const entry = segment.store.fresh(space, stored.text)
+      if (entry !== undefined) checkIsValue(entry)
       countRead(space, entry)
       if (entry === undefined) {
         segment.outdateFlight(space, stored)
@@ -97,6 +101,7 @@ export function rawCallsOf(handle: Handle): RawCalls {
         const { text } = readKey(key)
         const entry = read(segment, space, text, flags)
         if (entry === undefined) return undefined
+        checkIsValue(entry)
         return into(entry, target)
       }),
 
@@ -105,6 +110,7 @@ export function rawCallsOf(handle: Handle): RawCalls {
         const { text } = readKey(key)
         const entry = read(segment, space, text, 0)
         if (entry === undefined) return undefined
+        checkIsValue(entry)
         putDependencies(segment, entry)
         return shown(entry)
       }),
@@ -159,8 +165,10 @@ export function rawCallsOf(handle: Handle): RawCalls {
       call((segment, space) =>
         keys.map((key, index) => {
           scratch[index] = ASK_ALONE
-          const entry = attempt(() => read(segment, space, readKey(key).text, flags), null)
-          if (entry === null) return undefined
+          const found = attempt(() => read(segment, space, readKey(key).text, flags), null)
+          if (found === null) return undefined
+          // A collection is no value: a miss, as for `MGET` of Redis.
+          const entry = found !== undefined && isCollection(found.kind) ? undefined : found
           scratch[index] = entry?.kind ?? 0
           return entry === undefined ? undefined : whole(entry)
         }),
@@ -223,6 +231,14 @@ export function rawCallsOf(handle: Handle): RawCalls {
         return entry === undefined ? undefined : remaining(entry, store.now())
       }),
 
+    collect: (key, kind, request, length, ttl = 0, tags = NO_TAGS) =>
+      call((segment, space) => {
+        checkTags(tags)
+        const asked = { kind, request: request.subarray(0, length), ttl, tags: tagsOf(tags) }
+        const answer = collect(segment, space, readKey(key), asked)
+        return copyTo(scratch, answer) ? answer.length : answer
+      }),
+
     limit: (key) => call((segment) => limit(segment, handle.namespace, key)),
 
     measure: (key, how, value) =>
@@ -232,9 +248,58 @@ export function rawCallsOf(handle: Handle): RawCalls {
   }
 }
 
+/** A request to a collection, and the collection that it makes where there is none. */
+interface CollectionCall {
+  readonly kind: number
+  readonly request: Uint8Array
+  readonly ttl: number
+  readonly tags: readonly string[]
+}
+
+function collect(segment: Segment, space: Space, stored: StoredKey, asked: CollectionCall): Uint8Array {
+  const { store } = segment
+  const { kind, request, ttl, tags } = asked
+  const entry = store.fresh(space, stored.text)
+  const isChange = (request[0] ?? 0) >= CollectionRequest.Put
+  if (!isChange) {
+    countRead(space, entry)
+    if (entry !== undefined) markUsed(entry)
+  }
+  if (entry !== undefined && entry.kind !== kind) throw failure('ERR_WRONG_TYPE', 'the entry is of another kind')
+  const { answer, elements } = runRequest(
+    kind,
+    entry === undefined ? [] : unpack(entry.value as Uint8Array),
+    request,
+    store.now(),
+  )
+  if (elements === undefined) return answer
+  segment.outdateFlight(space, stored)
+  if (elements.length === 0) {
+    if (entry !== undefined) store.remove(entry, 'deleted')
+    return answer
+  }
+  const value = pack(elements)
+  const given = { ttl: lifetime(ttl), stale: 0, tags, keepTtl: true, keepTags: true }
+  const write = { value, length: value.length, kind, ...given }
+  const kept = entry?.tags ?? tags
+  const extras = (entry?.stale ?? 0) === 0 ? 0 : 1
+  const words = entry === undefined ? tags.length : extras + (kept.length === 0 ? 0 : 1 + kept.length)
+  if (stored.length + value.length + words * 8 > store.geometry.maxEntry) {
+    throw failure('ERR_VALUE_TOO_LARGE', `the collection needs more than ${store.geometry.maxEntry} bytes`)
+  }
+  if (store.write(space, stored, write) === undefined) throw noSpace("the shard is full and eviction is 'none'")
+  return answer
+}
+
+/** Throws for a collection, which is read by its elements. */
+function checkIsValue({ kind }: Entry): void {
+  if (isCollection(kind)) throw failure('ERR_WRONG_TYPE', 'the entry is of another kind')
+}
+
 function get(segment: Segment, space: Space, key: RawKey, flags: number): unknown {
   const { text } = readKey(key)
   const entry = read(segment, space, text, flags)
+  if (entry !== undefined) checkIsValue(entry)
   return entry === undefined ? undefined : shown(entry)
 }
 

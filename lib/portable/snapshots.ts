@@ -29,6 +29,7 @@ import type { Entry, Space } from './entry.ts'
 import { Failure, invalid, statusOf } from './failure.ts'
 import { bytesOf, readKey } from './keys.ts'
 import type { StoredKey } from './keys.ts'
+import { isCollection, shifted } from './packed.ts'
 import type { Segment } from './segment.ts'
 import { salted, unsalted } from './tag-identity.ts'
 import { isText } from './values.ts'
@@ -171,7 +172,7 @@ function isExported(entry: Entry, now: number): boolean {
 function recordOf(segment: Segment, entry: Entry, epoch: number): Buffer {
   const { space, tags } = entry
   const key = bytesOf(entry.text)
-  const value = bytesOfValue(entry)
+  const value = isCollection(entry.kind) ? shifted(entry.value as Uint8Array, epoch) : bytesOfValue(entry)
   const isTagged = tags.length > 0
   const record = Buffer.alloc(RECORD_BYTES + (isTagged ? 8 + tags.length * 8 : 0) + key.length + value.length)
   record.writeUInt32LE(value.length, RecordAt.ValueLength)
@@ -220,7 +221,7 @@ function importOne(
   const space = store.space(to, purpose, target === undefined ? 0 : target.to + 1)
   if (purpose === RecordSpace.Values && space.life !== life[0]) return 'ended'
   const key = keyOf(record)
-  const value = valueOf(record)
+  const value = valueOf(record, rules.epoch)
   const tags = tagsOf(record, from)
   const now = store.now()
   const lifetime = lifetimeOf(record, rules.epoch, now)
@@ -284,7 +285,7 @@ function bytesOfValue({ kind, value }: Entry): Uint8Array {
   return bytes
 }
 
-function valueOf(record: Buffer): { value: unknown; length: number; kind: number } {
+function valueOf(record: Buffer, epoch: number): { value: unknown; length: number; kind: number } {
   const length = record.readUInt32LE(RecordAt.ValueLength)
   const kind = record[RecordAt.Kind] as number
   const bytes = record.subarray(record.length - length)
@@ -292,5 +293,6 @@ function valueOf(record: Buffer): { value: unknown; length: number; kind: number
   if (kind === Kind.Simple) return { value: bytes[0], length, kind }
   if (kind === Kind.Number) return { value: bytes.readDoubleLE(), length, kind }
   if (kind === Kind.BigInt64) return { value: bytes.readBigInt64LE(), length, kind }
-  return { value: new Uint8Array(bytes), length, kind }
+  const value = isCollection(kind) ? shifted(bytes, -epoch) : bytes
+  return { value: new Uint8Array(value), length, kind }
 }

@@ -33,6 +33,7 @@ export type RawOperation =
   | 'takeInto'
   | 'incr'
   | 'touch'
+  | 'collect'
   | 'ttl'
   | 'measure'
 

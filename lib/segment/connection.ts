@@ -34,7 +34,12 @@ import { Reports } from './reports.ts'
 import type { OwnCounts } from './stats.ts'
 
 /** Mistakes of the caller. Reads throw them as well. */
-const MISTAKES: ReadonlySet<CacheErrorCode> = new Set(['ERR_INVALID_ARGUMENT', 'ERR_KEY_TOO_LONG', 'ERR_CLOSED'])
+const MISTAKES: ReadonlySet<CacheErrorCode> = new Set([
+  'ERR_INVALID_ARGUMENT',
+  'ERR_KEY_TOO_LONG',
+  'ERR_CLOSED',
+  'ERR_WRONG_TYPE',
+])
 
 /**
  * After a failed attempt to open the segment again, reads are misses for this time before the next attempt. If another

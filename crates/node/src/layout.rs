@@ -9,7 +9,8 @@
 
 use cache_machine_core::{
     Algorithm as CoreAlgorithm, CacheError, FinishResult as CoreFinishResult, Keyspace as CoreKeyspace, MAX_KEY,
-    MAX_OUTCOME, MAX_TAGS, MetricKind as CoreMetricKind, RemovalReason as CoreRemovalReason, What as CoreWhat, kind,
+    MAX_OUTCOME, MAX_TAGS, MetricKind as CoreMetricKind, Operation, RemovalReason as CoreRemovalReason,
+    What as CoreWhat, kind,
 };
 
 /// Bytes of `meta`.
@@ -321,8 +322,47 @@ numbers_of_core! {
         "Absent" = kind::ABSENT,
         /// Text of `lib/codec/flat.ts`: a flat object.
         "Flat" = kind::FLAT,
+        /// Fields with values. `get` does not read collections; see `RawCalls.collect`.
+        "Hash" = kind::HASH,
+        /// Items in order.
+        "List" = kind::LIST,
+        /// Members.
+        "Set" = kind::SET,
+        /// Members with scores.
+        "SortedSet" = kind::SORTED_SET,
         /// Plus a codec's id, 1 to 100: bytes that this codec made.
         "Codec" = CODEC,
+    }
+
+    /// What is asked of a collection: `crates/core/src/collections/request.rs` describes each. From `Put` on they are
+    /// changes.
+    CollectionRequest as collection_requests {
+        "Count" = Operation::Count,
+        "Page" = Operation::Page,
+        "Get" = Operation::Get,
+        "Has" = Operation::Has,
+        "Ttl" = Operation::Ttl,
+        "Sample" = Operation::Sample,
+        "Slice" = Operation::Slice,
+        "IndexOf" = Operation::IndexOf,
+        "Rank" = Operation::Rank,
+        "ByScore" = Operation::ByScore,
+        "CountByScore" = Operation::CountByScore,
+        "Put" = Operation::Put,
+        "Delete" = Operation::Delete,
+        "Take" = Operation::Take,
+        "Incr" = Operation::Incr,
+        "Expire" = Operation::Expire,
+        "TakeSample" = Operation::TakeSample,
+        "Push" = Operation::Push,
+        "Pop" = Operation::Pop,
+        "SetAt" = Operation::SetAt,
+        "Insert" = Operation::Insert,
+        "Remove" = Operation::Remove,
+        "Trim" = Operation::Trim,
+        "Add" = Operation::Add,
+        "IncrScore" = Operation::IncrScore,
+        "DeleteByScore" = Operation::DeleteByScore,
     }
 
     /// The coordinated things that have permits.
@@ -549,6 +589,7 @@ pub(crate) fn number_groups() -> Vec<NumberGroup> {
         Notice::group(),
         RemovalReason::group(),
         keyspaces(),
+        collection_requests(),
         PermitState::group(),
         changes(),
         FlightState::group(),
@@ -573,6 +614,7 @@ pub(crate) fn status_codes() -> Vec<Option<&'static str>> {
         CacheError::InUse(0),
         CacheError::Busy(String::new()),
         CacheError::NoSegment(String::new()),
+        CacheError::WrongType,
     ];
     // Errors of TypeScript, except for the first.
     let of_the_package = [

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Failed, MISS, Outcome, Value, invalid, milliseconds};
 use crate::layout::{ASK_ALONE, GetFlag, MetaFloat, MetaInt, SetFlag};
-use cache_machine_core::{Cache, Condition, EntryMeta, Increment, NoSink, ReadMode, Write};
+use cache_machine_core::{Cache, CacheError, Condition, EntryMeta, Increment, NoSink, ReadMode, Write, kind};
 use std::result::Result;
 
 fn mode(flags: u32) -> ReadMode {
@@ -19,6 +19,12 @@ fn bound(value: f64, none: f64) -> f64 {
     if value.is_nan() { none } else { value }
 }
 
+/// Refuses a collection, which is read by its elements.
+#[inline]
+pub(super) fn check_is_value(meta: &EntryMeta) -> Result<(), Failed> {
+    if kind::is_collection(meta.kind) { Err(CacheError::WrongType.into()) } else { Ok(()) }
+}
+
 #[inline]
 pub(super) fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
     // Reading an argument costs as much as the hash; reads without flags do not pass any.
@@ -30,6 +36,7 @@ pub(super) fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
             if !cache.get_to(key, mode(flags), sink, &mut meta)? {
                 return Err(MISS);
             }
+            check_is_value(&meta)?;
             if timed {
                 call.put_entry_meta(&meta, cache.now_ms());
             }
@@ -43,6 +50,7 @@ pub(super) fn get_into(call: &Call<'_>, [key, target, flags]: [Value; 3]) -> Out
     let timed = flags & GetFlag::Meta.number() != 0;
     call.with_key(key, |cache, key, _| {
         let meta = cache.get(key, mode(flags), &mut call.sink_into(target)?)?.ok_or(MISS)?;
+        check_is_value(&meta)?;
         call.put_int(MetaInt::Kind, i32::from(meta.kind));
         if timed {
             call.put_entry_meta(&meta, cache.now_ms());
@@ -146,6 +154,8 @@ pub(super) fn get_many(call: &Call<'_>, [keys, flags]: [Value; 2]) -> Outcome {
         let value = call.with_key(key, |cache, key, _| {
             call.with_buffer(|buffer| {
                 let found = cache.get(key, mode, buffer)?;
+                // A collection is no value: a miss, as for `MGET` of Redis.
+                let found = found.filter(|meta| !kind::is_collection(meta.kind));
                 kind = found.map_or(0, |meta| meta.kind);
                 call.whole_value(&found.ok_or(MISS)?, buffer)
             })

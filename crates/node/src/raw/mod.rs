@@ -16,6 +16,7 @@
 //! ```
 
 mod call;
+mod collections;
 mod entries;
 mod environment;
 mod flights;

@@ -1,6 +1,7 @@
 //! The calls for near copies of values.
 
 use super::call::{Call, MISS, Outcome, Value, int32};
+use super::entries::check_is_value;
 use super::view::View;
 use crate::layout::{MetaFloat, Status};
 use cache_machine_core::{EntryMeta, ReadMode};
@@ -18,6 +19,7 @@ pub(super) fn get_near(call: &Call<'_>, [key]: [Value; 1]) -> Outcome {
             if !cache.get_to(key, ReadMode::Use, sink, &mut meta)? {
                 return Err(MISS);
             }
+            check_is_value(&meta)?;
             call.put_dependencies(&meta);
             call.value(&meta, sink)
         })

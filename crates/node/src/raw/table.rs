@@ -2,7 +2,7 @@
 
 use super::call::{BoundCalls, Call, Failed, Value};
 use super::function::{Callback, enter, set_function};
-use super::{entries, flights, limits, memory, metrics, near};
+use super::{collections, entries, flights, limits, memory, metrics, near};
 use crate::env_state;
 use crate::layout::MetaInt;
 use napi::bindgen_prelude::Object;
@@ -34,7 +34,7 @@ macro_rules! raw_function {
     }};
 }
 
-const FUNCTIONS: [(&CStr, Callback); 23] = [
+const FUNCTIONS: [(&CStr, Callback); 24] = [
     raw_function!(c"get", entries::get, 2),
     raw_function!(c"getInto", entries::get_into, 3),
     raw_function!(c"getNear", near::get_near, 1),
@@ -56,6 +56,7 @@ const FUNCTIONS: [(&CStr, Callback); 23] = [
     raw_function!(c"incr", entries::incr, 6),
     raw_function!(c"touch", entries::touch, 2),
     raw_function!(c"ttl", entries::ttl, 1),
+    raw_function!(c"collect", collections::collect, 6),
     raw_function!(c"limit", limits::limit, 1),
     raw_function!(c"measure", metrics::measure, 3),
 ];

@@ -1,5 +1,6 @@
 //! The scenarios: changes of a cache that are killed at every step.
 
+pub(crate) mod collections;
 pub(crate) mod entries;
 pub(crate) mod flights;
 pub(crate) mod limits_and_metrics;
@@ -9,6 +10,7 @@ pub(crate) mod restores;
 pub(crate) mod streams;
 pub(crate) mod tags;
 
+use crate::scenarios::collections::collections;
 use crate::scenarios::entries::entries;
 use crate::scenarios::flights::flights;
 use crate::scenarios::limits_and_metrics::limits_and_metrics;
@@ -49,7 +51,7 @@ pub(crate) const BASE: Scenario = Scenario {
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [quotas(), entries(), tags(), restores(), flights(), streams(), limits_and_metrics(), permits()]
+    [quotas(), entries(), collections(), tags(), restores(), flights(), streams(), limits_and_metrics(), permits()]
         .into_iter()
         .flatten()
         .collect()

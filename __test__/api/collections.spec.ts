@@ -285,7 +285,7 @@ test('an element of 64 KiB and an answer above the size of the shared memory com
   const items = ['a', 'b', 'c'].map((text) => text.repeat(64 * 1024))
   list.pushMany(items)
   t.deepEqual(list.toArray(), items)
-  t.deepEqual(list.popMany(2), items.slice(1).reverse())
+  t.deepEqual(list.popMany(2), items.slice(1).toReversed())
 })
 
 test('a collection that would be too large stays as it was', (t) => {

@@ -69,7 +69,7 @@ export class SharedList<V = unknown> extends Collection implements Iterable<V> {
 
   /** Removes up to `count` items from the end and returns them, the last one first. */
   popMany(count: number): V[] {
-    return this.#pop(false, count).reverse()
+    return this.#pop(false, count).toReversed()
   }
 
   /** Removes up to `count` items from the front and returns them in their order. */

@@ -171,7 +171,7 @@ export class SharedSortedSet<V = unknown> extends Collection implements Iterable
 
   /** Removes up to `count` members with the highest scores and returns them, the highest first. */
   popMax(count = 1): Scored<V>[] {
-    return this.#pop(false, count).reverse()
+    return this.#pop(false, count).toReversed()
   }
 
   /** Up to `count` different members, picked by chance. */
@@ -210,7 +210,7 @@ export class SharedSortedSet<V = unknown> extends Collection implements Iterable
   #scored(asked: RequestWriter, reverse: boolean): Scored<V>[] {
     const found = this.ask('read', asked)?.rest() ?? []
     const scored = found.map(({ key, score }): Scored<V> => [key as V, score])
-    return reverse ? scored.reverse() : scored
+    return reverse ? scored.toReversed() : scored
   }
 }
 

@@ -1,5 +1,7 @@
 //! Collections against structures of the standard library: random requests have the same answers, and the same content
 //! at the end.
+//!
+//! Size: one model for each kind, and the reader and writer of the form that all of them use.
 
 mod support;
 
@@ -170,7 +172,7 @@ fn all(cache: &Cache, kind: u8) -> Vec<Element> {
     answer.rest()
 }
 
-/// Numbers by a generator whose seed a failure can name.
+/// Numbers by a generator with a fixed seed.
 struct Draw(u64);
 
 impl Draw {

@@ -6,6 +6,8 @@
 //!
 //! Numbers that the core defines are taken from it by name. `examples/layout.rs` prints the file for TypeScript, and
 //! its tests check the table and the file; `npm run build` writes the file. This module uses nothing of Node-API.
+//!
+//! Size: most lines are rows of tables, and the macros that make them.
 
 use cache_machine_core::{
     Algorithm as CoreAlgorithm, CacheError, FinishResult as CoreFinishResult, Keyspace as CoreKeyspace, MAX_KEY,

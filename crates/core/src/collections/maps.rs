@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
-/// The elements whose lifetime is not over.
+/// The elements that have not expired.
 fn living(bytes: &[u8], now: u64) -> impl Iterator<Item = Element<'_>> {
     places(bytes).map(|place| place.element).filter(move |element| !element.is_over(now))
 }

@@ -56,6 +56,16 @@ pub(crate) fn compare(a: Item<'_>, b: Item<'_>) -> Ordering {
     a.kind.cmp(&b.kind).then_with(|| a.bytes.cmp(b.bytes))
 }
 
+pub(crate) fn score_of(element: &Element<'_>) -> f64 {
+    element.score.unwrap_or(0.0)
+}
+
+/// The order of members with scores. -0 equals 0, and there is no NaN.
+pub(crate) fn compare_scored(a: &Element<'_>, b: &Element<'_>) -> Ordering {
+    let by_score = score_of(a).partial_cmp(&score_of(b)).unwrap_or(Ordering::Equal);
+    by_score.then_with(|| compare(a.key, b.key))
+}
+
 /// The elements of `bytes`; none if they are no collection.
 pub(crate) fn places(bytes: &[u8]) -> Places<'_> {
     Places { bytes, at: HEADER }
@@ -80,7 +90,7 @@ pub(crate) fn is_sound(bytes: &[u8]) -> bool {
     all.at == bytes.len() && count == count_in(bytes)
 }
 
-/// Moves the deadlines of all elements by `by` milliseconds, to at least 1. For a snapshot, whose time has another zero.
+/// Moves the deadlines of all elements by `by` milliseconds, to at least 1. A snapshot counts time from another zero.
 pub(crate) fn shift_deadlines(bytes: &mut [u8], by: i64) {
     if earliest_in(bytes) == 0 || !is_sound(bytes) {
         return;
@@ -186,7 +196,7 @@ impl<'b> Packed<'b> {
         removed
     }
 
-    /// Removes the elements whose lifetime is over. True: there were some.
+    /// Removes the elements that have expired. True: there were some.
     pub(crate) fn expire(&mut self, now: u64) -> bool {
         let earliest = earliest_in(self.bytes);
         if earliest == 0 || now < earliest {

@@ -1,4 +1,4 @@
-//! What a caller asks of a collection, as bytes, and the dispatch to the operations.
+//! What a caller asks of a collection, and the answers, as bytes. `run` has the dispatch to the operations.
 //!
 //! ```text
 //! operation u8 · operands: varints, f64, elements (see `element`), lists of elements up to the end
@@ -8,8 +8,7 @@
 //! lifetime in milliseconds; in a reply, it is what is left of it.
 
 use crate::collections::element::{Element, Item, put_varint, take_byte, take_f64, take_varint};
-use crate::collections::packed::{Packed, compare};
-use crate::collections::{lists, maps, sorted};
+use crate::collections::packed::{compare, compare_scored};
 use crate::error::CacheError;
 use crate::kind;
 use crate::layout::entry::LATEST;
@@ -109,7 +108,7 @@ impl<'r> Batch<'r> {
         let mut old_scores = Vec::new();
         if elements.first().is_some_and(|element| element.score.is_some()) {
             by_score.clone_from(&order);
-            by_score.sort_by(|a, b| sorted::order(&elements[*a as usize], &elements[*b as usize]));
+            by_score.sort_by(|a, b| compare_scored(&elements[*a as usize], &elements[*b as usize]));
             old_scores.resize(elements.len(), None);
         }
         Some(Self { elements, order, by_score, old_scores: RefCell::new(old_scores) })
@@ -230,7 +229,7 @@ pub(crate) struct Scratch {
     pub(crate) spare: Vec<u8>,
 }
 
-fn malformed() -> CacheError {
+pub(crate) fn malformed() -> CacheError {
     CacheError::InvalidArgument("a request to a collection is malformed".into())
 }
 
@@ -332,58 +331,9 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Answers a request that changes nothing.
-    pub(crate) fn answer(&self, bytes: &[u8], reply: &mut Vec<u8>, now: u64) -> Result<(), CacheError> {
-        let answer = Answer { now, reply };
-        match self {
-            Self::Count => maps::count(bytes, answer),
-            Self::Page { from, count } => maps::page(bytes, *from, *count, answer),
-            Self::Get(batch) => maps::get(bytes, batch, answer),
-            Self::Has(batch) => maps::has(bytes, batch, answer),
-            Self::Ttl(batch) => maps::ttl(bytes, batch, answer),
-            Self::Sample { count, seed } => maps::sample(bytes, *count, *seed, answer),
-            Self::Slice { start, end, from_end } => lists::slice(bytes, *start, *end, *from_end, answer),
-            Self::IndexOf { item, from } => lists::index_of(bytes, item.key, *from, answer),
-            Self::Rank { key, from_end } => sorted::rank(bytes, key.key, *from_end, answer),
-            Self::ByScore { scores, offset, limit, from_end } => {
-                sorted::by_score(bytes, scores, (*offset, *limit), *from_end, answer);
-            }
-            Self::CountByScore(scores) => sorted::count_by_score(bytes, scores, answer),
-            _ => return Err(malformed()),
-        }
-        Ok(())
-    }
-
     /// Whether it may change the collection.
     pub(crate) fn is_change(operation: u8) -> bool {
         operation >= Operation::Put as u8
-    }
-
-    /// Edits the collection in `scratch`, and answers. True: it has changed.
-    pub(crate) fn edit(&self, scratch: &mut Scratch, reply: &mut Vec<u8>, now: u64) -> Result<bool, CacheError> {
-        let Scratch { bytes, spare } = scratch;
-        let mut packed = Packed::of(bytes);
-        let has_expired = packed.expire(now);
-        let answer = Answer { now, reply };
-        let has_changed = match self {
-            Self::Put { only, batch } => maps::put(&mut packed, spare, *only, batch, answer),
-            Self::Delete(batch) => maps::delete(&mut packed, batch, answer),
-            Self::Take(batch) => maps::take(&mut packed, batch, answer),
-            Self::Incr { key, by, init } => maps::incr(&mut packed, key.key, *by, *init, answer)?,
-            Self::Expire { ttl, batch } => maps::expire(&mut packed, spare, *ttl, batch, answer),
-            Self::TakeSample { count, seed } => maps::take_sample(&mut packed, *count, *seed, answer),
-            Self::Push { front, max, batch } => lists::push(&mut packed, spare, *front, *max, batch, answer),
-            Self::Pop { front, count } => lists::pop(&mut packed, *front, *count, answer),
-            Self::SetAt { index, item } => lists::set_at(&mut packed, *index, item, answer),
-            Self::Insert { after, pivot, item } => lists::insert(&mut packed, *after, pivot.key, item, answer),
-            Self::Remove { count, item } => lists::remove(&mut packed, *count, item.key, answer),
-            Self::Trim { start, end, keep } => lists::trim(&mut packed, *start, *end, *keep, answer),
-            Self::Add { flags, batch } => sorted::add(&mut packed, spare, *flags, batch, answer),
-            Self::IncrScore { flags, key, by } => sorted::incr(&mut packed, *flags, key.key, *by, answer)?,
-            Self::DeleteByScore(scores) => sorted::delete_by_score(&mut packed, scores, answer),
-            _ => return Err(malformed()),
-        };
-        Ok(has_changed || has_expired)
     }
 }
 
@@ -394,7 +344,7 @@ fn is_plain(element: &Element<'_>) -> bool {
 /// Where an answer goes, and its time.
 pub(crate) struct Answer<'a> {
     pub(crate) now: u64,
-    reply: &'a mut Vec<u8>,
+    pub(crate) reply: &'a mut Vec<u8>,
 }
 
 impl Answer<'_> {

@@ -2,20 +2,9 @@
 
 use crate::collections::element::{Element, Item};
 use crate::collections::maps::Merge;
-use crate::collections::packed::{Packed, Place, compare, places};
+use crate::collections::packed::{Packed, Place, compare_scored, places, score_of};
 use crate::collections::request::{ADD_ABSENT, ADD_GREATER, ADD_LESS, ADD_PRESENT, Answer, Batch, Scores};
 use crate::error::CacheError;
-use std::cmp::Ordering;
-
-fn score_of(element: &Element<'_>) -> f64 {
-    element.score.unwrap_or(0.0)
-}
-
-/// The order of members. -0 equals 0, and there is no NaN.
-pub(crate) fn order(a: &Element<'_>, b: &Element<'_>) -> Ordering {
-    let by_score = score_of(a).partial_cmp(&score_of(b)).unwrap_or(Ordering::Equal);
-    by_score.then_with(|| compare(a.key, b.key))
-}
 
 pub(crate) fn rank(bytes: &[u8], key: Item<'_>, from_end: bool, mut answer: Answer<'_>) {
     let count = places(bytes).count();
@@ -93,7 +82,7 @@ pub(crate) fn add(
     let mut stored = stored.map(|position| &batch.elements[*position as usize]).peekable();
     let mut merged = Merge::new(packed, spare);
     for place in packed.places() {
-        while let Some(new) = stored.next_if(|new| order(new, &place.element).is_lt()) {
+        while let Some(new) = stored.next_if(|new| compare_scored(new, &place.element).is_lt()) {
             merged.put(packed, place.at.start, None, new);
         }
         if batch.positions(place.element.key).last().is_some_and(|last| is_stored(*last)) {
@@ -112,8 +101,10 @@ fn place_of(packed: &Packed<'_>, key: Item<'_>) -> Option<(std::ops::Range<usize
 }
 
 fn insert(packed: &mut Packed<'_>, new: &Element<'_>) {
-    let at =
-        packed.places().find(|place| order(&place.element, new).is_gt()).map_or(packed.end(), |place| place.at.start);
+    let at = packed
+        .places()
+        .find(|place| compare_scored(&place.element, new).is_gt())
+        .map_or(packed.end(), |place| place.at.start);
     packed.insert(at, new);
 }
 

@@ -466,6 +466,11 @@ export interface GetEntryOptions {
   allowStale?: boolean | undefined
   /** Leave no trace, as `peek` does: not counted, and the entry is not marked as used. Default: false. */
   peek?: boolean | undefined
+  /**
+   * Accept a collection: its value is a plain copy, a Map for a hash and for a sorted set, an array for a list, a Set for
+   * a set. Default: false, which throws `ERR_WRONG_TYPE` for one.
+   */
+  collections?: boolean | undefined
 }
 /** Options of `delete`. */
 export interface DeleteOptions {
@@ -2387,7 +2392,8 @@ export declare class SharedCache<V = unknown>
    * The value of `key` with its version, times (epoch milliseconds) and size, or undefined. Counts like `get`.
    *
    * @param options `allowStale`: accept an entry that has expired within its `stale` time, or that a tag made stale.
-   * `peek`: not counted, and not marked as used. Default of both: false.
+   * `peek`: not counted, and not marked as used. `collections`: a collection comes as a plain copy, instead of
+   * `ERR_WRONG_TYPE`. Default of all: false.
    * @example
    * const entry = cache.getEntry('config')
    * if (entry) cache.set('config', changed(entry.value), { if: { version: entry.version } })

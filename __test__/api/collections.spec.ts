@@ -390,6 +390,28 @@ test('watch and waitFor meet the changes of a collection', async (t) => {
   t.deepEqual(types, ['set', 'delete'])
 })
 
+test('getEntry shows a collection as a plain copy if it is asked to', (t) => {
+  const cache = openCache(t)
+  cache.hash('hash').setMany({ a: 1, b: [2] })
+  cache.list('list').push('x', 'y')
+  cache.setOf('set').add('m')
+  cache.sortedSet('sorted').add('m', 2)
+  cache.list('large').push(Buffer.alloc(100_000, 'x'))
+  const shown = (key: string): unknown => cache.getEntry(key, { collections: true, peek: true })?.value
+  t.deepEqual(
+    shown('hash'),
+    new Map<string, unknown>([
+      ['a', 1],
+      ['b', [2]],
+    ]),
+  )
+  t.deepEqual(shown('list'), ['x', 'y'])
+  t.deepEqual(shown('set'), new Set(['m']))
+  t.deepEqual(shown('sorted'), new Map([['m', 2]]))
+  t.deepEqual(shown('large'), [Buffer.alloc(100_000, 'x')])
+  t.throws(() => cache.getEntry('list'), { code: 'ERR_WRONG_TYPE' })
+})
+
 test('a namespace has collections of its own', (t) => {
   const cache = openCache(t)
   cache.namespace('n').list('list').push(1)

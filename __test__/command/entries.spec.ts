@@ -46,6 +46,17 @@ test.serial('get prints a value for people, raw, and as JSON with its metadata',
   t.like(await json(t, ['get', name, 'n']), { value: 5, expiresAt: null })
 })
 
+test.serial('get, keys and verify show collections', async (t) => {
+  const cache = openCache(t)
+  cache.hash('user').setMany({ name: 'Ada', visits: 2 })
+  cache.list('log').push('a', 'b')
+  t.is((await run(t, ['get', cache.name, 'user'])).out, "Map(2) { 'name' => 'Ada', 'visits' => 2 }\n")
+  t.is((await run(t, ['get', cache.name, 'log', '--raw'])).out, '["a","b"]\n')
+  const listed = await run(t, ['keys', cache.name, '--long'])
+  t.regex(listed.out, /^ +\d+ B .*user$/m)
+  t.is((await run(t, ['verify', cache.name])).code, 0)
+})
+
 test.serial('get of a missing key is exit code 1, and null as JSON', async (t) => {
   const { name } = filled(t)
   t.like(await run(t, ['get', name, 'missing']), { out: '', err: 'There is no entry of "missing".\n', code: 1 })

@@ -194,6 +194,11 @@ export interface GetEntryOptions {
   allowStale?: boolean | undefined
   /** Leave no trace, as `peek` does: not counted, and the entry is not marked as used. Default: false. */
   peek?: boolean | undefined
+  /**
+   * Accept a collection: its value is a plain copy, a Map for a hash and for a sorted set, an array for a list, a Set for
+   * a set. Default: false, which throws `ERR_WRONG_TYPE` for one.
+   */
+  collections?: boolean | undefined
 }
 
 /** Options of `delete`. */
@@ -354,7 +359,11 @@ export const SWAP: AcceptedOptions = accepted<StoreOptions>('swap', STORE)
 export const REPLACE: AcceptedOptions = accepted<ReplaceOptions>('replace', REPLACE_NAMES)
 export const UPDATE: AcceptedOptions = accepted<UpdateOptions>('update', { ttl: true, tags: true })
 export const APPEND: AcceptedOptions = accepted<UpdateOptions>('append', { ttl: true, tags: true })
-export const GET_ENTRY: AcceptedOptions = accepted<GetEntryOptions>('getEntry', { allowStale: true, peek: true })
+export const GET_ENTRY: AcceptedOptions = accepted<GetEntryOptions>('getEntry', {
+  allowStale: true,
+  peek: true,
+  collections: true,
+})
 export const DELETE: AcceptedOptions = accepted<DeleteOptions>('delete', { version: true })
 const INCR_NAMES = { init: true, ttl: true, min: true, max: true } as const
 export const INCR: AcceptedOptions = accepted<IncrOptions>('incr', INCR_NAMES)

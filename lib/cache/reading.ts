@@ -6,6 +6,7 @@
  */
 import type { Entry, Key } from '../arguments/keys.ts'
 import { fromBytes, fromText, isBytes } from '../codec/codec.ts'
+import { contentOf, isCollection } from '../collections/content.ts'
 import { CacheError } from '../errors.ts'
 import type { Previous } from '../loading/flights.ts'
 import { ASK_ALONE, GetFlag, Kind, MetaFloat, MetaInt, Status } from '../native/layout.ts'
@@ -284,7 +285,8 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
     // A custom codec may use a cache, which would overwrite `meta`.
     const meta = kind > Kind.Codec ? this.#floats()?.slice() : undefined
     try {
-      const value = fromBytes(bytes, kind, this.#connection.options.codec, owned) as V
+      const { codec } = this.#connection.options
+      const value = (isCollection(kind) ? contentOf(bytes, kind, codec) : fromBytes(bytes, kind, codec, owned)) as V
       if (meta !== undefined) this.#floats()?.set(meta)
       return value
     } catch (cause) {

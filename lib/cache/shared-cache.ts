@@ -266,14 +266,18 @@ export class SharedCache<V = unknown>
    * The value of `key` with its version, times (epoch milliseconds) and size, or undefined. Counts like `get`.
    *
    * @param options `allowStale`: accept an entry that has expired within its `stale` time, or that a tag made stale.
-   * `peek`: not counted, and not marked as used. Default of both: false.
+   * `peek`: not counted, and not marked as used. `collections`: a collection comes as a plain copy, instead of
+   * `ERR_WRONG_TYPE`. Default of all: false.
    * @example
    * const entry = cache.getEntry('config')
    * if (entry) cache.set('config', changed(entry.value), { if: { version: entry.version } })
    */
   getEntry(key: Key, options?: GetEntryOptions): Entry<V> | undefined {
     checkOptions(options, GET_ENTRY)
-    const flags = (options?.allowStale ? GetFlag.Stale : 0) | (options?.peek ? GetFlag.Peek : 0)
+    const flags =
+      (options?.allowStale ? GetFlag.Stale : 0) |
+      (options?.peek ? GetFlag.Peek : 0) |
+      (options?.collections ? GetFlag.Collections : 0)
     return this.#reading.entry('read', key, flags)
   }
 

@@ -223,6 +223,8 @@ export const GetFlag = {
   Meta: 2,
   /** Also take a value that is stale. */
   Stale: 4,
+  /** Also take a collection, as its bytes. */
+  Collections: 8,
 } as const
 
 /** Bits of the `flags` argument of `set`. The first three exclude each other. */

@@ -101,7 +101,7 @@ export function rawCallsOf(handle: Handle): RawCalls {
         const { text } = readKey(key)
         const entry = read(segment, space, text, flags)
         if (entry === undefined) return undefined
-        checkIsValue(entry)
+        if ((flags & GetFlag.Collections) === 0) checkIsValue(entry)
         return into(entry, target)
       }),
 
@@ -299,7 +299,7 @@ function checkIsValue({ kind }: Entry): void {
 function get(segment: Segment, space: Space, key: RawKey, flags: number): unknown {
   const { text } = readKey(key)
   const entry = read(segment, space, text, flags)
-  if (entry !== undefined) checkIsValue(entry)
+  if (entry !== undefined && (flags & GetFlag.Collections) === 0) checkIsValue(entry)
   return entry === undefined ? undefined : shown(entry)
 }
 

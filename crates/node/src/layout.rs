@@ -425,6 +425,8 @@ numbers! {
         Meta = 2,
         /// Also take a value that is stale.
         Stale = 4,
+        /// Also take a collection, as its bytes.
+        Collections = 8,
     }
 
     /// Bits of the `flags` argument of `set`. The first three exclude each other.

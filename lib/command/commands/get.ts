@@ -13,6 +13,7 @@ export const get: Command = {
   summary: 'print the value of a key',
   about: [
     'The read leaves no trace: it counts as no hit or miss, the entry is not marked as used, and its lifetime stays.',
+    'A collection comes as a Map of its fields or scores, as an array or as a Set.',
     'People get the value as Node prints it. --raw writes text and bytes as they are, without a line end, and any other ' +
       'value as JSON.',
     'The exit code is 1 if there is no entry. A value that a codec of your own has written cannot be read here ' +
@@ -38,7 +39,7 @@ export const get: Command = {
     const { out, err } = world
     using opened = openSegment(call, world)
     const key = keyOf(call.parameter(1), call)
-    const entry = opened.cache.getEntry(key, { peek: true, allowStale: call.flag('stale') })
+    const entry = opened.cache.getEntry(key, { peek: true, collections: true, allowStale: call.flag('stale') })
     if (call.flag('json')) {
       out.json(entry === undefined ? null : { key: toKeyForm(key), ...entryForm(entry) })
     } else if (entry === undefined) err.line(`There is no entry of "${shownKey(key)}".`)

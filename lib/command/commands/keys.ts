@@ -58,7 +58,7 @@ function optionsOf(call: Parameters<Command['run']>[0], signal: AbortSignal): Sc
 /** Undefined: the entry is gone. */
 function jsonOf(key: Key, isLong: boolean, cache: InspectedCache): string | undefined {
   if (!isLong) return JSON.stringify(toKeyForm(key))
-  const entry = cache.getEntry(key, { peek: true })
+  const entry = cache.getEntry(key, { peek: true, collections: true })
   // A value of another codec has no metadata.
   if (entry === undefined) return cache.has(key) ? JSON.stringify({ key: toKeyForm(key) }) : undefined
   const { size: bytes, expiresAt, version } = entry
@@ -67,7 +67,7 @@ function jsonOf(key: Key, isLong: boolean, cache: InspectedCache): string | unde
 
 function textOf(key: Key, isLong: boolean, cache: InspectedCache): string | undefined {
   if (!isLong) return shownKey(key)
-  const entry = cache.getEntry(key, { peek: true })
+  const entry = cache.getEntry(key, { peek: true, collections: true })
   if (entry === undefined)
     return cache.has(key) ? `${'?'.padStart(10)}  ${'?'.padStart(9)}  ${shownKey(key)}` : undefined
   const left = entry.expiresAt === undefined ? Infinity : Math.max(0, entry.expiresAt - Date.now())

@@ -103,7 +103,7 @@ class Sizes {
         ;[this.#last, this.#now] = [this.#now, new Map()]
         return
       }
-      const entry = this.#cache.getEntry(key as Key, { peek: true })
+      const entry = this.#cache.getEntry(key as Key, { peek: true, collections: true })
       if (entry !== undefined) keepLargest(this.#now, shownKey(key as Key), entry.size)
     }
   }

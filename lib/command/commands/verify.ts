@@ -81,7 +81,7 @@ export const verify: Command = {
 
 function problemOf(cache: InspectedCache, key: Key): string | undefined {
   try {
-    cache.peek(key)
+    cache.getEntry(key, { peek: true, collections: true })
     return undefined
   } catch (error) {
     if (error instanceof CacheError) return error.code

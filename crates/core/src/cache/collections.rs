@@ -86,7 +86,7 @@ impl Cache {
             return self.answer(key, kind, &asked, (scratch, reply));
         }
         let NewCollection { ttl_ms, tags, binary_key } = *new;
-        let key = Key::for_entry(self.geometry(), self.namespace(), key, 0, tags.len())?;
+        let key = Key::for_entry(self.geometry(), self.namespace_of_values(), key, 0, tags.len())?;
         let change = CollectionChange { kind, request: asked, request_len: request.len(), ttl_ms, tags, binary_key };
         let mut len = scratch.bytes.capacity();
         loop {

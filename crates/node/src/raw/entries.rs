@@ -36,7 +36,9 @@ pub(super) fn get(call: &Call<'_>, [key, flags]: [Value; 2]) -> Outcome {
             if !cache.get_to(key, mode(flags), sink, &mut meta)? {
                 return Err(MISS);
             }
-            check_is_value(&meta)?;
+            if flags & GetFlag::Collections.number() == 0 {
+                check_is_value(&meta)?;
+            }
             if timed {
                 call.put_entry_meta(&meta, cache.now_ms());
             }
@@ -50,7 +52,9 @@ pub(super) fn get_into(call: &Call<'_>, [key, target, flags]: [Value; 3]) -> Out
     let timed = flags & GetFlag::Meta.number() != 0;
     call.with_key(key, |cache, key, _| {
         let meta = cache.get(key, mode(flags), &mut call.sink_into(target)?)?.ok_or(MISS)?;
-        check_is_value(&meta)?;
+        if flags & GetFlag::Collections.number() == 0 {
+            check_is_value(&meta)?;
+        }
         call.put_int(MetaInt::Kind, i32::from(meta.kind));
         if timed {
             call.put_entry_meta(&meta, cache.now_ms());

@@ -269,6 +269,26 @@ export interface BindingSegmentInfo {
   processes: Array<BindingProcess>
 }
 
+/** How the space of one shard is used. */
+export interface BindingShard {
+  /** Bytes for entries. */
+  capacityBytes: number
+  /** Those of them that were taken from the system so far. */
+  reservedBytes: number
+  /** Those of them that entries and records occupy. */
+  usedBytes: number
+  /** Bytes of the small queue, without namespaces that have a quota. */
+  smallBytes: number
+  /** Bytes of the main queue, without namespaces that have a quota. */
+  mainBytes: number
+  /** Bytes of records that are not evicted. */
+  pinnedBytes: number
+  /** Entries and records. */
+  words: number
+  /** Rebuilds after a death. */
+  repairs: number
+}
+
 /** Counts over all processes. */
 export interface BindingStats {
   /** Of the whole segment. */
@@ -532,6 +552,9 @@ export declare function segmentsList(place: BindingPlace): Array<BindingSegmentI
  * at most once per handle. `notice` is one of `Notice`.
  */
 export declare function setNotifier(id: number, notify: (notice: number, ids: number[], keys: Key[]) => void): void
+
+/** How the space of each shard is used. Takes no lock. */
+export declare function shards(id: number): Array<BindingShard>
 
 /** Number of entries of the namespace. */
 export declare function size(id: number): number

@@ -14,6 +14,8 @@ import type { RawKey } from '../native/raw-calls.ts'
 import { openNearCache } from '../near/near-cache.ts'
 import type { NearCache } from '../near/near-cache.ts'
 import type { Dependent, Mode } from '../segment/calls.ts'
+import { SAMPLED_EVERY } from '../sampling/samples.ts'
+import type { Sampler } from '../sampling/sampler.ts'
 import type { Connection } from '../segment/connection.ts'
 import type { SegmentHandle } from '../segment/handle.ts'
 import type { EntryProbe } from '../waiting/waits.ts'
@@ -39,13 +41,21 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
   /** The near cache while it rests, and the number of reads until it is used again. */
   #resting: NearCache | undefined
   #rest = 0
+  readonly #sampler: Sampler
+  /** Reads until the next one that looks whether a viewer wants samples. */
+  #unsampled = SAMPLED_EVERY
+  /** `#unsampled` behind a sample that is due. */
+  #unsampledAfter = SAMPLED_EVERY
+  /** The near cache while the next read is to be a sample: that read must come here, where it can be measured. */
+  #aside: NearCache | undefined
   /** The last value could not be decoded. */
   #isUnreadable = false
 
-  constructor(connection: Connection, onNear: (near: NearCache | undefined) => void) {
+  constructor(connection: Connection, sampler: Sampler, onNear: (near: NearCache | undefined) => void) {
     this.#connection = connection
+    this.#sampler = sampler
     this.#onNear = onNear
-    this.#use(openNearCache(connection.live(), connection.options.near))
+    this.#use(this.#openNear())
     connection.attach(this)
   }
 
@@ -59,6 +69,10 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
 
   /** `get` while no near cache is in use. */
   getWithoutNear(key: Key): V | undefined {
+    return --this.#unsampled <= 0 ? this.#getSampled(key) : this.#getUnsampled(key)
+  }
+
+  #getUnsampled(key: Key): V | undefined {
     return this.#resting === undefined ? this.#getFar(key) : this.#getResting(this.#resting, key)
   }
 
@@ -135,7 +149,9 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
 
   /** As `SharedCache.getMany`, for the keys of one native call. */
   getMany(keys: readonly Key[]): (V | undefined)[] {
-    return this.#near === undefined ? this.#manyFar(keys) : this.#manyNear(this.#near, keys)
+    const values = this.#near === undefined ? this.#manyFar(keys) : this.#manyNear(this.#near, keys)
+    if ((this.#unsampled -= keys.length) <= 0) this.#sampleMany(keys, values)
+    return values
   }
 
   // ---- the near cache over the life of the connection
@@ -144,7 +160,7 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
 
   restart(): void {
     this.#anyNear()?.count()
-    this.#use(openNearCache(this.#connection.live(), this.#connection.options.near))
+    this.#use(this.#openNear())
   }
 
   reject(): void {}
@@ -154,15 +170,74 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
     this.#use(undefined)
   }
 
+  #openNear(): NearCache | undefined {
+    const { near } = this.#connection.options
+    return openNearCache(this.#connection.live(), near, () => this.#sampleNext(this.#unsampled))
+  }
+
   /** Puts a near cache in use, or none; `resting`: until it is used again. */
   #use(near: NearCache | undefined, resting?: NearCache): void {
     this.#near = near
     this.#resting = resting
+    this.#aside = undefined
     this.#onNear(near)
   }
 
   #anyNear(): NearCache | undefined {
-    return this.#near ?? this.#resting
+    return this.#near ?? this.#resting ?? this.#aside
+  }
+
+  // ---- samples
+
+  /**
+   * Makes the next read a sample, if a viewer wants samples. So a hit of the near cache costs nothing for samples: the
+   * near cache is put aside for one read. `after`: the value of `#unsampled` behind it.
+   */
+  #sampleNext(after: number): void {
+    this.#unsampled = after
+    const near = this.#near
+    if (near === undefined || !this.#sampler.isWatched()) return
+    this.#use(undefined)
+    this.#aside = near
+    this.#unsampled = 1
+    this.#unsampledAfter = after
+  }
+
+  /** A read that is a sample, if a viewer wants samples. */
+  #getSampled(key: Key): V | undefined {
+    if (this.#aside !== undefined) {
+      this.#unsampled = this.#unsampledAfter
+      this.#use(this.#aside)
+    } else {
+      this.#unsampled = SAMPLED_EVERY
+      if (!this.#sampler.isWatched()) return this.#getUnsampled(key)
+    }
+    const near = this.#near
+    const start = performance.now()
+    let value = near?.get(key) as V | undefined
+    const isNear = value !== undefined
+    if (!isNear) value = near === undefined ? this.#getUnsampled(key) : this.getNear(near, key)
+    const time = performance.now() - start
+    const kind = isNear ? 'near' : value === undefined ? 'miss' : 'hit'
+    this.#sampler.note(kind, this.#namespace, key, time)
+    return value
+  }
+
+  /** One of the keys of a call for many as a sample, without a time. */
+  #sampleMany(keys: readonly Key[], values: readonly (V | undefined)[]): void {
+    if (this.#aside !== undefined) this.#use(this.#aside)
+    const samples = Math.ceil((1 - this.#unsampled) / SAMPLED_EVERY)
+    this.#unsampled += samples * SAMPLED_EVERY
+    if (!this.#sampler.isWatched()) return
+    for (let i = 0; i < samples; i++) {
+      const at = Math.floor(Math.random() * keys.length)
+      const kind = values[at] === undefined ? 'miss' : 'hit'
+      this.#sampler.note(kind, this.#namespace, keys[at] as Key, undefined)
+    }
+  }
+
+  get #namespace(): string {
+    return this.#connection.options.native.namespace ?? ''
   }
 
   // ---- one value
@@ -182,6 +257,7 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
     const handle = this.#connection.live()
     this.#rest = near.restsFor()
     if (this.#rest > 0) this.#use(undefined, near)
+    else if (--this.#unsampled <= 0) this.#sampleNext(SAMPLED_EVERY)
     if (!near.isWanted) return this.#getShown(key)
     const found = handle.getNear(key)
     if (found === undefined) {

@@ -95,6 +95,7 @@ import { GetFlag, Kind, Notice, SetFlag } from '../native/layout.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { countNearHits } from '../near/near-cache.ts'
 import type { NearCache } from '../near/near-cache.ts'
+import { Sampler } from '../sampling/sampler.ts'
 import { Connection } from '../segment/connection.ts'
 import { channels } from '../segment/diagnostics.ts'
 import type { CacheEvents } from '../segment/events.ts'
@@ -129,6 +130,8 @@ import { deletionSteps, entrySteps, inTurns, keySteps, walkOver } from './walkin
 import { Writing } from './writing.ts'
 
 const NO_OPTIONS: SetOptions = Object.freeze({})
+/** An option of the caches of namespaces. */
+const withSampler: unique symbol = Symbol('cache-machine.sampler')
 /** The lock that a health check takes. */
 const HEALTH_LOCK = 'cache-machine:health'
 
@@ -180,6 +183,7 @@ export class SharedCache<V = unknown>
    * hit.
    */
   #near: NearCache | undefined
+  readonly #sampler: Sampler
   readonly #reading: Reading<V>
   readonly #writing: Writing<V>
   readonly #changing: Changing<V>
@@ -205,8 +209,11 @@ export class SharedCache<V = unknown>
     const connection = new Connection(this, resolved)
     const recordWatches = new RecordWatches()
     this.#connection = connection
-    this.#reading = new Reading<V>(connection, (near) => (this.#near = near))
-    this.#writing = new Writing(connection, new ValueEncoder(resolved.codec))
+    // Namespaces share that of the root, on whose channel viewers listen.
+    const sampler = samplerOf(options) ?? new Sampler(connection, resolved.native.hooks === undefined)
+    this.#sampler = sampler
+    this.#reading = new Reading<V>(connection, sampler, (near) => (this.#near = near))
+    this.#writing = new Writing(connection, new ValueEncoder(resolved.codec), sampler)
     this.#changing = new Changing(connection, this.#reading, this.#writing)
     this.#batches = new Batches(connection, this.#reading, this.#writing)
     this.#waits = new Waits(connection, this.#reading)
@@ -217,6 +224,7 @@ export class SharedCache<V = unknown>
     this.#loads = new Loads(connection, recordWatches, this.#reading, this.#writing)
     this.#permits = new Permits(connection, recordWatches)
     connection.attach(this.#permits)
+    if (this.namespaceName === '') connection.attach(sampler)
     connection.opened()
   }
 
@@ -760,7 +768,7 @@ export class SharedCache<V = unknown>
     const { near = this.#given.near } = options
     // The resolved folder: the process may have changed its working directory since `open`.
     const { directory, group } = connection.options.native
-    const places = { [inNamespace]: full, [withQuota]: resolveQuota(options) }
+    const places = { [inNamespace]: full, [withQuota]: resolveQuota(options), [withSampler]: this.#sampler }
     const own = { ...this.#given, directory, group, ttl, codec, strict, near, ...places } as OpenOptions
     // A handle takes some 20 KiB, and a call for each request is usual.
     const wanted = resolveOptions(own)
@@ -1302,6 +1310,10 @@ export class SharedCache<V = unknown>
     this.#connection.live()
     return this.#connection
   }
+}
+
+function samplerOf(options: OpenOptions): Sampler | undefined {
+  return (options as { [withSampler]?: Sampler })[withSampler]
 }
 
 function prefixToDelete(prefix: Key): RawKey {

@@ -16,6 +16,8 @@ import type { FlightIdentity } from '../loading/flights.ts'
 import { about, showKey } from '../errors.ts'
 import { FinishResult, SetFlag } from '../native/layout.ts'
 import type { RawKey } from '../native/raw-calls.ts'
+import { SAMPLED_EVERY } from '../sampling/samples.ts'
+import type { Sampler } from '../sampling/sampler.ts'
 import type { Connection } from '../segment/connection.ts'
 import { channels, hasRemovalSubscribers } from '../segment/diagnostics.ts'
 
@@ -25,15 +27,33 @@ export class Writing<V> {
   /** The `ttl` of `open`; 0: none. */
   readonly defaultTtl: Milliseconds
   readonly #connection: Connection
+  readonly #sampler: Sampler
+  /** Writes until the next one that looks whether a viewer wants samples. */
+  #unsampled = SAMPLED_EVERY
 
-  constructor(connection: Connection, encoder: ValueEncoder) {
+  constructor(connection: Connection, encoder: ValueEncoder, sampler: Sampler) {
     this.#connection = connection
+    this.#sampler = sampler
     this.encoder = encoder
     this.defaultTtl = connection.options.ttl
   }
 
   /** As `SharedCache.set`. */
   set(key: Key, value: V, options: Duration | SetOptions | undefined): boolean {
+    return --this.#unsampled <= 0 ? this.#setSampled(key, value, options) : this.#set(key, value, options)
+  }
+
+  /** A write that is a sample, if a viewer wants samples. */
+  #setSampled(key: Key, value: V, options: Duration | SetOptions | undefined): boolean {
+    this.#unsampled = SAMPLED_EVERY
+    if (!this.#sampler.isWatched()) return this.#set(key, value, options)
+    const start = performance.now()
+    const done = this.#set(key, value, options)
+    this.#sampler.note('set', this.#connection.options.native.namespace ?? '', key, performance.now() - start)
+    return done
+  }
+
+  #set(key: Key, value: V, options: Duration | SetOptions | undefined): boolean {
     const { encoder, defaultTtl } = this
     const payload = this.encodeFor(key, value)
     if (options === undefined) return this.#store(key, payload, encoder.kind, defaultTtl, 0, 0)

@@ -192,6 +192,7 @@ export const native: Engines = {
   clear: on('clear'),
   size: on('size'),
   stats: on('stats'),
+  shards: on('shards'),
   validate: on('validate'),
   advanceClock: on('advanceClock'),
   snapshotPage: on('snapshotPage'),

@@ -33,6 +33,7 @@ const READS: ReadonlySet<string> = new Set([
   'keys',
   'size',
   'stats',
+  'shards',
   'permitIsHeld',
   'permitCounts',
   'permitsHeld',

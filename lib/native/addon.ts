@@ -31,6 +31,7 @@ export type {
   BindingRestoreCounts as NativeRestoreCounts,
   BindingRestoreRules as NativeRestoreRules,
   BindingSegmentInfo as NativeSegmentInfo,
+  BindingShard as NativeShard,
   BindingStats as NativeStats,
   BindingStreamItem as NativeStreamItem,
   BindingTallies as NativeTallies,

@@ -95,11 +95,18 @@ export function countNearHits(): void {
   for (const near of uncounted) near.count()
 }
 
-/** The near cache of a handle. Undefined: disabled, or the host forbids buffers over foreign memory. */
-export function openNearCache(handle: SegmentHandle, options: ResolvedNear | undefined): NearCache | undefined {
+/**
+ * The near cache of a handle. Undefined: disabled, or the host forbids buffers over foreign memory. `onMany`: called by
+ * a hit after each `COUNT_AT_ONCE` hits.
+ */
+export function openNearCache(
+  handle: SegmentHandle,
+  options: ResolvedNear | undefined,
+  onMany: () => void,
+): NearCache | undefined {
   if (options === undefined) return undefined
   const view = handle.view()
-  return view === undefined ? undefined : new NearCache(handle, view, options)
+  return view === undefined ? undefined : new NearCache(handle, view, options, onMany)
 }
 
 /** The copies of one handle. The handle must be open: the view of a closed one is empty. */
@@ -109,6 +116,7 @@ export class NearCache {
   readonly #words: Int32Array
   readonly #bytes: Uint8Array
   readonly #options: ResolvedNear
+  readonly #onMany: () => void
   readonly #copies = new Map<unknown, Copy>()
   /** The same copies in the order of the clock. */
   readonly #ring: Copy[] = []
@@ -129,6 +137,8 @@ export class NearCache {
   #timer: NodeJS.Timeout | undefined
   /** Hits before the last count. */
   #counted = 0
+  /** Those of them before the last call of `#onMany`. */
+  #reported = 0
   /** Whether the value of the last read without a valid copy is to be offered. */
   #isWanted = true
   /**
@@ -141,11 +151,12 @@ export class NearCache {
   #offered = 0
   #decoded = 0
 
-  constructor(handle: SegmentHandle, view: ArrayBuffer, options: ResolvedNear) {
+  constructor(handle: SegmentHandle, view: ArrayBuffer, options: ResolvedNear, onMany: () => void) {
     this.#handle = handle
     this.#words = new Int32Array(view)
     this.#bytes = new Uint8Array(view)
     this.#options = options
+    this.#onMany = onMany
     this.#rootEpoch = handle.rootEpochOffset / 4
     this.#ownEpoch = handle.epochOffset / 4
     this.#tagClock = handle.tagClockOffset / 4
@@ -271,6 +282,10 @@ export class NearCache {
    */
   #isAttached(): boolean {
     const isAttached = this.#countUpTo(COUNT_AT_ONCE)
+    if (this.#counted - this.#reported >= COUNT_AT_ONCE) {
+      this.#reported += COUNT_AT_ONCE
+      this.#onMany()
+    }
     if (this.#timer !== undefined) return isAttached
     this.#timer = setTimeout(() => this.count(), COUNT_AFTER)
     unref(this.#timer)

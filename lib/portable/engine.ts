@@ -44,7 +44,7 @@ import {
 import type { Segment } from './segment.ts'
 import { destroySegment, inspectSegment, listSegments, openSegment } from './segments.ts'
 import { importRecords, pageOfRecords, stateOf, sweepOlder, targetOf } from './snapshots.ts'
-import { statsOf } from './stats.ts'
+import { shardsOf, statsOf } from './stats.ts'
 import { tagsOf } from './tag-identity.ts'
 import { deletionOf, pageOf } from './walk.ts'
 
@@ -172,6 +172,10 @@ export const portable: Native = {
       store.sweep()
       return store.valuesOf(namespace).reduce((sum, { entries }) => sum + entries.size, 0)
     })
+  },
+
+  shards(id) {
+    return withHandle(id, shardsOf)
   },
 
   stats(id) {

@@ -44,6 +44,8 @@ export class Shard {
   #ghostUnits = 0
   readonly #adoptUses: (entry: Entry) => void
   used = 0
+  /** Its entries and records. */
+  words = 0
 
   /** `adoptUses`: adds the uses of an entry that its near copies have noted. */
   constructor(geometry: Geometry, quotas: Quotas, adoptUses: (entry: Entry) => void) {
@@ -65,6 +67,12 @@ export class Shard {
     return this.#pinned.units
   }
 
+  /** Units of the two queues of a quota. */
+  queuesOf(quota: Quota): { readonly small: number; readonly main: number } {
+    const queues = this.#queues.get(quota)
+    return { small: queues?.small.units ?? 0, main: queues?.main.units ?? 0 }
+  }
+
   /** Units of the entries of a quota. */
   unitsOf(quota: Quota): number {
     const queues = this.#queues.get(quota)
@@ -73,12 +81,14 @@ export class Shard {
 
   /** Counts a new entry, and gives it its queue. */
   add(entry: Entry, pinned: boolean): void {
+    this.words++
     this.#count(entry, entry.units)
     this.#enqueue(entry, pinned ? 'pinned' : this.#queueFor(entry))
   }
 
   /** Counts an entry that was removed. */
   remove(entry: Entry): void {
+    this.words--
     this.#count(entry, -entry.units)
     this.#dequeue(entry)
   }

@@ -1,5 +1,5 @@
 /** The counts of a segment. Those of other processes and of locks under contention are always 0. */
-import type { NativeStats } from '../native/addon.ts'
+import type { NativeShard, NativeStats } from '../native/addon.ts'
 import { Purpose, newSpace } from './entry.ts'
 import type { Space, Tallies } from './entry.ts'
 import { UNIT } from './geometry.ts'
@@ -37,6 +37,25 @@ export function statsOf(segment: Segment, namespace: number): NativeStats {
     namespaces: [...segment.namespaces],
     versions: segment.versions.all().map(({ name, processes }) => ({ name, processes })),
   }
+}
+
+/** How the space of each shard is used. A shard takes its space from the heap entry by entry. */
+export function shardsOf({ store }: Segment): NativeShard[] {
+  store.sweep()
+  return store.shards.map((shard) => {
+    const { small, main } = shard.queuesOf(store.quotas.shared)
+    const bytes = shard.used * UNIT
+    return {
+      capacityBytes: (shard.units - 1) * UNIT,
+      reservedBytes: bytes,
+      usedBytes: bytes,
+      smallBytes: small * UNIT,
+      mainBytes: main * UNIT,
+      pinnedBytes: shard.pinnedUnits * UNIT,
+      words: shard.words,
+      repairs: 0,
+    }
+  })
 }
 
 function sumOf(spaces: readonly Space[]): Tallies & { entries: number; bytes: number } {

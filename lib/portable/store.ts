@@ -88,6 +88,10 @@ export class Store {
     return this.#sequence
   }
 
+  get shards(): readonly Shard[] {
+    return this.#shards
+  }
+
   get usedUnits(): number {
     let used = 0
     for (const shard of this.#shards) used += shard.used

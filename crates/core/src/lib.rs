@@ -91,7 +91,7 @@ pub use records::permits::{Acquisition, Grant, HeldPermits, PermitRequest, Ticke
 pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use shard::values::{EntryMeta, NearDependencies, NoSink, Sink, SliceSink};
-pub use stats::{Stats, Tallies};
+pub use stats::{ShardUse, Stats, Tallies};
 pub use streams::items::{StreamItem, Watch};
 pub use tables::quotas::QuotaSetting;
 pub use tables::tags::Invalidation;

@@ -72,7 +72,50 @@ pub struct Stats {
     pub processes: u64,
 }
 
+/// How the space of one shard is used. Each number is read by itself, without the lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ShardUse {
+    /// Bytes that entries can occupy.
+    pub capacity_bytes: u64,
+    /// Those of them that were taken from the file system so far.
+    pub reserved_bytes: u64,
+    /// Those of them that entries and records occupy.
+    pub used_bytes: u64,
+    /// Bytes of the small queue, which new entries pass first. Without entries of namespaces that have a quota.
+    pub small_bytes: u64,
+    /// Bytes of the main queue. Without entries of namespaces that have a quota.
+    pub main_bytes: u64,
+    /// Bytes of records that are not evicted, such as locks.
+    pub pinned_bytes: u64,
+    /// Index words in use: entries and records.
+    pub words: u64,
+    /// Rebuilds of the shard.
+    pub repairs: u64,
+}
+
 impl Attachment {
+    /// How the space of each shard is used.
+    pub fn shard_uses(&self) -> Vec<ShardUse> {
+        let geometry = self.geometry();
+        let bytes = |units: u64| units * UNIT as u64;
+        let use_of = |shard: ShardView<'_>| {
+            // Unit 0 is never used.
+            let reserved = u64::from(shard.get(Field::Reserved)).min(geometry.units as u64).saturating_sub(1);
+            let units = |field| bytes(u64::from(shard.get(field)).min(reserved));
+            ShardUse {
+                capacity_bytes: bytes(geometry.units as u64 - 1),
+                reserved_bytes: bytes(reserved),
+                used_bytes: bytes(reserved.saturating_sub(u64::from(shard.get(Field::Free)))),
+                small_bytes: units(Field::SmallUnits),
+                main_bytes: units(Field::MainUnits),
+                pinned_bytes: units(Field::PinnedUnits),
+                words: u64::from(shard.get(Field::Words)),
+                repairs: shard.count(Count::Repairs).load(Ordering::Relaxed),
+            }
+        };
+        self.shards().map(use_of).collect()
+    }
+
     /// Counts over all processes since the segment was made.
     pub fn stats(&self) -> Stats {
         let region = self.segment.region();

@@ -118,6 +118,22 @@ fn the_index_never_fills_before_the_space() {
 }
 
 #[test]
+fn the_shards_add_up_to_the_segment() {
+    let scene = Scene::new("shards");
+    let cache = scene.open();
+    for i in 0..3000 {
+        put(&cache, &format!("{i}"), &[1; 200]);
+    }
+    let (stats, shards) = (cache.stats(), cache.shard_uses());
+    let sum = |number: fn(&cache_machine_core::ShardUse) -> u64| shards.iter().map(number).sum::<u64>();
+    assert_eq!(sum(|shard| shard.capacity_bytes), stats.capacity_bytes);
+    assert_eq!(sum(|shard| shard.used_bytes), stats.used_bytes);
+    assert_eq!(sum(|shard| shard.words), stats.total.entries);
+    assert_eq!(sum(|shard| shard.small_bytes + shard.main_bytes + shard.pinned_bytes), stats.total.bytes);
+    assert!(shards.iter().all(|shard| shard.used_bytes <= shard.reserved_bytes));
+}
+
+#[test]
 fn the_largest_value_always_fits_into_a_cache_full_of_small_ones() {
     let scene = Scene::new("large");
     let cache = scene.open();

@@ -634,7 +634,8 @@ fn lifetimes_of_fields_go_through_a_snapshot() {
     let targets = [other.restore_target(0).expect("attached")];
     // The second segment's clock began 30 ms later.
     let epoch = 1_000_000 + cache.now_ms() as i64 + 30 - other.now_ms() as i64;
-    let rules = cache_machine_core::RestoreRules { targets: &targets, versions: &[], made_at, floor, epoch, overwrite: true };
+    let rules =
+        cache_machine_core::RestoreRules { targets: &targets, versions: &[], made_at, floor, epoch, overwrite: true };
     assert_eq!(other.import(&records, &rules).expect("sound records").stored, 1);
     let mut answer = ask(&other, kind::HASH, Operation::Ttl).keys(&[b"short", b"long"]).answer();
     assert_eq!((answer.number().to_bits(), answer.number().to_bits()), (20f64.to_bits(), f64::INFINITY.to_bits()));

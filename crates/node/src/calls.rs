@@ -5,7 +5,9 @@ use crate::env_state::{self, CacheHandle, with, with_handle, with_listener};
 use crate::errors::{Result, closed, fail};
 use crate::keys::{Key, key_bytes, key_of};
 use crate::layout;
-use crate::options::{BindingOpenOptions, BindingOpened, BindingPlace, BindingSegmentInfo, BindingStats, OwnedPlace};
+use crate::options::{
+    BindingOpenOptions, BindingOpened, BindingPlace, BindingSegmentInfo, BindingShard, BindingStats, OwnedPlace,
+};
 use crate::registry::Load;
 use cache_machine_core::{
     Cache, Invalidation, Listener, Notice, OpenOptions, QuotaSetting, StreamItem, Watch, What, destroy, inspect, list,
@@ -252,6 +254,12 @@ pub fn size(id: u32) -> Result<f64> {
 #[napi(catch_unwind)]
 pub fn stats(id: u32) -> Result<BindingStats> {
     with(id, |cache| cache.versions().map(|versions| BindingStats::of(cache, versions)))
+}
+
+/// How the space of each shard is used. Takes no lock.
+#[napi(catch_unwind)]
+pub fn shards(id: u32) -> Result<Vec<BindingShard>> {
+    with(id, |cache| cache.check_attached().map(|()| cache.shard_uses().into_iter().map(Into::into).collect()))
 }
 
 /// The problems found in the structures of the segment; empty when all is well. Takes the lock of each shard in turn.

@@ -2,7 +2,7 @@
 
 use cache_machine_core::{
     AttachedProcess, Cache, CacheError, Eviction, Group, Location, OpenOptions, Opened, QuotaSetting, SegmentInfo,
-    TAG_CLOCK, Tallies,
+    ShardUse, TAG_CLOCK, Tallies,
 };
 use napi::Either;
 use napi_derive::napi;
@@ -265,6 +265,42 @@ impl BindingStats {
             processes: stats.processes as f64,
             namespaces: cache.namespace_names(),
             versions: versions.into_iter().map(|(_, name, processes)| BindingVersion { name, processes }).collect(),
+        }
+    }
+}
+
+/// How the space of one shard is used.
+#[napi(object)]
+pub struct BindingShard {
+    /// Bytes for entries.
+    pub capacity_bytes: f64,
+    /// Those of them that were taken from the system so far.
+    pub reserved_bytes: f64,
+    /// Those of them that entries and records occupy.
+    pub used_bytes: f64,
+    /// Bytes of the small queue, without namespaces that have a quota.
+    pub small_bytes: f64,
+    /// Bytes of the main queue, without namespaces that have a quota.
+    pub main_bytes: f64,
+    /// Bytes of records that are not evicted.
+    pub pinned_bytes: f64,
+    /// Entries and records.
+    pub words: f64,
+    /// Rebuilds after a death.
+    pub repairs: f64,
+}
+
+impl From<ShardUse> for BindingShard {
+    fn from(shard: ShardUse) -> Self {
+        Self {
+            capacity_bytes: shard.capacity_bytes as f64,
+            reserved_bytes: shard.reserved_bytes as f64,
+            used_bytes: shard.used_bytes as f64,
+            small_bytes: shard.small_bytes as f64,
+            main_bytes: shard.main_bytes as f64,
+            pinned_bytes: shard.pinned_bytes as f64,
+            words: shard.words as f64,
+            repairs: shard.repairs as f64,
         }
     }
 }

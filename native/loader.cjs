@@ -51,6 +51,7 @@ const { addon, failure } = load()
 exports.addon = addon
 exports.failure = failure
 exports.ownVersion = ownVersion
+exports.packageFile = (path) => ownFile(`../${path}`)
 
 function load() {
   const chosen = process.env.CACHE_MACHINE_NATIVE

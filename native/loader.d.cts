@@ -5,6 +5,8 @@ export const addon: typeof types | undefined
 export const failure: LoadFailure | undefined
 /** The version of this package; undefined in a bundle. */
 export function ownVersion(): string | undefined
+/** The path of a file of this package; undefined in a bundle. */
+export function packageFile(path: string): string | undefined
 
 /** Why there is no addon. */
 export interface LoadFailure {

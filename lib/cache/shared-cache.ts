@@ -97,6 +97,7 @@ import { countNearHits } from '../near/near-cache.ts'
 import type { NearCache } from '../near/near-cache.ts'
 import { Sampler } from '../sampling/sampler.ts'
 import { Connection } from '../segment/connection.ts'
+import { givenOptions } from '../segment/handle.ts'
 import { channels } from '../segment/diagnostics.ts'
 import type { CacheEvents } from '../segment/events.ts'
 import { healthOf } from '../segment/health.ts'
@@ -204,6 +205,7 @@ export class SharedCache<V = unknown>
   constructor(options: OpenOptions) {
     const resolved = resolveOptions(options)
     this.#given = { ...options }
+    givenOptions.set(this, { ...options, directory: resolved.native.directory })
     this.name = resolved.native.name
     this.namespaceName = resolved.native.namespace ?? ''
     const connection = new Connection(this, resolved)

@@ -11,7 +11,8 @@ import type {
   StatsOptions,
 } from '../arguments/options.ts'
 import type { Entry, Key } from '../arguments/keys.ts'
-import type { TaggedStore } from '../cache/store.ts'
+import type { MessageBus, TaggedStore } from '../cache/store.ts'
+import type { DashboardServer } from '../dashboard/server.ts'
 import type { CacheError } from '../errors.ts'
 import type { Change, WatchFilter } from '../messaging/changes.ts'
 import type { StreamOptions } from '../messaging/streams.ts'
@@ -28,7 +29,7 @@ import type { Output } from './output.ts'
 export type ExitCode = 0 | 1 | 2
 
 /** What commands need of a cache. */
-export interface InspectedCache extends TaggedStore {
+export interface InspectedCache extends TaggedStore, Pick<MessageBus, 'subscribe'> {
   readonly size: number
   peek(key: Key): unknown
   getEntry(key: Key, options?: GetEntryOptions): Entry | undefined
@@ -42,6 +43,16 @@ export interface InspectedCache extends TaggedStore {
   namespace<W = unknown>(name: string): InspectedCache & TaggedStore<W>
 }
 
+/** Which dashboard to serve. */
+export interface DashboardRequest {
+  /** Undefined: all segments. */
+  readonly name: string | undefined
+  readonly directory: string | undefined
+  /** 0: any free one. */
+  readonly port: number
+  readonly write: boolean
+}
+
 /** The package, as the entry point passes it. */
 export interface Package {
   readonly version: string
@@ -51,6 +62,8 @@ export interface Package {
   problems(cache: InspectedCache): string[]
   /** The locks, semaphores and leaderships of the namespace, with holders and waiters. */
   heldIn(cache: InspectedCache): Held[]
+  /** Starts the dashboard of a segment, or of all of them. */
+  serveDashboard(options: DashboardRequest): Promise<DashboardServer>
   /** Why the native addon could not be loaded; undefined: it is loaded. */
   nativeProblem(): CacheError | undefined
 }

@@ -5,11 +5,14 @@
 import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, segments } from '../../index.ts'
+import type { DashboardSource, ViewedCache } from '../dashboard/source.ts'
+import { startServer } from '../dashboard/server.ts'
 import { isLoaded, loadError } from '../native/addon.ts'
 import { call } from '../segment/handle.ts'
 import { heldIn } from '../segment/holders.ts'
+import { shardsOf } from '../segment/shards.ts'
 import { problems } from '../segment/testing.ts'
-import type { InspectedCache, World } from './command.ts'
+import type { DashboardRequest, InspectedCache, World } from './command.ts'
 import { Output } from './output.ts'
 import { runCommandLine } from './run.ts'
 
@@ -40,15 +43,35 @@ async function input(): Promise<string> {
   return text
 }
 
+/** The segments of the native engine: those of the portable one are in other processes. */
+function dashboardSource(
+  { name: only, directory }: Pick<DashboardRequest, 'name' | 'directory'>,
+  version: string,
+): DashboardSource {
+  const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
+  return {
+    version,
+    only,
+    list: () => segments.list(place),
+    inspect: (name) => segments.inspect(name, place),
+    open: (name) => open({ name, ...place, create: false, near: false, strict: true }) as unknown as ViewedCache,
+    heldIn,
+    shardsOf,
+  }
+}
+
 async function main(): Promise<void> {
   // The reader of a pipe has ended, as in "| head": there is nothing left to do.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  const version = versionOf(process.argv[1] ?? '.')
   const world: World = {
-    version: versionOf(process.argv[1] ?? '.'),
+    version,
     open: (options) => open(options) as unknown as InspectedCache,
     segments,
     problems: (cache) => call(() => problems(cache)),
     heldIn,
+    serveDashboard: ({ port, write, ...request }) =>
+      startServer({ source: dashboardSource(request, version), port, write }),
     nativeProblem: () => (isLoaded ? undefined : loadError()),
     env: process.env,
     out: new Output(process.stdout, process.env),

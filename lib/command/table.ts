@@ -22,6 +22,7 @@ import { stats } from './commands/stats.ts'
 import { tags } from './commands/tags.ts'
 import { top } from './commands/top.ts'
 import { ttl } from './commands/ttl.ts'
+import { ui } from './commands/ui.ts'
 import { verify } from './commands/verify.ts'
 import { watch } from './commands/watch.ts'
 
@@ -34,7 +35,7 @@ export interface Group {
 export const GROUPS: readonly Group[] = [
   { title: 'Segments', commands: [list, inspect, stats, health, doctor, verify, snapshot, restore, clear, destroy] },
   { title: 'Entries', commands: [get, set, del, keys, ttl, tags] },
-  { title: 'Live', commands: [top, watch, monitor, locks] },
+  { title: 'Live', commands: [ui, top, watch, monitor, locks] },
   { title: 'More', commands: [bench, completionOf(() => COMMANDS)] },
 ]
 

@@ -11,7 +11,15 @@ import { native } from '../engine/engine.ts'
 import { Kind } from '../native/layout.ts'
 import type { Dependent } from '../segment/calls.ts'
 import { unref } from '../waiting/timers.ts'
-import { CALL_KINDS, CHANNEL, MAX_BATCH_KEYS, MAX_SAMPLED_KEY, TIME_CLASSES, sampledKey, timeClassOf } from './samples.ts'
+import {
+  CALL_KINDS,
+  CHANNEL,
+  MAX_BATCH_KEYS,
+  MAX_SAMPLED_KEY,
+  TIME_CLASSES,
+  sampledKey,
+  timeClassOf,
+} from './samples.ts'
 import type { CallKind, SampleBatch, SampledKey } from './samples.ts'
 
 /** Time between two batches, and between two questions for a viewer. */

@@ -7,7 +7,7 @@ import { CacheError, fromNative, isDetached } from '../errors.ts'
 import { native } from '../engine/engine.ts'
 import type { NativeOpenOptions, NativeOpened, NativeQuota } from '../native/addon.ts'
 import type { RawCalls } from '../native/raw-calls.ts'
-import type { ResolvedOptions } from '../arguments/options.ts'
+import type { OpenOptions, ResolvedOptions } from '../arguments/options.ts'
 import { warnOfLimit } from './limits.ts'
 import { missing } from './missing.ts'
 import { warnOfNeighbours } from './neighbours.ts'
@@ -41,6 +41,9 @@ const warned = new Set<string>()
 
 /** For tests: the handle of each open cache. A cache that opened its segment again has a new one. */
 export const nativeHandles: WeakMap<object, SegmentHandle> = new WeakMap()
+
+/** The options that each cache was opened with, and the folder as an absolute path; to open its segment once more. */
+export const givenOptions: WeakMap<object, OpenOptions> = new WeakMap()
 
 /** For tests: changes the raw calls of each handle that is opened from now on, to count or to disable some. */
 export const rawCallsHook: { change: (calls: RawCalls) => RawCalls } = { change: (calls) => calls }

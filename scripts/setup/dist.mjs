@@ -4,6 +4,7 @@
  *     dist/index.cjs    dist/lib/**.cjs    what runs, in both modes
  *     dist/index.js                        names what index.cjs exports
  *     dist/index.d.cts  dist/index.d.ts    the rolled-up types; the second re-exports the first
+ *     dist/lib/dashboard/page/**           the page of the dashboard, and uPlot
  *
  * An adapter has the same four files in dist/lib/adapters/.
  *
@@ -11,7 +12,7 @@
  */
 import { createRequire } from 'node:module'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { entries } from './entries.mjs'
 import { run } from './processes.mjs'
@@ -25,8 +26,19 @@ export async function compileTypeScript() {
   await run(toolPath('tsc'), ['--project', 'tsconfig.build.json', '--outDir', nextFolder])
   await renameModules()
   for (const { output } of entries()) await writeFile(join(nextFolder, `${output}.js`), wrapperOf(output))
+  await copyPage()
   await rm(join(root, 'dist'), { recursive: true, force: true })
   await rename(nextFolder, join(root, 'dist'))
+}
+
+/** The page of the dashboard is served as it is. uPlot comes with its licence, so the package needs no dependency. */
+async function copyPage() {
+  const page = 'lib/dashboard/page'
+  await cp(join(root, page), join(nextFolder, page), { recursive: true })
+  const uplot = join(root, 'node_modules/uplot')
+  const files = { 'dist/uPlot.iife.min.js': 'uplot.js', 'dist/uPlot.min.css': 'uplot.css', LICENSE: 'LICENSE' }
+  await mkdir(join(nextFolder, page, 'uplot'))
+  for (const [from, to] of Object.entries(files)) await cp(join(uplot, from), join(nextFolder, page, 'uplot', to))
 }
 
 /**

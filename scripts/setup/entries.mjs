@@ -21,7 +21,7 @@ export function adapters() {
 
 /** @returns {Entry[]} */
 export function entries() {
-  const own = ['index', 'testing'].map((name) => ({
+  const own = ['index', 'testing', 'dashboard'].map((name) => ({
     path: name === 'index' ? '.' : `./${name}`,
     source: `${name}.ts`,
     output: name,

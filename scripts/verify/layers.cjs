@@ -24,9 +24,9 @@ module.exports = {
       to: { path: '^lib/(cache|near|loading|metrics|messaging|codec|portable)/' },
     },
     {
-      name: 'adapters, commands and the module of PM2 do not import the class SharedCache',
+      name: 'adapters, the dashboard, commands and the module of PM2 do not import the class SharedCache',
       severity: 'error',
-      from: { path: '^lib/(adapters|command|pm2)/' },
+      from: { path: '^lib/(adapters|viewing|dashboard|command|pm2)/' },
       to: { path: '^lib/cache/shared-cache' },
     },
     {
@@ -64,6 +64,26 @@ module.exports = {
       to: { path: '^(index\\.ts$|lib/(native|engine|portable|near|loading|coordination|metrics)/)' },
     },
     {
+      name: 'the dashboard opens no caches, and knows no engine',
+      severity: 'error',
+      from: { path: '^lib/(viewing|dashboard)/' },
+      to: { path: '^(index\\.ts$|lib/(native|engine|portable|near|loading|coordination|metrics)/)' },
+    },
+    {
+      name: 'only the dashboard and the command import what viewers share, and only the entry and main.ts the dashboard',
+      severity: 'error',
+      from: { pathNot: '^(lib/(viewing|dashboard|command)/|dashboard\\.ts$)' },
+      to: { path: '^lib/(viewing|dashboard)/' },
+    },
+    {
+      name: 'samples know the segment, messages and store interfaces, and nothing above',
+      severity: 'error',
+      from: { path: '^lib/sampling/' },
+      to: {
+        pathNot: '^(lib/(sampling|arguments|engine|native|segment|waiting)/|lib/cache/store\\.ts$|lib/errors\\.ts$)',
+      },
+    },
+    {
       name: 'nothing outside command/ and pm2/ imports a program',
       severity: 'error',
       from: { pathNot: '^lib/(command|pm2)/' },
@@ -78,7 +98,7 @@ module.exports = {
     {
       name: 'the package does not import its test double',
       severity: 'error',
-      from: { path: '^(index\\.ts$|lib/)', pathNot: '^lib/testing/' },
+      from: { path: '^((index|dashboard)\\.ts$|lib/)', pathNot: '^lib/testing/' },
       to: { path: '^(testing\\.ts$|lib/testing/)' },
     },
     {
@@ -91,7 +111,7 @@ module.exports = {
   options: {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    includeOnly: '^((index|testing)\\.ts$|lib/|node_modules/)',
+    includeOnly: '^((index|testing|dashboard)\\.ts$|lib/|node_modules/)',
     doNotFollow: { path: 'node_modules/' },
   },
 }

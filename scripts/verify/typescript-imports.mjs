@@ -10,7 +10,7 @@ import { add, failure, judge, report } from './outcomes.mjs'
 const CONFIG = 'scripts/verify/layers.cjs'
 
 export async function checkTypeScriptImports() {
-  const args = ['--config', CONFIG, '--output-type', 'json', 'index.ts', 'testing.ts', 'lib']
+  const args = ['--config', CONFIG, '--output-type', 'json', 'index.ts', 'testing.ts', 'dashboard.ts', 'lib']
   const { output } = await capture(toolPath('depcruise'), args, { timeout: 60_000 })
   let violations
   try {

@@ -1,33 +1,43 @@
 /** `top`: a live view of a segment. */
 import { openSegment, placeOf } from '../command.ts'
-import type { Command, ExitCode, InspectedCache } from '../command.ts'
+import type { Command, ExitCode } from '../command.ts'
 import { LIVE, follow, repeat } from '../live.ts'
-import { count, cut, duration, share, shownKey, size, some } from '../output.ts'
+import { count, cut, duration, share, shownKey, shownText, size, some } from '../output.ts'
 import type { Output } from '../output.ts'
 import { seen } from '../../segment/seen-processes.ts'
 import type { SeenProcess } from '../../segment/seen-processes.ts'
 import { HEAD, heldForm, rowOf } from './locks.ts'
-import { KeyCounts, ratesOf } from '../rates.ts'
-import type { Rates } from '../rates.ts'
-import type { Key } from '../../arguments/keys.ts'
+import { KeyCounts, ratesOf } from '../../viewing/rates.ts'
+import type { Rates } from '../../viewing/rates.ts'
+import { Sizes } from '../../viewing/sizes.ts'
+import { SampleView } from '../../sampling/sample-view.ts'
 import type { Held } from '../../segment/holders.ts'
 import type { Stats } from '../../segment/stats.ts'
 import { NAMESPACE, SEGMENT } from '../grammar.ts'
 
 /** Keys that a list shows. */
 const SHOWN = 5
-/** Entries of which each frame looks at the size. */
-const SIZED_PER_FRAME = 2000
+/** Called keys among which those of a namespace are looked for. */
+const MAX_CALLED = 200
 
 interface Frame {
   readonly name: string
   readonly time: number
   readonly stats: Stats
   readonly rates: Rates
+  readonly called: readonly CalledKey[]
   readonly written: readonly [key: string, count: number][]
   readonly largest: readonly [key: string, bytes: number][]
   readonly held: readonly Held[]
   readonly processes: readonly SeenProcess[]
+}
+
+/** A key that is called often, with its estimated rates per second. */
+interface CalledKey {
+  readonly namespace: string
+  readonly key: string
+  readonly reads: number
+  readonly writes: number
 }
 
 export const top: Command = {
@@ -36,11 +46,14 @@ export const top: Command = {
   about: [
     'Each second it shows the rates of hits, misses, writes, evictions and expirations, the hit ratio, memory, and how often ' +
       'writers slept for a lock of a shard ("lock waits").',
-    'The hottest keys are those that were written most often since the command began, by the change stream; reads of single ' +
-      'keys are not recorded anywhere. The largest keys come from a walk over all entries, 2,000 in each frame, so a large ' +
-      'segment takes many frames. Held locks, semaphores and leaderships come with their holders and waiters.',
-    'Rates and memory are those of the whole segment; keys and locks are those outside of namespaces. With --namespace, rates, ' +
-      'keys and locks are those of the namespace.',
+    'The called keys are those that all processes read and write most often, hits of their near caches included: while this ' +
+      'command runs, each process samples one of 1,024 calls. The rates are estimates over the last ten seconds, from at ' +
+      'least some thousand calls a second on. The written keys are counted exactly, by the change stream, since the ' +
+      'command began.',
+    'The largest keys come from a walk over all entries, up to 2,000 in each frame, so a large segment takes many frames. ' +
+      'Held locks, semaphores and leaderships come with their holders and waiters.',
+    'Rates and memory are those of the whole segment; written and large keys and locks are those outside of namespaces, and called keys ' +
+      'those of all namespaces. With --namespace, all of them are those of the namespace.',
     'On a terminal the frames replace each other. Otherwise they follow each other, for logs. Ctrl+C ends it.',
   ],
   parameters: [SEGMENT],
@@ -50,16 +63,21 @@ export const top: Command = {
     ['cache-machine top app --count 1 --interval 5s', 'one frame over five seconds'],
   ],
   json:
-    'one frame a line: "name", "time", "stats" (as "stats --json"), "rates" (per second), "written" and "largest" (arrays of ' +
-    '[key, number]), "held" (as "locks --json"), "processes"',
+    'one frame a line: "name", "time", "stats" (as "stats --json"), "rates" (per second), "called" (an array of "namespace", ' +
+    '"key", "reads" and "writes" per second), "written" and "largest" (arrays of [key, number]), "held" (as "locks --json"), "processes"',
   async run(call, world): Promise<ExitCode> {
     using opened = openSegment(call, world, { strict: false })
-    const { cache } = opened
+    const { root, cache } = opened
+    const namespace = call.text('namespace')
+    const samples = new SampleView()
     const written = new KeyCounts()
-    const sizes = new Sizes(cache)
-    const watching = follow(cache, world.signal, ({ key, type }) => {
+    const sizes = new Sizes(SHOWN, () => [['', cache]])
+    const changes = follow(cache, world.signal, ({ key, type }) => {
       if (key !== undefined && type === 'set') written.add(shownKey(key))
     })
+    // Without an end of its own: the loop ends with the signal.
+    const sampling = samples.follow(root, world.signal).then(() => new Promise<void>(() => undefined))
+    const watching = Promise.race([changes, sampling])
     let before = cache.stats()
     await repeat(call, world, watching, async (seconds) => {
       const stats = cache.stats()
@@ -70,8 +88,9 @@ export const top: Command = {
         time: Date.now(),
         stats,
         rates: ratesOf(before, stats, seconds),
+        called: calledOf(samples, namespace),
         written: written.top(SHOWN),
-        largest: sizes.largest(SHOWN),
+        largest: sizes.largest().map(({ key, bytes }) => [shownKey(key), bytes]),
         held: world.heldIn(cache),
         processes: (info?.processes ?? []).map((process) => seen(process, info?.path ?? '')),
       }
@@ -83,46 +102,16 @@ export const top: Command = {
   },
 }
 
-/** The sizes of entries, from a walk that goes on from frame to frame and begins anew at its end. */
-class Sizes {
-  readonly #cache: InspectedCache
-  #walk: Iterator<Key>
-  #now = new Map<string, number>()
-  #last = new Map<string, number>()
-
-  constructor(cache: InspectedCache) {
-    this.#cache = cache
-    this.#walk = cache.keys()
-  }
-
-  async look(): Promise<void> {
-    for (let i = 0; i < SIZED_PER_FRAME; i++) {
-      const { value: key, done } = this.#walk.next()
-      if (done) {
-        this.#walk = this.#cache.keys()
-        ;[this.#last, this.#now] = [this.#now, new Map()]
-        return
-      }
-      const entry = this.#cache.getEntry(key as Key, { peek: true, collections: true })
-      if (entry !== undefined) keepLargest(this.#now, shownKey(key as Key), entry.size)
-    }
-  }
-
-  largest(number: number): [string, number][] {
-    const both = new Map([...this.#last, ...this.#now])
-    return [...both].toSorted(([, a], [, b]) => b - a).slice(0, number)
-  }
+/** `namespace`: only keys of this one. */
+function calledOf(samples: SampleView, namespace: string | undefined): CalledKey[] {
+  return samples
+    .frame(MAX_CALLED)
+    .hottest.filter((hot) => namespace === undefined || hot.namespace === namespace)
+    .slice(0, SHOWN)
+    .map(({ key, ...hot }) => ({ ...hot, key: shownKey(key) }))
 }
 
-function keepLargest(sizes: Map<string, number>, key: string, bytes: number): void {
-  sizes.set(key, bytes)
-  if (sizes.size <= 4 * SHOWN) return
-  const kept = [...sizes].toSorted(([, a], [, b]) => b - a).slice(0, 2 * SHOWN)
-  sizes.clear()
-  for (const [name, number] of kept) sizes.set(name, number)
-}
-
-function draw({ name, time, stats, rates, written, largest, held, processes }: Frame, out: Output): void {
+function draw({ name, time, stats, rates, called, written, largest, held, processes }: Frame, out: Output): void {
   if (out.isTerminal) out.write('\u001B[H\u001B[2J')
   const perSecond = (number: number): string => `${count(number)}/s`
   const reads = rates.hits + rates.misses
@@ -143,6 +132,18 @@ function draw({ name, time, stats, rates, written, largest, held, processes }: F
       `${perSecond(rates.lockWaits)} slept, ${perSecond(rates.busy)} ended in ERR_BUSY, ${count(stats.repairs)} repairs ever`,
     ],
   ])
+  if (called.length > 0) {
+    out.line()
+    out.table(
+      ['CALLED KEYS', 'NAMESPACE', 'READS', 'WRITES'],
+      called.map(({ key, namespace, reads, writes }) => [
+        cut(key, 60),
+        namespace === '' ? '-' : cut(shownText(namespace), 30),
+        perSecond(reads),
+        perSecond(writes),
+      ]),
+    )
+  }
   const lists: [string, readonly [string, number][], (number: number) => string][] = [
     ['WRITTEN KEYS', written, (number) => count(number)],
     ['LARGE KEYS', largest, size],

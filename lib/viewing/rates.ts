@@ -1,5 +1,5 @@
 /**
- * What happened between two looks at a segment, as rates, for `top` and `monitor`.
+ * What happened between two looks at a segment, as rates: for `top`, `monitor` and the dashboard.
  */
 import type { Stats } from '../segment/stats.ts'
 

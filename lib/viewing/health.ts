@@ -1,7 +1,6 @@
 /**
  * What is wrong with a segment, as seen from outside.
  */
-import { cut } from './output.ts'
 import type { HealthStatus } from '../segment/health.ts'
 import type { SegmentInfo } from '../segment/segments.ts'
 import type { SeenProcess } from '../segment/seen-processes.ts'
@@ -26,7 +25,7 @@ export function healthOf(info: SegmentInfo, processes: readonly SeenProcess[]): 
   }
   const suspended = processes.filter(({ state }) => state === 'suspended')
   if (suspended.length > 0) {
-    const names = suspended.map(({ pid, title }) => `${pid} (${cut(title ?? '', 40)})`).join(', ')
+    const names = suspended.map(({ pid, title }) => `${pid} (${(title ?? '').slice(0, 40)})`).join(', ')
     return {
       verdict: 'problem',
       text: `${suspended.length} suspended`,

@@ -14,7 +14,7 @@ import type { RawKey } from '../native/raw-calls.ts'
 import { openNearCache } from '../near/near-cache.ts'
 import type { NearCache } from '../near/near-cache.ts'
 import type { Dependent, Mode } from '../segment/calls.ts'
-import { SAMPLED_EVERY } from '../sampling/samples.ts'
+import { callsToSample } from '../sampling/samples.ts'
 import type { Sampler } from '../sampling/sampler.ts'
 import type { Connection } from '../segment/connection.ts'
 import type { SegmentHandle } from '../segment/handle.ts'
@@ -43,9 +43,9 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
   #rest = 0
   readonly #sampler: Sampler
   /** Reads until the next one that looks whether a viewer wants samples. */
-  #unsampled = SAMPLED_EVERY
+  #unsampled = callsToSample()
   /** `#unsampled` behind a sample that is due. */
-  #unsampledAfter = SAMPLED_EVERY
+  #unsampledAfter = callsToSample()
   /** The near cache while the next read is to be a sample: that read must come here, where it can be measured. */
   #aside: NearCache | undefined
   /** The last value could not be decoded. */
@@ -209,7 +209,7 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
       this.#unsampled = this.#unsampledAfter
       this.#use(this.#aside)
     } else {
-      this.#unsampled = SAMPLED_EVERY
+      this.#unsampled = callsToSample()
       if (!this.#sampler.isWatched()) return this.#getUnsampled(key)
     }
     const near = this.#near
@@ -226,10 +226,9 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
   /** One of the keys of a call for many as a sample, without a time. */
   #sampleMany(keys: readonly Key[], values: readonly (V | undefined)[]): void {
     if (this.#aside !== undefined) this.#use(this.#aside)
-    const samples = Math.ceil((1 - this.#unsampled) / SAMPLED_EVERY)
-    this.#unsampled += samples * SAMPLED_EVERY
-    if (!this.#sampler.isWatched()) return
-    for (let i = 0; i < samples; i++) {
+    const isWatched = this.#sampler.isWatched()
+    for (; this.#unsampled <= 0; this.#unsampled += callsToSample()) {
+      if (!isWatched) continue
       const at = Math.floor(Math.random() * keys.length)
       const kind = values[at] === undefined ? 'miss' : 'hit'
       this.#sampler.note(kind, this.#namespace, keys[at] as Key, undefined)
@@ -257,7 +256,7 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
     const handle = this.#connection.live()
     this.#rest = near.restsFor()
     if (this.#rest > 0) this.#use(undefined, near)
-    else if (--this.#unsampled <= 0) this.#sampleNext(SAMPLED_EVERY)
+    else if (--this.#unsampled <= 0) this.#sampleNext(callsToSample())
     if (!near.isWanted) return this.#getShown(key)
     const found = handle.getNear(key)
     if (found === undefined) {

@@ -16,7 +16,7 @@ import type { FlightIdentity } from '../loading/flights.ts'
 import { about, showKey } from '../errors.ts'
 import { FinishResult, SetFlag } from '../native/layout.ts'
 import type { RawKey } from '../native/raw-calls.ts'
-import { SAMPLED_EVERY } from '../sampling/samples.ts'
+import { callsToSample } from '../sampling/samples.ts'
 import type { Sampler } from '../sampling/sampler.ts'
 import type { Connection } from '../segment/connection.ts'
 import { channels, hasRemovalSubscribers } from '../segment/diagnostics.ts'
@@ -29,7 +29,7 @@ export class Writing<V> {
   readonly #connection: Connection
   readonly #sampler: Sampler
   /** Writes until the next one that looks whether a viewer wants samples. */
-  #unsampled = SAMPLED_EVERY
+  #unsampled = callsToSample()
 
   constructor(connection: Connection, encoder: ValueEncoder, sampler: Sampler) {
     this.#connection = connection
@@ -45,7 +45,7 @@ export class Writing<V> {
 
   /** A write that is a sample, if a viewer wants samples. */
   #setSampled(key: Key, value: V, options: Duration | SetOptions | undefined): boolean {
-    this.#unsampled = SAMPLED_EVERY
+    this.#unsampled = callsToSample()
     if (!this.#sampler.isWatched()) return this.#set(key, value, options)
     const start = performance.now()
     const done = this.#set(key, value, options)

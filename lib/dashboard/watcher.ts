@@ -2,6 +2,7 @@
  * Looks at one segment, about once a second, and tells what it saw as a frame. Work that grows with the segment is done
  * in slices: some namespaces and some entries with each frame.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Key } from '../arguments/keys.ts'
 import type { Milliseconds } from '../arguments/units.ts'
 import { CacheError } from '../errors.ts'
@@ -21,6 +22,8 @@ import { keyForm } from './forms.ts'
 import type { KeyForm } from './forms.ts'
 import type { DashboardSource, ViewedCache } from './source.ts'
 
+/** Minimum time between two looks. */
+const MIN_PAUSE: Milliseconds = 300
 const MAX_HOT = 20
 const MAX_LARGE = 20
 const MAX_HELD = 200
@@ -96,6 +99,8 @@ export class Watcher {
   /** Throws `ERR_NO_SEGMENT` if the segment is gone. */
   async look(): Promise<Frame> {
     if (this.#isDeaf) this.#listen()
+    // Rates need some time between two looks.
+    if (performance.now() - this.#before.at < MIN_PAUSE) await delay(MIN_PAUSE, undefined, { ref: false })
     const stats = this.#root.stats()
     const at = performance.now()
     const { stats: before, at: last } = this.#before

@@ -59,8 +59,9 @@ interface Terms {
 /** Maximum of a use mark, as in the eviction policy of the segment; see `MAX_USES` in `crates/core`. */
 const MAX_USES = 3
 const MAX_READS = 3
-/** Hits that this thread collects before it counts them in the segment. */
+/** Maximum number of hits that this thread collects before it counts them in the segment, and how many fewer it may be. */
 const COUNT_AT_ONCE = 1024
+const COUNT_SPREAD = 256
 /** The maximum delay of that count. */
 const COUNT_AFTER: Milliseconds = 1000
 /** A line of the index in 32-bit words: 7 index words, 7 bytes of use marks, 1 byte of count. */
@@ -277,11 +278,12 @@ export class NearCache {
   }
 
   /**
-   * Counts, at the first hit after a pause and every `COUNT_AT_ONCE` hits. The count also tells whether the handle is
+   * Counts, at the first hit after a pause and at least every `COUNT_AT_ONCE` hits. The count also tells whether the handle is
    * still attached to the segment of its name, which no word in the segment tells.
    */
   #isAttached(): boolean {
-    const isAttached = this.#countUpTo(COUNT_AT_ONCE)
+    // At random, so that hits that repeat in a pattern are reported in no pattern.
+    const isAttached = this.#countUpTo(COUNT_AT_ONCE - Math.floor(Math.random() * COUNT_SPREAD))
     if (this.#counted - this.#reported >= COUNT_AT_ONCE) {
       this.#reported += COUNT_AT_ONCE
       this.#onMany()

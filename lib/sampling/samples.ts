@@ -10,8 +10,16 @@ import type { Milliseconds } from '../arguments/units.ts'
 /** The channel of the root namespace on which batches are sent. The NUL keeps it apart from those of users. */
 export const CHANNEL = '\u0000cache-machine:samples'
 
-/** One of so many calls is a sample. */
+/** One of so many calls is a sample, on the average. */
 export const SAMPLED_EVERY = 1024
+
+/**
+ * The number of calls until the next sample, at random: calls that repeat in a pattern, such as two reads for each
+ * request, would otherwise always be the same ones.
+ */
+export function callsToSample(): number {
+  return SAMPLED_EVERY / 2 + Math.floor(Math.random() * SAMPLED_EVERY) + 1
+}
 
 /** A read from the near cache, a read that found an entry, one that found none, and a write. */
 export const CALL_KINDS = ['near', 'hit', 'miss', 'set'] as const

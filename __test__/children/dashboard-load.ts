@@ -7,7 +7,7 @@ import { open } from '../../index.ts'
 import { input, receive, send } from '../helpers/port.ts'
 
 const { name, hot = 'product:42' } = input<{ name: string; hot?: string }>()
-const cache = open({ name, size: '64mb', writeTimeout: '10s' })
+const cache = open({ name, size: '32mb', writeTimeout: '10s' })
 const sessions = cache.namespace('sessions', { size: '2mb', reserve: '1mb', near: false })
 const pages = cache.namespace('pages')
 
@@ -16,6 +16,7 @@ for (let i = 0; i < 2000; i++) {
   sessions.set(`s${i}`, { user: i, roles: ['reader'] }, '20m')
   if (i % 10 === 0) pages.set(`/news/${i}`, '<p>news</p>'.repeat(20), { ttl: '10m', tags: ['news'] })
 }
+for (let i = 0; i < 30_000; i++) cache.set(`article:${i}`, 'y'.repeat(200 + (i % 400)), { ttl: `${1 + (i % 90)}m` })
 cache.set('report:large', 'x'.repeat(300_000))
 cache.set('kinds', {
   when: new Date('2026-11-30T09:12:04.193Z'),

@@ -8,7 +8,8 @@ import type { SharedCache } from '../../index.ts'
 import { ended, lines, run, start } from '../helpers/command-line.ts'
 import type { Ended } from '../helpers/command-line.ts'
 import { eventually, within } from '../helpers/eventually.ts'
-import { openCache } from '../helpers/segment.ts'
+import { STARTED, fork } from '../helpers/fork.ts'
+import { openCache, segmentName } from '../helpers/segment.ts'
 
 /** Starts a live command, and resolves when it is attached. */
 async function attached(
@@ -147,6 +148,40 @@ test.serial('top shows rates, written and large keys, and processes', async (t) 
   t.is(last?.largest[0]?.[0], 'large')
   t.true((last?.largest[0]?.[1] ?? 0) > 100_000)
   t.true(last?.processes.some(({ pid }) => pid === process.pid))
+})
+
+test.serial('a hot key is found with top alone, though its reads are hits of the near cache', async (t) => {
+  const name = segmentName(t)
+  const load = fork(t, 'dashboard-load', { name, hot: 'product:1234' })
+  await load.next(STARTED)
+  interface Frame {
+    called: { namespace: string; key: string; reads: number; writes: number }[]
+    written: [string, number][]
+  }
+  const child = start(t, ['top', name, '--interval', '500ms', '--json'])
+  let printed = ''
+  child.stdout.on('data', (text: string) => (printed += text))
+  const frames = (): Frame[] => lines<Frame>(printed.slice(0, printed.lastIndexOf('\n') + 1))
+  const [first, second] = await eventually(
+    'a frame with the hot key',
+    () => {
+      const { called = [] } = frames().at(-1) ?? {}
+      return called[0]?.key === 'product:1234' && called.length > 1 && called
+    },
+    40_000,
+  )
+  t.is(first?.namespace, '')
+  t.true(
+    (first?.reads ?? 0) > 20 * (second?.reads ?? 0) && (first?.reads ?? 0) > 10_000,
+    JSON.stringify([first, second]),
+  )
+  t.false(
+    frames().some(({ written }) => written.some(([key]) => key === 'product:1234' && written[0]?.[0] === key)),
+    'the change stream does not tell',
+  )
+  child.kill('SIGINT')
+  const { out } = await run(t, ['top', name, '--count', '4'])
+  t.regex(out, /^CALLED KEYS +NAMESPACE +READS +WRITES\nproduct:1234 +- +[\d,]+\/s +0\/s$/m)
 })
 
 test.serial('top prints a frame for people', async (t) => {

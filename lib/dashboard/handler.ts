@@ -10,7 +10,7 @@ import { CHANGES, keyOf } from './changes.ts'
 import type { ChangeRequest } from './changes.ts'
 import { Feeds } from './feed.ts'
 import { OpenSegments } from './open-segments.ts'
-import { refusalOf, setSecurityHeaders } from './security.ts'
+import { isJson, refusalOf, setSecurityHeaders } from './security.ts'
 import type { Purpose, Refusal } from './security.ts'
 import type { DashboardSource, ViewedCache } from './source.ts'
 
@@ -88,6 +88,9 @@ export class DashboardHandler {
     if (request.method !== method && !(request.method === 'HEAD' && purpose === 'page')) {
       return { status: 405, code: 'ERR_METHOD', message: `this path takes ${method}` }
     }
+    if (isChange && !isJson(request.headers)) {
+      return { status: 415, code: 'ERR_CONTENT_TYPE', message: 'a change must be sent as application/json' }
+    }
     const unauthorized = await this.#options.authorize(request)
     if (unauthorized !== undefined || !isChange || write) return unauthorized
     return { status: 403, code: 'ERR_READ_ONLY', message: 'the dashboard is read-only: it was made without write' }
@@ -104,7 +107,7 @@ export class DashboardHandler {
       case '/api/keys':
         return sendJson(response, 200, await this.#keys(query))
       case '/api/entry':
-        return this.#entry(call)
+        return sendJson(response, 200, this.#entry(query))
       default:
         return sendAsset(response, path === '/' ? 'index.html' : path.slice(1))
     }
@@ -142,11 +145,10 @@ export class DashboardHandler {
     return this.#browser.begin(this.#cacheOf(query), options)
   }
 
-  #entry({ response, query }: Call): void {
+  /** The entry; null: there is none. */
+  #entry(query: URLSearchParams): object | null {
     const key = keyOf({ text: query.get('text'), hex: query.get('hex') })
-    const entry = entryOf(this.#cacheOf(query), key)
-    if (entry !== undefined) return sendJson(response, 200, entry)
-    sendJson(response, 404, { error: { code: 'ERR_NO_ENTRY', message: 'there is no entry of this key', hint: null } })
+    return entryOf(this.#cacheOf(query), key) ?? null
   }
 
   async #change({ request, response }: Call, name: string): Promise<void> {
@@ -236,7 +238,7 @@ function sendError(response: ServerResponse, error: unknown): void {
   sendJson(response, STATUSES[code] ?? 500, { error: { code, message, hint } })
 }
 
-function sendJson(response: ServerResponse, status: number, document: object): void {
+function sendJson(response: ServerResponse, status: number, document: object | null): void {
   response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8' })
   response.end(JSON.stringify(document))
 }

@@ -61,10 +61,12 @@ export function refusalOf(
   if (!isOwnOrigin(headers, host, purpose)) {
     return { status: 403, code: 'ERR_ORIGIN', message: 'the request comes from a page of another origin' }
   }
-  if (purpose === 'change' && !/^application\/json\b/i.test(headers['content-type'] ?? '')) {
-    return { status: 415, code: 'ERR_CONTENT_TYPE', message: 'a change must be sent as application/json' }
-  }
   return undefined
+}
+
+/** Whether the body is declared as JSON, which no form can send, and no script of another site without being asked. */
+export function isJson(headers: IncomingHttpHeaders): boolean {
+  return /^application\/json\b/i.test(headers['content-type'] ?? '')
 }
 
 function isOwnHost(host: string, hosts: ReadonlySet<string>): boolean {

@@ -7,7 +7,7 @@ import type { Milliseconds } from '../arguments/units.ts'
 import type { Walk } from '../cache/store.ts'
 
 /** Entries that each look takes, and the time after which it ends: an entry is read whole. */
-const SIZED_PER_LOOK = 2000
+const SIZED_PER_LOOK = 5000
 const TIME_PER_LOOK: Milliseconds = 50
 
 /** What the walk needs of a cache. */

@@ -50,7 +50,7 @@ export const top: Command = {
       'command runs, each process samples one of 1,024 calls. The rates are estimates over the last ten seconds, from at ' +
       'least some thousand calls a second on. The written keys are counted exactly, by the change stream, since the ' +
       'command began.',
-    'The largest keys come from a walk over all entries, up to 2,000 in each frame, so a large segment takes many frames. ' +
+    'The largest keys come from a walk over all entries, up to 5,000 in each frame, so a large segment takes many frames. ' +
       'Held locks, semaphores and leaderships come with their holders and waiters.',
     'Rates and memory are those of the whole segment; written and large keys and locks are those outside of namespaces, and called keys ' +
       'those of all namespaces. With --namespace, all of them are those of the namespace.',

@@ -21,14 +21,14 @@ const app = {
   canWrite: false,
   /** Shows the value of a key. */
   openKey(key) {
-    location.hash = 'keys'
+    location.hash = '/keys'
     show('keys')
     view.open(key)
     find('#entry').scrollIntoView({ block: 'nearest' })
   },
   /** Shows the keys of a namespace. */
   browse(namespace) {
-    location.hash = 'keys'
+    location.hash = '/keys'
     show('keys')
     view.browse(namespace)
   },
@@ -48,14 +48,24 @@ function show(section) {
   view = SECTIONS[section](app)
   find('#view').replaceChildren(view.element)
   for (const link of document.querySelectorAll('#sections a')) {
-    if (link.hash === `#${section}`) link.setAttribute('aria-current', 'page')
-    else link.removeAttribute('aria-current')
+    if (link.hash === `#/${section}`) {
+      link.setAttribute('aria-current', 'page')
+      reveal(link)
+    } else link.removeAttribute('aria-current')
   }
   if (frame !== undefined) view.update(frame, points)
 }
 
+/** Scrolls the bar of sections to a link, and leaves the place of the Tab key alone. */
+function reveal(link) {
+  const bar = find('#sections')
+  const isVisible =
+    link.offsetLeft >= bar.scrollLeft && link.offsetLeft + link.offsetWidth <= bar.scrollLeft + bar.clientWidth
+  if (!isVisible) bar.scrollLeft = link.offsetLeft - 24
+}
+
 function sectionOfHash() {
-  const section = location.hash.slice(1)
+  const section = location.hash.slice(2)
   return Object.hasOwn(SECTIONS, section) ? section : undefined
 }
 

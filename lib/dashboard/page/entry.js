@@ -25,6 +25,10 @@ export function entryPanel(app) {
       const entry = await get('entry', { segment: app.segment, ...key })
       if (shown !== key) return
       status.textContent = says
+      if (entry === null) {
+        body.replaceChildren(h('p', { class: 'empty' }, 'There is no entry of this key.'))
+        return
+      }
       body.replaceChildren(facts(key, entry), valueView(entry.value), ...(app.canWrite ? [actions(key)] : []))
     } catch (error) {
       if (shown !== key) return

@@ -91,7 +91,7 @@ function largestPanel(open) {
     empty: 'No entries yet.',
     columns: [keyColumn(open), namespaceColumn, { title: 'Size', number: true, of: ({ bytes }) => size(bytes) }],
   })
-  const note = h('p', { class: 'note' }, 'From a walk over all entries, up to 2,000 each second.')
+  const note = h('p', { class: 'note' }, 'From a walk over all entries, up to 5,000 each second.')
   return {
     title: 'Largest',
     element: h('div', {}, table.element, note),
@@ -141,6 +141,7 @@ export function searchPanel(app, open, tagged) {
     tagged ? undefined : h('label', {}, 'Tags, with commas', tags),
     h('button', { type: 'submit', class: 'primary' }, 'Search'),
   )
+  table.update([])
   let rows = []
   let walk
   let turn = 0

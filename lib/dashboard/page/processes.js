@@ -9,7 +9,7 @@ export function processes() {
     columns: [
       { title: 'Pid', number: true, of: ({ pid }) => String(pid) },
       { title: 'State', of: stateOf },
-      { title: 'Attached', of: ({ attachedAt }) => `${moment(attachedAt)} (${span(Date.now() - attachedAt)} ago)` },
+      { title: 'Attached', of: ({ attachedAt }) => h('span', { class: 'nowrap' }, attachedText(attachedAt)) },
       { title: 'Samples', of: ({ isSampling }) => (isSampling ? 'yes' : '–') },
       {
         title: 'Command line',
@@ -39,6 +39,10 @@ export function processes() {
     },
     destroy() {},
   }
+}
+
+function attachedText(time) {
+  return `${moment(time)} (${span(Date.now() - time)} ago)`
 }
 
 function stateOf({ state }) {

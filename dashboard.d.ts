@@ -50,7 +50,7 @@ export interface FastifyHost {
  * It opens the segment at the first request, without creating it, and leaves no trace in it: reads count as no hit.
  * While a page is open, the processes of the segment sample one of 1,024 calls.
  *
- * @param cache A cache of `open`, whose codec it uses, or the name of a segment.
+ * @param cache A cache of `open`, of which it uses the codec as well, or the name of a segment.
  * @param options `authorize` is required; see `DashboardOptions`.
  * @throws {CacheError} `ERR_INVALID_ARGUMENT`.
  * @example

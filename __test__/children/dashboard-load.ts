@@ -2,11 +2,12 @@
  * A program under load, for the dashboard: reads through a near cache with one hot key, writes, misses, namespaces with a
  * quota, values of many kinds, and a held lock.
  */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { open } from '../../index.ts'
 import { input, receive, send } from '../helpers/port.ts'
 
-const { name, hot = 'product:42' } = input<{ name: string; hot?: string }>()
+/** `rest`: milliseconds between two rounds. */
+const { name, hot = 'product:42', rest = 0 } = input<{ name: string; hot?: string; rest?: number }>()
 const cache = open({ name, size: '32mb', writeTimeout: '10s' })
 const sessions = cache.namespace('sessions', { size: '2mb', reserve: '1mb', near: false })
 const pages = cache.namespace('pages')
@@ -51,7 +52,8 @@ while (isBusy) {
     if (i % 80 === 0) sessions.get(`s${n % 4000}`)
     if (i % 160 === 0) sessions.set(`s${n}`, { user: n, roles: ['reader', 'writer'] }, '20m')
   }
-  await turn()
+  // The load of a real program goes up and down.
+  await pause(rest * (1 + Math.sin(Date.now() / 4000) / 2))
 }
 lock.release()
 cache.close()

@@ -368,7 +368,7 @@ test('Fastify: a plugin with a prefix', async (t) => {
   cache.set('a', 1)
   const app = fastify()
   await app.register(dashboard(cache, { authorize: () => true, write: true }).fastify, { prefix: '/cache' })
-  app.post('/echo', async (request) => request.body)
+  app.post('/echo', (request, reply) => reply.send(request.body))
   await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(() => app.close())
   const { port } = app.server.address() as AddressInfo

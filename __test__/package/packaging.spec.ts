@@ -50,7 +50,7 @@ test('the package has the files that are needed to load it', (t) => {
 
 test('the package has no other files: no sources, tests, tools or binaries', (t) => {
   const expected =
-    /^(package\.json|LICENSE|(README|CHANGELOG)\.md|native\/loader\.cjs|dist\/(lib\/adapters\/)?[a-z0-9-]+\.(c?js|d\.c?ts)|dist\/lib\/adapters\/shared\/[a-z0-9-]+\.d\.cts|dist\/lib\/.+\.cjs)$/
+    /^(package\.json|LICENSE|(README|CHANGELOG)\.md|native\/loader\.cjs|dist\/(lib\/adapters\/)?[a-z0-9-]+\.(c?js|d\.c?ts)|dist\/lib\/adapters\/shared\/[a-z0-9-]+\.d\.cts|dist\/lib\/.+\.cjs|dist\/lib\/dashboard\/page\/([a-z]+\.(html|css|js|svg)|uplot\/(uplot\.(js|css)|LICENSE)))$/
   t.deepEqual(
     packed.filter((path) => !expected.test(path)),
     [],

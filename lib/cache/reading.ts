@@ -69,7 +69,8 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
 
   /** `get` while no near cache is in use. */
   getWithoutNear(key: Key): V | undefined {
-    return --this.#unsampled <= 0 ? this.#getSampled(key) : this.#getUnsampled(key)
+    if (--this.#unsampled <= 0) return this.#getSampled(key)
+    return this.#resting === undefined ? this.#getFar(key) : this.#getResting(this.#resting, key)
   }
 
   #getUnsampled(key: Key): V | undefined {

@@ -211,7 +211,7 @@ export class SharedCache<V = unknown>
     const connection = new Connection(this, resolved)
     const recordWatches = new RecordWatches()
     this.#connection = connection
-    // Namespaces share that of the root, on whose channel viewers listen.
+    // Namespaces share that of the root: viewers listen on its channel.
     const sampler = samplerOf(options) ?? new Sampler(connection, resolved.native.hooks === undefined)
     this.#sampler = sampler
     this.#reading = new Reading<V>(connection, sampler, (near) => (this.#near = near))

@@ -77,7 +77,7 @@ class Feed {
     if (this.#viewers.size >= MAX_VIEWERS) return false
     const { response } = viewer
     response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' })
-    // A viewer whose connection ends asks again after this time.
+    // After this time a viewer asks again when its connection has ended.
     response.write(`retry: 1000\n\n`)
     send(viewer, 'history', this.#points)
     this.#viewers.add(viewer)

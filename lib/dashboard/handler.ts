@@ -16,7 +16,7 @@ import type { DashboardSource, ViewedCache } from './source.ts'
 
 const MAX_BODY = 65_536
 
-/** What a handler asks of whoever mounts it. */
+/** What a handler gets from the server that mounts it. */
 export interface HandlerOptions {
   readonly source: DashboardSource
   readonly write: boolean

@@ -1,8 +1,8 @@
 /**
  * Which requests are refused before anything is read, and the headers of all answers.
  *
- * - The host must be a name of this machine or one of `hosts`. A page of another site whose name was bound to a loopback
- *   address (DNS rebinding) still sends its own name.
+ * - The host must be a name of this machine or one of `hosts`. DNS rebinding binds the name of another site to a loopback
+ *   address, and the browser still sends that name.
  * - The browser must say that a page of the same origin asks. Pages of other sites, and of other ports of the same host,
  *   are refused; only the page itself may be opened from elsewhere.
  * - A change needs `write`, the method POST, and a JSON body, which no form of another site can send.

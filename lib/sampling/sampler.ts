@@ -51,7 +51,7 @@ export class Sampler implements Dependent {
   /** What reading the clock twice takes. */
   #clockCost: Milliseconds | undefined
 
-  /** `canSample` false: it never samples, as for a test double, whose calls a test counts. */
+  /** `canSample` false: it never samples, as for a test double, since a test counts calls. */
   constructor(calls: SamplerCalls, canSample: boolean) {
     this.#calls = calls
     this.#canSample = canSample
@@ -97,7 +97,7 @@ export class Sampler implements Dependent {
     if (samples !== undefined) this.#isWatched = this.#send(samples.text()) > 0
   }
 
-  /** Returns the number of viewers. Trouble of a sample is nobody's trouble: the next call of the cache reports it. */
+  /** Returns the number of viewers; 0 where the segment is in trouble, which the next call of the cache reports. */
   #send(text: string): number {
     try {
       return native.publish(this.#calls.handleId, CHANNEL, Kind.String, text)

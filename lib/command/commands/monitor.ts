@@ -18,7 +18,7 @@ export const monitor: Command = {
   about: [
     'Each second it prints the rates, and some of the changes of that second, each with the same chance. So it can run beside ' +
       'a busy program: it prints little, however much happens. "watch" prints every change.',
-    'Reads are in the rates only: the segment does not record which keys are read.',
+    'Reads are in the rates only: the segment does not record which keys are read. "top" and "ui" sample them.',
   ],
   parameters: [SEGMENT],
   options: {

@@ -7,7 +7,7 @@ const POWERS_OF_2 = Array.from({ length: 50 }, (_, i) => 2 ** i)
 const charts = new Set()
 
 /**
- * A figure with a legend whose numbers are those under the cursor, or the latest.
+ * A figure with a legend. Its numbers are those under the cursor, or the latest.
  *
  * @param {{ title: string, series: { label: string, colour: number, fill?: boolean }[], format: (value) => string,
  *   max?: number | ((frame) => number) }} options

@@ -44,7 +44,7 @@ export function panel(title, { note, aside, id } = {}, ...children) {
 }
 
 /**
- * A table whose rows are used again, so that the focus stays where it is when the data changes.
+ * A table that uses its rows again, so that the focus stays where it is when the data changes.
  *
  * @param {{ caption: string, empty: string, columns: { title: string, number?: boolean, of: (row) => unknown }[] }} options
  *   `of`: a text, an element, or `{ text, run, class }` for a button that calls `run(row)`.

@@ -12,7 +12,7 @@ const charts = new Set()
  * @param {{ title: string, series: { label: string, colour: number, fill?: boolean }[], format: (value) => string,
  *   max?: number | ((frame) => number) }} options
  */
-export function chart({ title, series, format, max, isBytes = false }) {
+export function chart({ title, series, format, axisFormat = format, max, isBytes = false }) {
   const values = series.map(() => h('b', {}, '–'))
   const legend = h(
     'ul',
@@ -38,7 +38,7 @@ export function chart({ title, series, format, max, isBytes = false }) {
   function build() {
     plot?.destroy()
     plot = new uPlot(
-      optionsOf({ series, format, isBytes, limit: () => limit, width: place.clientWidth, show }),
+      optionsOf({ series, axisFormat, isBytes, limit: () => limit, width: place.clientWidth, show }),
       data,
       place,
     )
@@ -79,7 +79,7 @@ export function redrawCharts() {
   for (const each of charts) each.redraw()
 }
 
-function optionsOf({ series, format, isBytes, limit, width, show }) {
+function optionsOf({ series, axisFormat, isBytes, limit, width, show }) {
   const style = getComputedStyle(document.documentElement)
   const colour = (name) => style.getPropertyValue(`--${name}`).trim()
   const axis = { stroke: colour('soft'), font: '11px system-ui', ticks: { show: false } }
@@ -98,7 +98,7 @@ function optionsOf({ series, format, isBytes, limit, width, show }) {
         grid,
         size: 58,
         space: 32,
-        values: (_, numbers) => numbers.map(format),
+        values: (_, numbers) => numbers.map(axisFormat),
         ...(isBytes && { incrs: POWERS_OF_2 }),
       },
     ],

@@ -13,6 +13,11 @@ export function rate(number) {
   return `${count(number)}/s`
 }
 
+/** The same for the axis of a chart: `500K/s`. */
+export function shortRate(number) {
+  return `${SHORT.format(number)}/s`
+}
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
 export function size(bytes) {

@@ -1,7 +1,7 @@
 /** Rates, hit ratio and memory over time. */
 import { chart } from './charts.js'
 import { dataTable, h, panel, setText } from './dom.js'
-import { count, keyText, rate, share, size } from './format.js'
+import { count, keyText, rate, share, shortRate, size } from './format.js'
 
 /** Positions in a point of the history. */
 const [TIME, HITS, MISSES, SETS, DELETES, EVICTIONS, EXPIRATIONS, USED] = Array.from({ length: 8 }, (_, i) => i)
@@ -12,6 +12,7 @@ export function overview(app) {
     reads: chart({
       title: 'Reads',
       format: rate,
+      axisFormat: shortRate,
       series: [
         { label: 'hits', colour: 1, fill: true },
         { label: 'misses', colour: 2 },
@@ -26,6 +27,7 @@ export function overview(app) {
     writes: chart({
       title: 'Writes',
       format: rate,
+      axisFormat: shortRate,
       series: [
         { label: 'sets', colour: 3, fill: true },
         { label: 'deletes', colour: 4 },
@@ -34,6 +36,7 @@ export function overview(app) {
     leaving: chart({
       title: 'Leaving',
       format: rate,
+      axisFormat: shortRate,
       series: [
         { label: 'evictions', colour: 5 },
         { label: 'expirations', colour: 2 },

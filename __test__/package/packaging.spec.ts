@@ -25,7 +25,7 @@ const entries = Object.entries((manifestOf(root)['exports'] ?? {}) as Record<str
   .map(([path, { require }]) => ({
     entry: path.replace('.', 'cache-machine'),
     declarations: join(root, require.types),
-    isAlone: path === '.',
+    isAlone: path === '.' || path === './dashboard',
   }))
 
 const folder = mkdtempSync(join(tmpdir(), 'cache-machine-packages-'))
@@ -166,7 +166,7 @@ function runNode(args: string[]): Promise<{ stdout: string }> {
 }
 
 const programs = new Map<boolean, ts.Program>()
-/** The program of the types of `cache-machine` alone, or that of all other entries: one for each would take minutes. */
+/** The program of the entries that need no types of others, or that of all other entries: one for each would take minutes. */
 function programOf(isAlone: boolean): ts.Program {
   const files = entries.filter((entry) => entry.isAlone === isAlone).map(({ declarations }) => declarations)
   const program = programs.get(isAlone) ?? compileTypes(files)

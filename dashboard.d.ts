@@ -25,6 +25,8 @@ export interface DashboardOptions {
   hosts?: readonly string[] | undefined
   /** With a name instead of a cache: the folder that was passed to `open`. */
   directory?: string | undefined
+  /** With a name instead of a cache: the group that was passed to `open`. */
+  group?: string | number | undefined
 }
 /** A cache that `open` returned. */
 export interface DashboardCache {

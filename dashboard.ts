@@ -4,9 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { open, segments } from './index.ts'
-import type { OpenOptions } from './lib/arguments/options.ts'
+import type { OpenOptions, SegmentOptions } from './lib/arguments/options.ts'
 import { accepted, checkObject } from './lib/arguments/option-names.ts'
-import { checkName, resolveDirectory } from './lib/arguments/options.ts'
+import { checkName, resolvePlace } from './lib/arguments/options.ts'
 import { DashboardHandler } from './lib/dashboard/handler.ts'
 import { answer, registerIn } from './lib/dashboard/mount.ts'
 import type { DashboardSource, ViewedCache } from './lib/dashboard/source.ts'
@@ -38,6 +38,8 @@ export interface DashboardOptions {
   hosts?: readonly string[] | undefined
   /** With a name instead of a cache: the folder that was passed to `open`. */
   directory?: string | undefined
+  /** With a name instead of a cache: the group that was passed to `open`. */
+  group?: string | number | undefined
 }
 
 /** A cache that `open` returned. */
@@ -67,6 +69,7 @@ const DASHBOARD = accepted<DashboardOptions>('dashboard', {
   base: true,
   hosts: true,
   directory: true,
+  group: true,
 })
 
 /**
@@ -89,7 +92,7 @@ export function dashboard(cache: DashboardCache | string, options: DashboardOpti
   if (typeof base !== 'string' || !/^(?:\/[\w.~-]+)*$/.test(base))
     throw invalid('base must be a path such as "/cache"', base)
   const handler = new DashboardHandler({
-    source: sourceOf(typeof cache === 'string' ? named(cache, options.directory) : optionsOf(cache)),
+    source: sourceOf(typeof cache === 'string' ? named(cache, options) : optionsOf(cache)),
     write,
     hosts: hostNames(hosts),
     authorize: async (request) => ((await isAllowed(authorize, request)) ? undefined : FORBIDDEN),
@@ -131,8 +134,8 @@ function hostNames(hosts: unknown): ReadonlySet<string> {
   return new Set(hosts.map((host: string) => host.toLowerCase()))
 }
 
-function named(name: string, directory: string | undefined): OpenOptions {
-  return { name: checkName(name), ...resolveDirectory(directory) }
+function named(name: string, { directory, group }: DashboardOptions): OpenOptions {
+  return { name: checkName(name), ...resolvePlace({ directory, group }) }
 }
 
 /** The options by which the segment of a cache is opened once more. */
@@ -144,8 +147,8 @@ function optionsOf(cache: DashboardCache): OpenOptions {
   throw invalid('dashboard takes no namespace', cache.namespaceName, 'ERR_INVALID_ARGUMENT', hint)
 }
 
-function sourceOf({ name, directory, engine, codec }: OpenOptions): DashboardSource {
-  const place = { ...(directory !== undefined && { directory }), ...(engine !== undefined && { engine }) }
+function sourceOf({ name, directory, group, engine, codec, version }: OpenOptions): DashboardSource {
+  const place: SegmentOptions = { directory, group, engine }
   return {
     version: packageVersion(),
     only: name,
@@ -161,6 +164,7 @@ function sourceOf({ name, directory, engine, codec }: OpenOptions): DashboardSou
         create: false,
         near: false,
         strict: true,
+        version,
         ...(codec !== undefined && { codec }),
       }) as unknown as ViewedCache,
     heldIn,

@@ -47,7 +47,7 @@ export interface InspectedCache extends TaggedStore, Pick<MessageBus, 'subscribe
 export interface DashboardRequest {
   /** Undefined: all segments. */
   readonly name: string | undefined
-  readonly directory: string | undefined
+  readonly place: SegmentOptions
   /** 0: any free one. */
   readonly port: number
   readonly write: boolean

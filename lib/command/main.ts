@@ -45,10 +45,9 @@ async function input(): Promise<string> {
 
 /** The segments of the native engine: those of the portable one are in other processes. */
 function dashboardSource(
-  { name: only, directory }: Pick<DashboardRequest, 'name' | 'directory'>,
+  { name: only, place }: Pick<DashboardRequest, 'name' | 'place'>,
   version: string,
 ): DashboardSource {
-  const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
   return {
     version,
     only,

@@ -89,7 +89,7 @@ export class Browser {
 /** Undefined: the entry is gone. */
 function lineOf(cache: ViewedCache, key: Key): KeyLine | undefined {
   try {
-    const entry = cache.getEntry(key, { peek: true })
+    const entry = cache.getEntry(key, { peek: true, collections: true })
     if (entry === undefined) return undefined
     const { size, version, expiresAt = null } = entry
     return { ...keyForm(key), size, version, expiresAt }
@@ -101,7 +101,7 @@ function lineOf(cache: ViewedCache, key: Key): KeyLine | undefined {
 
 /** The entry of a key; undefined without one. Throws `ERR_CODEC_MISMATCH` for a value of a codec of the application. */
 export function entryOf(cache: ViewedCache, key: Key): EntryForm | undefined {
-  const entry = cache.getEntry(key, { peek: true, allowStale: true })
+  const entry = cache.getEntry(key, { peek: true, collections: true, allowStale: true })
   if (entry === undefined) return undefined
   const { value, version, createdAt, expiresAt = null, size, stale } = entry
   return { ...keyForm(key), value: valueForm(value), version, createdAt, expiresAt, size, stale }

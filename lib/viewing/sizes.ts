@@ -91,7 +91,7 @@ export class Sizes {
 /** Undefined: the entry is gone, or a codec of the application has written it. */
 function sizeOf(key: Key, cache: SizedCache): number | undefined {
   try {
-    return cache.getEntry(key, { peek: true })?.size
+    return cache.getEntry(key, { peek: true, collections: true })?.size
   } catch {
     return undefined
   }

@@ -1,4 +1,5 @@
 /** `ui`: the dashboard, on loopback. */
+import { placeOf } from '../command.ts'
 import type { Command, ExitCode } from '../command.ts'
 import { NotFound } from '../failure.ts'
 
@@ -29,13 +30,12 @@ export const ui: Command = {
   async run(call, world): Promise<ExitCode> {
     const port = call.count('port') ?? 0
     if (port > MAX_PORT) throw call.wrong(`--port is ${port}; the highest port is ${MAX_PORT}`)
-    const directory = call.text('directory')
-    const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
+    const place = placeOf(call)
     const [name] = call.parameters
     if (name !== undefined && world.segments.inspect(name, place) === undefined) {
       throw new NotFound(name, place, world.segments)
     }
-    const server = await world.serveDashboard({ name, directory, port, write: call.flag('write') })
+    const server = await world.serveDashboard({ name, place, port, write: call.flag('write') })
     if (call.flag('json')) world.out.json({ url: server.url })
     else {
       world.out.line(server.url)

@@ -160,8 +160,8 @@ export const mutants = [
   {
     id: 'suspended-writer-acknowledges',
     name: 'A writer that was suspended in a destroyed segment acknowledges its write',
-    from: 'self.segment.is_lost() || self.segment.header().state() != State::Ready',
-    to: 'self.segment.is_lost()',
+    from: 'self.is_lost() || self.segment.header().state() != State::Ready',
+    to: 'self.is_lost()',
     caught: ['processes'],
   },
   {
@@ -265,8 +265,8 @@ export const mutants = [
   {
     id: 'clear-ignored',
     name: 'Writers ignore a clear',
-    from: 'epoch.fetch_add(1, Ordering::SeqCst);',
-    to: 'epoch.fetch_add(0, Ordering::SeqCst);',
+    from: 'epoch.fetch_update(Ordering::SeqCst, Ordering::Relaxed, next)',
+    to: 'epoch.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |epoch| next(epoch).map(|_| epoch))',
     caught: ['interface', 'linearizable'],
   },
   {
@@ -468,7 +468,7 @@ export const mutants = [
   {
     id: 'load-outlives-clear',
     name: 'A value loaded before a clear is kept after it',
-    from: 'if kept.is_none() && flight.life == locked.life {',
+    from: 'if kept.is_none() && is_same(flight.life, locked.life) {',
     to: 'if kept.is_none() {',
     caught: ['flights'],
   },
@@ -608,8 +608,8 @@ export const mutants = [
   {
     id: 'take-leaves-loads',
     name: 'A take of a missing key leaves its load running',
-    from: 'let there = self.has_flight(&key)? || self.version_of(key.bytes)?.is_some();',
-    to: 'let there = self.version_of(key.bytes)?.is_some();',
+    from: 'let there = self.has_flight(&key)? || self.version_in(self.namespace(), key.bytes)?.is_some();',
+    to: 'let there = self.version_in(self.namespace(), key.bytes)?.is_some();',
     caught: ['flights'],
   },
   {

@@ -67,6 +67,9 @@ pub enum CacheError {
     /// A holder is suspended (SIGSTOP), or slower than `writeTimeout`.
     #[error("{0}")]
     Busy(String),
+    /// A resize has put the entries elsewhere: the call is repeated there. No call of a handle returns it.
+    #[error("the segment was resized")]
+    Moved,
     /// The segment was destroyed or lost under this handle: open it again.
     #[error("the segment was destroyed or replaced")]
     Detached,
@@ -90,7 +93,8 @@ impl CacheError {
             Self::Busy(_) => 14,
             Self::NoSegment(_) => 21,
             Self::WrongType => 27,
-            Self::Detached => 100,
+            // As `Detached`, should it ever escape: the handle then opens the segment again.
+            Self::Moved | Self::Detached => 100,
         }
     }
 
@@ -111,7 +115,7 @@ impl CacheError {
             Self::InUse(_) => "ERR_SEGMENT_IN_USE",
             Self::Busy(_) => "ERR_BUSY",
             Self::NoSegment(_) => "ERR_NO_SEGMENT",
-            Self::Detached => "ERR_DETACHED",
+            Self::Moved | Self::Detached => "ERR_DETACHED",
         }
     }
 }

@@ -10,6 +10,7 @@
 
 use crate::attachment::locks::HeaderTable;
 use crate::kind;
+use crate::layout::areas::{AREA_BYTES, AREAS, RELEASED, RELEASED_AT};
 use crate::layout::control::{CLAIMED, ClassWord, Count, EvictionQueue, Field, Tally};
 use crate::layout::entry::{
     ASCII, BINARY_KEY, CHAINED, Head, INVALID, Node, OUTDATED, RUNS_PER_EXTENT, Run, STALE, TAGGED,
@@ -17,8 +18,7 @@ use crate::layout::entry::{
 use crate::layout::geometry::{
     CLASSES_USED, CONTROL_BYTES, Eviction, GHOST_WAYS, Geometry, JUDGE_SHARD, JUDGE_SINCE, LOCK_WAIT_BUCKETS,
     LOCK_WAITED, LOCK_WAITS, MAX_CLASSES, MAX_NAMESPACES, NAME_BYTES, NAMES_LOCK, NAMES_USED, QUOTA_RECORD,
-    READ_STRIPES, SUBSCRIPTIONS_AT, SWEEP_TURN, TAG_CLOCK, TAG_HORIZON, TAG_RECORD, TAGS_LOCK, TAGS_USED, UNIT,
-    WORDS_PER_LINE,
+    READ_STRIPES, SUBSCRIPTIONS_AT, SWEEP_TURN, TAG_CLOCK, TAG_RECORD, TAGS_LOCK, TAGS_USED, UNIT, WORDS_PER_LINE,
 };
 use crate::layout::key::Placing;
 use crate::layout::keyspaces::Keyspace;
@@ -33,6 +33,7 @@ use crate::regions;
 use crate::shard::ring;
 use crate::tables::subscriptions;
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
+use cache_machine_shm::ending::AREA_BITS;
 use cache_machine_shm::lock::{GENERATION_BITS, WAITERS};
 use cache_machine_shm::{
     BELL_STRIPES, CREATOR, HEADER_BYTES, Header, LEASES, PROCESS_SLOTS, ProcessCounter, ProcessTable, SLOT_BYTES,
@@ -100,7 +101,8 @@ pub fn format_tables() -> String {
 }
 
 fn tables() -> Vec<Table> {
-    let mut all = vec![segment_table(&default_geometry()), byte_locks(), header(), states(), lock_word()];
+    let mut all = vec![segment_table(&default_geometry()), byte_locks(), header(), root_epoch(), area()];
+    all.extend([states(), lock_word()]);
     all.extend([process_table(), process_slot()]);
     all.extend([namespace_tables(), reads_table(), quota_record(), tag_record()]);
     all.extend([subscription_table(), subscription_record()]);
@@ -151,6 +153,7 @@ fn segment_table(geometry: &Geometry) -> Table {
         row(SUBSCRIPTIONS_AT, SUBSCRIPTIONS_BYTES, "subscriptions", "to channels"),
         row(meta, geometry.level(0) - meta, "shards", "one block per shard"),
         row(geometry.level(0), geometry.shards, "levels", "u8 per shard"),
+        row(geometry.tag_horizon(), 8, "tag horizon", "records up to it may be gone"),
         row(geometry.tag_head(0), geometry.tag_records * 4, "tag chains", "u32 per record: first record + 1"),
         row(geometry.tag_record(0), geometry.tag_records * TAG_RECORD, "tag records", "a ring"),
         row(geometry.space(0), geometry.shards * geometry.units * UNIT, "space", "units, shard by shard"),
@@ -200,7 +203,7 @@ fn byte_locks() -> Table {
 }
 
 fn header() -> Table {
-    let inputs = ["shards", "maximum entry", "eviction", "seed"];
+    let inputs = ["eviction", "seed"];
     let mut rows = vec![
         row(Header::MAGIC, 8, "magic", "\"cachemc\", 1"),
         row(Header::LAYOUT, 4, "layout", "layout version, u32"),
@@ -210,11 +213,11 @@ fn header() -> Table {
         row(Header::LEN, 8, "length", "bytes of the file"),
         row(Header::CREATED, 8, "created", "milliseconds since boot"),
         row(Header::BOOT, 16, "boot", "boot id, u128; 0: not known"),
-        row(Header::EPOCH, 4, "root epoch", "clear and destroy add 1"),
+        row(Header::EPOCH, 4, "root epoch", "clears, and the present area"),
         row(Header::SLOTS_USED, 4, "slots used", "highest slot ever taken, plus 1"),
         row(Header::MANUAL_CLOCK, 8, "manual clock", "milliseconds; 0: the boot clock"),
     ];
-    let meanings = ["number of shards", "bytes of key and value", "0 S3-FIFO, 1 CLOCK, 2 none", "seed of all hashes"];
+    let meanings = ["0 S3-FIFO, 1 CLOCK, 2 none", "seed of all hashes"];
     for (index, (name, meaning)) in inputs.into_iter().zip(meanings).enumerate() {
         rows.push(row(Header::CACHE + index * 8, 8, name, meaning));
     }
@@ -229,13 +232,35 @@ fn header() -> Table {
         row(JUDGE_SINCE, 8, "judged since", "records used at the start of the turn"),
         row(JUDGE_SHARD, 4, "judged shard", "has its turn to be judged"),
         row(TAG_CLOCK, 8, "tag clock", "odd: an invalidation is not finished"),
-        row(TAG_HORIZON, 8, "tag horizon", "records up to it may be gone"),
         row(LOCK_WAITS, LOCK_WAIT_BUCKETS * 8, "lock waits", "24 counts: below 1 µs, 2 µs, 4 µs …"),
         row(LOCK_WAITED, 8, "lock waited", "sum of these waits in nanoseconds"),
         row(SWEEP_TURN, 4, "sweeps", "ticks of sweepers so far"),
         row(SWEEP_TURN + 4, 4, "sweeper", "lock word of the sweeper; 0: none"),
+        row(AREAS, AREA_BYTES, "even area", "place of areas with an even number"),
+        row(AREAS + AREA_BYTES, AREA_BYTES, "odd area", "place of areas with an odd number"),
+        row(RELEASED, 4, "released", "the only area of the file; 256: perhaps others"),
+        row(RELEASED_AT, 8, "released at", "milliseconds since boot; 0: never"),
     ]);
     table("Header", Unit::Bytes, HEADER_BYTES, rows)
+}
+
+fn root_epoch() -> Table {
+    let rows = vec![
+        row(0, AREA_BITS.trailing_zeros() as usize, "clears", "of the whole segment; destroy adds 1"),
+        row(AREA_BITS.trailing_zeros() as usize, AREA_BITS.count_ones() as usize, "area", "number of the present area"),
+    ];
+    table("Root epoch (u32)", Unit::Bits, 32, rows)
+}
+
+fn area() -> Table {
+    let rows = vec![
+        row(0, 8, "base", "offset of its first shard"),
+        row(8, 8, "length", "bytes of a segment that was made like this"),
+        row(16, 8, "shards", "number of shards"),
+        row(24, 8, "maximum entry", "bytes of key and value"),
+        row(32, 8, "number", "of the area"),
+    ];
+    table("Area", Unit::Bytes, AREA_BYTES, rows)
 }
 
 fn acquisitions(table: HeaderTable) -> Row {
@@ -301,6 +326,7 @@ fn process_slot() -> Table {
         }),
     );
     rows.push(row(ProcessTable::VERSION, 8, "version", "u16: patch, minor, major"));
+    rows.push(row(ProcessTable::AREA, 4, "area", "oldest area that the process may use"));
     rows.push(row(ProcessTable::CHANGED_RINGS, 8, "changed rings", "bit: shard % 64"));
     table("Process slot", Unit::Bytes, SLOT_BYTES, rows)
 }

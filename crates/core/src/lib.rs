@@ -21,6 +21,7 @@
 //! records       records of coordination: permits, flights, limiters, metrics, orphans
 //! waiting       waits and record watches of this process
 //! streams       watches and subscriptions of this process
+//! resize        moves all entries into an area of another size
 //! process       one process's open segment: attachment, background thread, registry
 //! cache         the handle: documents, checks, delegates
 //! ```
@@ -44,6 +45,7 @@ mod process;
 mod reading;
 mod records;
 mod regions;
+mod resize;
 mod segments;
 mod shard;
 mod stats;
@@ -89,6 +91,7 @@ pub use records::metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, 
 pub use records::orphans::Orphan;
 pub use records::permits::{Acquisition, Grant, HeldPermits, PermitRequest, TicketState};
 pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
+pub use resize::Resized;
 pub use segments::{SegmentInfo, destroy, inspect, list};
 pub use shard::values::{EntryMeta, NearDependencies, NoSink, Sink, SliceSink};
 pub use stats::{ShardUse, Stats, Tallies};

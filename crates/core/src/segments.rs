@@ -78,21 +78,17 @@ fn info_of(file: &SegmentFile, layout: u32) -> Result<SegmentInfo, ShmError> {
             .into_iter()
             .map(|process| (process, now.saturating_sub(process.attached_ms)))
             .collect();
-        let contents = readable.then(|| Geometry::load(region).ok()).flatten().map(|geometry| Contents {
+        let geometry = readable.then(|| Geometry::load(region).ok()).flatten();
+        // The file is longer than the segment once it was resized.
+        let size = geometry.as_ref().map_or(region.len(), |geometry| geometry.len);
+        let contents = geometry.map(|geometry| Contents {
             age_ms: now.saturating_sub(Header::of(region).created_ms()),
             eviction: geometry.eviction,
             max_entry: geometry.max_entry,
             shards: geometry.shards,
             stats: stats_of(region, &geometry, allocated_bytes(probe)),
         });
-        SegmentInfo {
-            name: file.name().to_owned(),
-            path: file.path().to_owned(),
-            size: region.len(),
-            layout,
-            contents,
-            processes,
-        }
+        SegmentInfo { name: file.name().to_owned(), path: file.path().to_owned(), size, layout, contents, processes }
     })
 }
 

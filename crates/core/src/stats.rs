@@ -95,7 +95,7 @@ pub struct ShardUse {
 
 impl Attachment {
     /// How the space of each shard is used.
-    pub fn shard_uses(&self) -> Vec<ShardUse> {
+    pub(crate) fn shard_uses(&self) -> Vec<ShardUse> {
         let geometry = self.geometry();
         let bytes = |units: u64| units * UNIT as u64;
         let use_of = |shard: ShardView<'_>| {
@@ -118,7 +118,7 @@ impl Attachment {
 
     /// Counts over all processes since the segment was made.
     pub fn stats(&self) -> Stats {
-        let region = self.segment.region();
+        let region = self.region();
         let sum = |counter| Geometry::table().sum(region, counter);
         let mut stats = stats_of(region, self.geometry(), self.segment.allocated_bytes());
         stats.total.hits = sum(ProcessCounter::Hits);

@@ -124,7 +124,7 @@ fn the_shards_add_up_to_the_segment() {
     for i in 0..3000 {
         put(&cache, &format!("{i}"), &[1; 200]);
     }
-    let (stats, shards) = (cache.stats(), cache.shard_uses());
+    let (stats, shards) = (cache.stats(), cache.shard_uses().unwrap());
     let sum = |number: fn(&cache_machine_core::ShardUse) -> u64| shards.iter().map(number).sum::<u64>();
     assert_eq!(sum(|shard| shard.capacity_bytes), stats.capacity_bytes);
     assert_eq!(sum(|shard| shard.used_bytes), stats.used_bytes);

@@ -6,7 +6,8 @@ use crate::errors::{Result, closed, fail};
 use crate::keys::{Key, key_bytes, key_of};
 use crate::layout;
 use crate::options::{
-    BindingOpenOptions, BindingOpened, BindingPlace, BindingSegmentInfo, BindingShard, BindingStats, OwnedPlace,
+    BindingDimensions, BindingOpenOptions, BindingOpened, BindingPlace, BindingResized, BindingSegmentInfo,
+    BindingShard, BindingStats, OwnedPlace,
 };
 use crate::registry::Load;
 use cache_machine_core::{
@@ -57,6 +58,7 @@ impl Listener for Notifier {
             Notice::Waits(ids) => (layout::Notice::Waits, numbers(ids)),
             Notice::Repaired { shard: index, dropped } => (layout::Notice::Repaired, shard(index, dropped)),
             Notice::Damage { shard: index, dropped } => (layout::Notice::Damage, shard(index, dropped)),
+            Notice::Resized { from, to } => (layout::Notice::Resized, vec![from as f64, to as f64]),
             Notice::Detached => (layout::Notice::Detached, Vec::new()),
             Notice::RecordWatches(ids) => (layout::Notice::RecordWatches, numbers(ids)),
             Notice::Streams(ids) => (layout::Notice::Streams, numbers(ids)),
@@ -259,7 +261,7 @@ pub fn stats(id: u32) -> Result<BindingStats> {
 /// How the space of each shard is used. Takes no lock.
 #[napi(catch_unwind)]
 pub fn shards(id: u32) -> Result<Vec<BindingShard>> {
-    with(id, |cache| cache.check_attached().map(|()| cache.shard_uses().into_iter().map(Into::into).collect()))
+    with(id, |cache| cache.shard_uses().map(|uses| uses.into_iter().map(Into::into).collect()))
 }
 
 /// The problems found in the structures of the segment; empty when all is well. Takes the lock of each shard in turn.
@@ -286,6 +288,21 @@ pub fn segments_list(place: BindingPlace) -> Result<Vec<BindingSegmentInfo>> {
 pub fn segments_inspect(name: String, place: BindingPlace) -> Result<Option<BindingSegmentInfo>> {
     let info = inspect(&name, OwnedPlace::from(place).location()).map_err(fail)?;
     Ok(info.map(Into::into))
+}
+
+/// The present size of the segment of a handle, and its maximum entry.
+#[napi(catch_unwind)]
+pub fn dimensions(id: u32) -> Result<BindingDimensions> {
+    with(id, |cache| {
+        let geometry = cache.geometry();
+        Ok(BindingDimensions { size: geometry.len as f64, max_entry_size: geometry.max_entry as f64 })
+    })
+}
+
+/// Gives the segment of a handle another size and moves all entries. Null: it has that size. It blocks this thread.
+#[napi(catch_unwind)]
+pub fn resize(id: u32, size: f64) -> Result<Option<BindingResized>> {
+    with(id, |cache| cache.resize(size as usize)).map(|resized| resized.map(Into::into))
 }
 
 /// Destroys a segment; false if there is none.

@@ -43,7 +43,10 @@ impl CacheHandle {
     /// Notes that JavaScript has a view of the segment. `close` detaches it, unless another handle of this thread has
     /// it as well.
     pub(crate) fn set_view(&self, view: Rc<View>) {
-        self.view.set(Some(view));
+        // The view of an area that a resize has left.
+        if let Some(before) = self.view.replace(Some(view)).and_then(Rc::into_inner) {
+            before.detach();
+        }
     }
 
     /// Notes something that the handle holds.

@@ -1,8 +1,8 @@
 //! Objects that cross the boundary, made of their counterparts in the core.
 
 use cache_machine_core::{
-    AttachedProcess, Cache, CacheError, Eviction, Group, Location, OpenOptions, Opened, QuotaSetting, SegmentInfo,
-    ShardUse, TAG_CLOCK, Tallies,
+    AttachedProcess, Cache, CacheError, Eviction, Group, Location, OpenOptions, Opened, QuotaSetting, Resized,
+    SegmentInfo, ShardUse, TAG_CLOCK, Tallies,
 };
 use napi::Either;
 use napi_derive::napi;
@@ -156,6 +156,40 @@ impl BindingOpened {
             epoch_offset: cache.epoch_offset() as f64,
             tag_clock_offset: TAG_CLOCK as f64,
             version_number: cache.version_number().map(u32::from),
+        }
+    }
+}
+
+/// What a resize changes, in bytes.
+#[napi(object)]
+pub struct BindingDimensions {
+    pub size: f64,
+    pub max_entry_size: f64,
+}
+
+/// The result of a resize.
+#[napi(object)]
+pub struct BindingResized {
+    /// Bytes before.
+    pub from: f64,
+    /// Bytes now.
+    pub to: f64,
+    /// Entries now, records included.
+    pub entries: f64,
+    /// Entries that had no room.
+    pub evicted: f64,
+    /// Milliseconds during which writers waited.
+    pub paused_ms: f64,
+}
+
+impl From<Resized> for BindingResized {
+    fn from(resized: Resized) -> Self {
+        Self {
+            from: resized.from as f64,
+            to: resized.to as f64,
+            entries: resized.entries as f64,
+            evicted: resized.evicted as f64,
+            paused_ms: resized.paused.as_secs_f64() * 1e3,
         }
     }
 }

@@ -37,6 +37,7 @@ pub use exports::*;
 mod exports {
     pub use crate::clock::{BootClock, wall_ms};
     pub use crate::error::ShmError;
+    pub use crate::memory::latest::Latest;
     pub use crate::memory::mapping::Memory;
     pub use crate::memory::region::{Block, Region};
     pub use crate::os::{Sharing, allocated_bytes, boot_id, fork, group_id, is_in_group, populate, random_u64};

@@ -110,6 +110,10 @@ impl Attachment {
             self.is_attached();
             return Err(CacheError::Detached);
         }
+        // The same holds for a resize, which holds all locks until it has switched to another area.
+        if !self.is_current() {
+            return Err(self.refuse_lock(shard.field(Field::Lock)));
+        }
         // The load comes first because an exchange takes as long as the lock.
         let damaged = &self.flags.damaged[shard.index];
         if damaged.load(Ordering::Relaxed) && damaged.swap(false, Ordering::Relaxed) {
@@ -122,11 +126,27 @@ impl Attachment {
     /// Takes a lock in the header, with the same promises as a shard's. Its table needs no repair after a death.
     pub(crate) fn lock_header(&self, table: HeaderTable, patience: Patience) -> Result<HeaderLock<'_>, CacheError> {
         let (word, acquisitions) = table.offsets();
-        let lock = CountedLock::new(self.segment.region().u32(word), self.segment.region().u32(acquisitions));
+        let lock = CountedLock::new(self.region().u32(word), self.region().u32(acquisitions));
         match self.acquire(lock, &self.flags.header[table as usize], patience) {
-            Ok(_) => Ok(HeaderLock { word: lock.word, attachment: self, _hold: NoticeHold::begin() }),
+            // The table of subscriptions depends on no area.
+            Ok(_) if table == HeaderTable::Subscriptions || self.is_current() => {
+                Ok(HeaderLock { lock, attachment: self, _hold: NoticeHold::begin() })
+            }
+            Ok(_) => Err(self.refuse_lock(lock.word)),
             Err(Busy) => Err(busy(table.name())),
         }
+    }
+
+    /// Gives back a lock of an area that is not in use any more. What it guards is never used again.
+    #[cold]
+    fn refuse_lock(&self, word: &AtomicU32) -> CacheError {
+        lock::unlock(word, self.segment.member());
+        self.departure()
+    }
+
+    /// Counts one more acquisition of a shard's lock that this thread holds: a waiter then begins its wait again.
+    pub(crate) fn hold_on(&self, shard: &ShardView<'_>) {
+        lock_of(shard).note_acquired();
     }
 
     #[cold]
@@ -134,8 +154,8 @@ impl Attachment {
         let nanoseconds = waited.as_nanos() as u64;
         let bucket = (u64::BITS - (nanoseconds / 1000).leading_zeros()) as usize;
         let at = LOCK_WAITS + bucket.min(LOCK_WAIT_BUCKETS - 1) * 8;
-        self.segment.region().u64(at).fetch_add(1, Ordering::Relaxed); // a count for stats
-        self.segment.region().u64(LOCK_WAITED).fetch_add(nanoseconds, Ordering::Relaxed); // a sum for stats
+        self.region().u64(at).fetch_add(1, Ordering::Relaxed); // a count for stats
+        self.region().u64(LOCK_WAITED).fetch_add(nanoseconds, Ordering::Relaxed); // a sum for stats
     }
 }
 
@@ -146,19 +166,26 @@ fn busy(what: &str) -> CacheError {
 
 /// A held lock in the header. A drop releases it; a panic leaves it a suspect.
 pub(crate) struct HeaderLock<'a> {
-    word: &'a AtomicU32,
+    lock: CountedLock<'a>,
     attachment: &'a Attachment,
     /// Ends after the release.
     _hold: NoticeHold,
+}
+
+impl HeaderLock<'_> {
+    /// Counts one more acquisition: a waiter then begins its wait again.
+    pub(crate) fn hold_on(&self) {
+        self.lock.note_acquired();
+    }
 }
 
 impl Drop for HeaderLock<'_> {
     fn drop(&mut self) {
         let member = self.attachment.segment.member();
         if std::thread::panicking() {
-            lock::abandon(self.word, member);
+            lock::abandon(self.lock.word, member);
         } else {
-            lock::unlock(self.word, member);
+            lock::unlock(self.lock.word, member);
         }
     }
 }

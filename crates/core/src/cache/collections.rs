@@ -86,13 +86,14 @@ impl Cache {
             return self.answer(key, kind, &asked, (scratch, reply));
         }
         let NewCollection { ttl_ms, tags, binary_key } = *new;
-        let key = Key::for_entry(self.geometry(), self.namespace_of_values(), key, 0, tags.len())?;
         let change = CollectionChange { kind, request: asked, request_len: request.len(), ttl_ms, tags, binary_key };
         let mut len = scratch.bytes.capacity();
         loop {
             change.reserve(len, scratch, reply);
-            let done =
-                self.change_key(&key, self.write_patience(), |locked| locked.collect(&key, &change, scratch, reply));
+            let done = self.in_area(|| {
+                let key = Key::for_entry(self.geometry(), self.namespace_of_values(), key, 0, tags.len())?;
+                self.change_key(&key, self.write_patience(), |locked| locked.collect(&key, &change, scratch, reply))
+            });
             match self.count_busy(done)? {
                 Collected::Done => return Ok(()),
                 // With room to grow, since other processes go on.

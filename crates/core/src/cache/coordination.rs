@@ -66,7 +66,7 @@ impl Cache {
     /// # Errors
     /// `NoSpace` if there are too many holders and waiters; `Busy`, `Detached`, `Corrupt`, and an invalid key.
     pub fn acquire(&self, keyspace: Keyspace, key: &[u8], request: &PermitRequest) -> Result<Acquisition, CacheError> {
-        self.permit_record(keyspace, key).acquire(request)
+        self.in_area(|| self.permit_record(keyspace, key).acquire(request))
     }
 
     /// Releases a permit and grants it to the first waiter. False if it was not held any more. If a suspended process
@@ -76,11 +76,10 @@ impl Cache {
     /// # Errors
     /// `Detached`, `Corrupt`, and an invalid key.
     pub fn release(&self, keyspace: Keyspace, key: &[u8], token: u64, permits: u32) -> Result<bool, CacheError> {
-        let record = self.permit_record(keyspace, key);
-        match record.release(token, permits) {
+        match self.in_area(|| self.permit_record(keyspace, key).release(token, permits)) {
             Err(CacheError::Busy(_)) => {
-                let held = record.holds(token)?;
-                let namespace = record.records.namespace;
+                let held = self.holds(keyspace, key, token)?;
+                let namespace = keyspace.of(self.namespace());
                 let orphan = Orphan::Permit { namespace, key: key.to_vec(), token, permits };
                 self.orphans.give_back_later(self, vec![orphan]);
                 Ok(held)
@@ -95,7 +94,7 @@ impl Cache {
     /// # Errors
     /// As for `acquire`.
     pub fn extend(&self, keyspace: Keyspace, key: &[u8], token: u64, ttl_ms: u64) -> Result<Option<u64>, CacheError> {
-        self.permit_record(keyspace, key).extend(token, ttl_ms)
+        self.in_area(|| self.permit_record(keyspace, key).extend(token, ttl_ms))
     }
 
     /// Whether a permit is still held; reads without a lock.
@@ -103,7 +102,7 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn holds(&self, keyspace: Keyspace, key: &[u8], token: u64) -> Result<bool, CacheError> {
-        self.permit_record(keyspace, key).holds(token)
+        self.in_area(|| self.permit_record(keyspace, key).holds(token))
     }
 
     /// The state of a ticket; reads without a lock.
@@ -111,7 +110,7 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn ticket_state(&self, keyspace: Keyspace, key: &[u8], ticket: u64) -> Result<TicketState, CacheError> {
-        self.permit_record(keyspace, key).ticket_state(ticket)
+        self.in_area(|| self.permit_record(keyspace, key).ticket_state(ticket))
     }
 
     /// Leaves the queue. If the permit was granted meanwhile, the next waiter gets it. If the shard is busy, the
@@ -120,10 +119,9 @@ impl Cache {
     /// # Errors
     /// As for `release`.
     pub fn leave(&self, keyspace: Keyspace, key: &[u8], ticket: u64, permits: u32) -> Result<(), CacheError> {
-        let record = self.permit_record(keyspace, key);
-        match record.cancel_ticket(ticket, permits) {
+        match self.in_area(|| self.permit_record(keyspace, key).cancel_ticket(ticket, permits)) {
             Err(CacheError::Busy(_)) => {
-                let namespace = record.records.namespace;
+                let namespace = keyspace.of(self.namespace());
                 let orphan = Orphan::Ticket { namespace, key: key.to_vec(), ticket, permits };
                 self.orphans.give_back_later(self, vec![orphan]);
                 Ok(())
@@ -137,7 +135,7 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn permit_counts(&self, keyspace: Keyspace, key: &[u8]) -> Result<(usize, usize), CacheError> {
-        self.permit_record(keyspace, key).counts()
+        self.in_area(|| self.permit_record(keyspace, key).counts())
     }
 
     /// All locks, semaphores or leaderships of this namespace that living processes hold or wait for. Reads without a lock;
@@ -146,6 +144,10 @@ impl Cache {
     /// # Errors
     /// `Detached`, `Corrupt`.
     pub fn held_permits(&self, keyspace: Keyspace) -> Result<Vec<HeldPermits>, CacheError> {
+        self.in_area(|| self.held_permits_in(keyspace))
+    }
+
+    fn held_permits_in(&self, keyspace: Keyspace) -> Result<Vec<HeldPermits>, CacheError> {
         let records = self.records(keyspace);
         let living = self.segment.member().living();
         let pid_of = |owner: u32| {
@@ -174,7 +176,7 @@ impl Cache {
         key: &[u8],
         options: &FlightOptions,
     ) -> Result<FlightStart, CacheError> {
-        self.flights(loads, key).begin(options)
+        self.in_area(|| self.flights(loads, key).begin(options))
     }
 
     /// Stores the result of a flight and ends the flight, in one step. After an error the flight is still current: end
@@ -189,7 +191,7 @@ impl Cache {
         token: u64,
         write: &Write<'_>,
     ) -> Result<FinishResult, CacheError> {
-        self.flights(loads, key).finish(token, write)
+        self.in_area(|| self.flights(loads, key).finish(token, write))
     }
 
     /// Ends a flight without a value. Its waiters can read `outcome` with `flight_outcome` for up to 10 seconds. False
@@ -205,7 +207,7 @@ impl Cache {
         outcome: &[u8],
         failed: bool,
     ) -> Result<bool, CacheError> {
-        self.flights(loads, key).fail(token, outcome, failed)
+        self.in_area(|| self.flights(loads, key).fail(token, outcome, failed))
     }
 
     /// Ends a flight without a value and without an outcome: a waiter begins the next one. False if this process does
@@ -214,7 +216,7 @@ impl Cache {
     /// # Errors
     /// As for `fail_flight`.
     pub fn abandon_flight(&self, loads: FlightKind, key: &[u8], token: u64) -> Result<bool, CacheError> {
-        self.flights(loads, key).end(token)
+        self.in_area(|| self.flights(loads, key).end(token))
     }
 
     /// The outcome of the flight of this token, for its waiters; reads without a lock.
@@ -222,7 +224,7 @@ impl Cache {
     /// # Errors
     /// `Detached`, and an invalid key.
     pub fn flight_outcome(&self, loads: FlightKind, key: &[u8], token: u64) -> Result<Option<Vec<u8>>, CacheError> {
-        self.flights(loads, key).outcome(token)
+        self.in_area(|| self.flights(loads, key).outcome(token))
     }
 
     /// Whether a new caller may wait for the flight of this token. It reads without a lock, and assumes that the owner
@@ -231,7 +233,7 @@ impl Cache {
     /// # Errors
     /// As for `flight_outcome`.
     pub fn is_flight_on(&self, loads: FlightKind, key: &[u8], token: u64) -> Result<bool, CacheError> {
-        self.flights(loads, key).is_on(token)
+        self.in_area(|| self.flights(loads, key).is_on(token))
     }
 
     /// Reads the result of the task that ran once under this name into `sink`. False if there is none.
@@ -239,7 +241,8 @@ impl Cache {
     /// # Errors
     /// As for `flight_outcome`.
     pub fn done_once<S: Sink>(&self, name: &[u8], sink: &mut S) -> Result<bool, CacheError> {
-        let found = self.read(FlightKind::Once.keyspaces(self.namespace()).value, name, ReadMode::Peek, sink)?;
+        let results = FlightKind::Once.keyspaces(self.namespace()).value;
+        let found = self.in_area(|| self.read(results, name, ReadMode::Peek, sink))?;
         Ok(found.is_some_and(|meta| meta.copied))
     }
 
@@ -248,7 +251,7 @@ impl Cache {
     /// # Errors
     /// `NoSpace` if no entry may be evicted; `Busy`, `Detached`, `Corrupt`, and an invalid key.
     pub fn limit(&self, key: &[u8], limit: &Limit, demand: Demand) -> Result<Verdict, CacheError> {
-        self.limiter(key).meet(limit, demand, self.write_patience())
+        self.in_area(|| self.limiter(key).meet(limit, demand, self.write_patience()))
     }
 
     /// Whether `tokens` tokens are available. It takes none, and reads without a lock.
@@ -256,7 +259,7 @@ impl Cache {
     /// # Errors
     /// `Detached`, and an invalid key.
     pub fn peek_limit(&self, key: &[u8], limit: &Limit, tokens: u64) -> Result<Verdict, CacheError> {
-        self.limiter(key).check(limit, tokens)
+        self.in_area(|| self.limiter(key).check(limit, tokens))
     }
 
     /// Gives a key all its tokens back. False if it had all of them.
@@ -264,7 +267,7 @@ impl Cache {
     /// # Errors
     /// As for `limit`.
     pub fn reset_limit(&self, key: &[u8]) -> Result<bool, CacheError> {
-        self.records(Keyspace::Limits).remove(key)
+        self.in_area(|| self.records(Keyspace::Limits).remove(key))
     }
 
     fn permit_record<'a>(&'a self, keyspace: Keyspace, key: &'a [u8]) -> PermitRecord<'a> {
@@ -288,7 +291,7 @@ impl Cache {
     /// `Detached`.
     pub fn words_of(&self, keyspace: Keyspace, key: &[u8]) -> Result<Vec<u64>, CacheError> {
         let mut words = Words::default();
-        self.records(keyspace).read(key, &mut words)?;
+        self.in_area(|| self.records(keyspace).read(key, &mut words))?;
         Ok(words.0)
     }
 }

@@ -3,6 +3,7 @@
 //! Promises: when a write returns, every later read in any process sees it. A read waits for no other process. A write
 //! waits for a living holder at most `write_timeout`, and never for a dead one.
 
+use crate::attachment::attached::Attachment;
 use crate::attachment::patience::Patience;
 use crate::error::CacheError;
 use crate::layout::geometry::Geometry;
@@ -14,6 +15,7 @@ use crate::process::open::{OpenSegment, open};
 use crate::process::options::{OpenOptions, Opened};
 use crate::records::keyspace::Records;
 use crate::records::versions::VersionUse;
+use crate::resize::Resized;
 use crate::tables::quotas::QuotaSetting;
 use cache_machine_shm::{Header, ProcessCounter};
 use std::sync::Arc;
@@ -69,7 +71,7 @@ impl Cache {
     /// # Errors
     /// `InvalidArgument` for an invalid name, `NoSpace` if there are 1,024 namespaces, `Busy`, `Detached`.
     pub fn in_namespace(&self, name: &str) -> Result<Self, CacheError> {
-        let namespace = self.count_busy(self.namespace_number(name, self.write_patience))?;
+        let namespace = self.count_busy(self.in_area(|| self.namespace_number(name, self.write_patience)))?;
         Ok(self.at(namespace))
     }
 
@@ -79,7 +81,19 @@ impl Cache {
     /// `InvalidArgument` for the root, and for a reserve above the size; `NoSpace` if all reserves together exceed three
     /// quarters of the entry space, or if 63 namespaces have a quota; `Busy`, `Detached`.
     pub fn set_quota(&self, setting: &QuotaSetting) -> Result<(), CacheError> {
-        self.count_busy(self.open.core.set_quota(self.namespace(), setting, self.write_patience))
+        self.count_busy(self.in_area(|| self.open.core.set_quota(self.namespace(), setting, self.write_patience)))
+    }
+
+    /// Gives the segment another size, while all processes use it. Entries, their lifetimes, tags, records and counts stay.
+    /// Writers of all processes wait meanwhile; readers go on. An area that is too small for all entries evicts by the
+    /// policy. `None`: it has that size already.
+    ///
+    /// # Errors
+    /// `NoSpace` if the file system has no room for both sizes at once, or if what may not be evicted does not fit: then
+    /// nothing is changed; `InvalidArgument` for an impossible size; `Busy` if a suspended process is in the way;
+    /// `Detached`, `Corrupt`.
+    pub fn resize(&self, size: usize) -> Result<Option<Resized>, CacheError> {
+        self.count_busy(self.open.core.resize(size, self.write_patience))
     }
 
     /// As `in_namespace` and `set_quota`, for the handle that `open` returned for these options: without a wait if its
@@ -96,12 +110,12 @@ impl Cache {
         let patience = self.write_patience;
         let patience = if options.open_timeout.is_zero() { Patience::Brief(Duration::ZERO) } else { patience };
         let namespace = if options.create {
-            self.count_busy(self.namespace_number(name, patience))?
+            self.count_busy(self.in_area(|| self.namespace_number(name, patience)))?
         } else {
-            self.existing_namespace(name)?
+            self.in_area(|| self.existing_namespace(name))?
         };
         if let Some(quota) = quota {
-            self.count_busy(self.open.core.set_quota(namespace, quota, patience))?;
+            self.count_busy(self.in_area(|| self.open.core.set_quota(namespace, quota, patience)))?;
         }
         Ok(self.at(namespace))
     }
@@ -116,6 +130,15 @@ impl Cache {
     /// Offset of the root's epoch in `index_view`.
     pub fn root_epoch_offset(&self) -> usize {
         Header::EPOCH
+    }
+
+    /// # Errors
+    /// `Detached` once the segment is destroyed, truncated or replaced.
+    pub fn check_attached(&self) -> Result<(), CacheError> {
+        self.in_area(|| {
+            let attachment: &Attachment = self;
+            attachment.check_attached()
+        })
     }
 
     /// Number of its namespace; 0 for the root.

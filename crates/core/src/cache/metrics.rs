@@ -13,7 +13,7 @@ impl Cache {
     /// `InvalidArgument` if the name has another kind or other buckets already, or is the name of a histogram's line;
     /// `NoSpace` if pinned records fill a quarter of the shard; `KeyTooLong`, `Busy`, `Detached`, `Corrupt`.
     pub fn declare_metric(&self, name: &str, family: &Family<'_>, series_key: &str) -> Result<(), CacheError> {
-        self.metric_records().declare(name, family, series_key)
+        self.in_area(|| self.metric_records().declare(name, family, series_key))
     }
 
     /// Takes a measurement in one step.
@@ -21,7 +21,7 @@ impl Cache {
     /// # Errors
     /// `NoSpace` if no entry may be evicted; `Busy`, `Detached`, `Corrupt`, and an invalid key.
     pub fn measure(&self, series_key: &[u8], measurement: Measurement) -> Result<Measured, CacheError> {
-        self.metric_records().measure(series_key, measurement)
+        self.in_area(|| self.metric_records().measure(series_key, measurement))
     }
 
     /// Reads one series or family without a lock.
@@ -29,7 +29,7 @@ impl Cache {
     /// # Errors
     /// `Detached`, and an invalid key.
     pub fn metric(&self, key: &str) -> Result<Option<Metric>, CacheError> {
-        self.metric_records().get(key)
+        self.in_area(|| self.metric_records().get(key))
     }
 
     /// All families and series of this namespace, in order of their keys. Each one is consistent in itself.
@@ -37,7 +37,7 @@ impl Cache {
     /// # Errors
     /// `Detached`, `Corrupt`.
     pub fn metrics(&self) -> Result<Vec<Metric>, CacheError> {
-        self.metric_records().all()
+        self.in_area(|| self.metric_records().all())
     }
 
     /// Deletes one series, or a family with all its series. False if there was none.
@@ -45,7 +45,7 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`, `Corrupt`, and an invalid key. Some series may be deleted then.
     pub fn delete_metric(&self, key: &str) -> Result<bool, CacheError> {
-        self.metric_records().delete(key)
+        self.in_area(|| self.metric_records().delete(key))
     }
 
     fn metric_records(&self) -> Metrics<'_> {

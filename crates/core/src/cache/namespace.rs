@@ -1,10 +1,11 @@
 //! The namespace of a handle as a whole: its tags, `clear`, its counts.
 
+use crate::attachment::attached::Attachment;
 use crate::cache::handle::Cache;
 use crate::error::CacheError;
 use crate::layout::namespaces::{ROOT, Read};
 use crate::layout::tags::number_of;
-use crate::stats::{Tallies, entries_of, own_tallies};
+use crate::stats::{ShardUse, Tallies, entries_of, own_tallies};
 use crate::tables::tags::Invalidation;
 use cache_machine_shm::ProcessCounter;
 
@@ -20,7 +21,7 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`.
     pub fn invalidate_tags(&self, tags: &[u64], how: Invalidation) -> Result<(), CacheError> {
-        self.count_busy(self.invalidate(self.namespace(), tags, how, self.write_patience()))
+        self.count_busy(self.in_area(|| self.invalidate(self.namespace(), tags, how, self.write_patience())))
     }
 
     /// Removes all entries at once: entries of an earlier life are dead. A clear of the root clears all namespaces as
@@ -29,13 +30,14 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn clear(&self) -> Result<(), CacheError> {
-        self.clear_namespace(self.namespace())
+        self.in_area(|| self.clear_namespace(self.namespace()))
     }
 
     /// Number of entries. Expired and invalidated ones may count until they are swept. The root counts the entries
     /// outside of namespaces.
     pub fn len(&self) -> u64 {
-        entries_of(self.segment.region(), self.geometry(), self.namespace())
+        let attachment: &Attachment = self;
+        entries_of(attachment.region(), attachment.geometry(), self.namespace())
     }
 
     /// True if there is no entry.
@@ -45,7 +47,31 @@ impl Cache {
 
     /// The counts of this namespace. The root's counts cover everything outside of namespaces.
     pub fn tallies(&self) -> Tallies {
-        own_tallies(self.segment.region(), self.geometry(), self.namespace())
+        let attachment: &Attachment = self;
+        own_tallies(attachment.region(), attachment.geometry(), self.namespace())
+    }
+
+    /// The versions of the application that have users or entries: number, name, and the number of processes that use it.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn versions(&self) -> Result<Vec<(u16, String, u32)>, CacheError> {
+        self.in_area(|| {
+            let attachment: &Attachment = self;
+            attachment.versions()
+        })
+    }
+
+    /// How the space of each shard is used. Takes no lock.
+    ///
+    /// # Errors
+    /// `Detached`.
+    pub fn shard_uses(&self) -> Result<Vec<ShardUse>, CacheError> {
+        self.in_area(|| {
+            let attachment: &Attachment = self;
+            attachment.check_attached()?;
+            Ok(attachment.shard_uses())
+        })
     }
 
     /// Counts hits of a near cache.
@@ -65,12 +91,14 @@ impl Cache {
     /// # Errors
     /// As for a write.
     pub fn validate(&self) -> Result<Vec<String>, CacheError> {
-        let mut problems = Vec::new();
-        for index in 0..self.geometry().shards {
-            let shard = self.shard(index);
-            let locked = self.lock(&shard, ROOT, self.write_patience())?;
-            locked.shard.validate(&mut problems);
-        }
-        Ok(problems)
+        self.in_area(|| {
+            let attachment: &Attachment = self;
+            let mut problems = Vec::new();
+            for shard in attachment.shards() {
+                let locked = attachment.lock(&shard, ROOT, self.write_patience())?;
+                locked.shard.validate(&mut problems);
+            }
+            Ok(problems)
+        })
     }
 }

@@ -151,7 +151,7 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn export(&self, cursor: u64, epoch: i64, most: usize) -> Result<ExportPage, CacheError> {
-        self.export_of(self.namespace(), cursor, epoch, most)
+        self.in_area(|| self.export_of(self.namespace(), cursor, epoch, most))
     }
 
     /// What has ended entries so far, and the tags that were invalidated after the clock `since`.
@@ -159,7 +159,7 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn export_state(&self, since: u64) -> Result<ExportState, CacheError> {
-        (**self).export_state(self.namespace(), since)
+        self.in_area(|| (***self).export_state(self.namespace(), since))
     }
 
     /// Begins a restore: from now on every version is higher than the result, which is at least `least`.
@@ -167,7 +167,7 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`, `Corrupt`.
     pub fn begin_restore(&self, least: u64) -> Result<u64, CacheError> {
-        self.count_busy((**self).begin_restore(least, self.write_patience()))
+        self.count_busy(self.in_area(|| (***self).begin_restore(least, self.write_patience())))
     }
 
     /// The number and the current life of this namespace, as the target of a restore of the namespace `from`.
@@ -175,12 +175,13 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn restore_target(&self, from: u16) -> Result<RestoreTarget, CacheError> {
-        Ok(RestoreTarget { from, to: self.namespace(), life: self.life(self.namespace())? })
+        let life = self.in_area(|| self.life(self.namespace()))?;
+        Ok(RestoreTarget { from, to: self.namespace(), life })
     }
 
     /// Whether this namespace has a quota.
     pub fn has_quota(&self) -> bool {
-        class_of(self.segment.region(), self.namespace()) != 0
+        class_of(self.region(), self.namespace()) != 0
     }
 
     /// Stores records, one behind the other.
@@ -200,7 +201,7 @@ impl Cache {
         while !rest.is_empty() {
             let record = Record::read(&mut rest)?;
             let target = targets.get(usize::from(record.namespace)).copied().flatten().ok_or_else(malformed)?;
-            let count = match self.import_one(&record, &target, rules)? {
+            let count = match self.in_area(|| self.import_one(&record, &target, rules))? {
                 Restoring::Stored => &mut counts.stored,
                 Restoring::Existing => &mut counts.existing,
                 Restoring::Ended => &mut counts.ended,
@@ -277,7 +278,7 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`, `Corrupt`.
     pub fn delete_older(&self, cursor: u64, floor: u64) -> Result<Deletion, CacheError> {
-        let step = self.delete_older_of(self.namespace(), cursor, floor, self.write_patience());
+        let step = self.in_area(|| self.delete_older_of(self.namespace(), cursor, floor, self.write_patience()));
         self.count_busy(step).map(|(next, deleted)| Deletion { next, deleted })
     }
 }

@@ -1,5 +1,6 @@
 //! Watches, subscriptions and messages.
 
+use crate::attachment::attached::Attachment;
 use crate::cache::handle::Cache;
 use crate::error::CacheError;
 
@@ -33,7 +34,7 @@ impl Cache {
                 prefix: watch.prefix.to_vec(),
                 tags: watch.tags.to_vec(),
             },
-            shard: key.map(|key| key.shard),
+            upper: key.map(|key| key.upper),
             queue: VecDeque::new(),
             most: most.max(1),
             lost: 0,
@@ -55,7 +56,7 @@ impl Cache {
             listener,
             namespace,
             wanted: Wanted::Messages { name: channel.to_vec(), is_prefix },
-            shard: (!is_prefix).then_some(key.shard),
+            upper: (!is_prefix).then_some(key.upper),
             queue: VecDeque::new(),
             most: most.max(1),
             lost: 0,
@@ -72,9 +73,13 @@ impl Cache {
     /// # Errors
     /// A channel that is not a valid key; `MessageTooLarge`, `Busy`, `Detached`.
     pub fn publish(&self, channel: &[u8], kind: u8, value: &[u8]) -> Result<u32, CacheError> {
-        self.check_attached()?;
+        self.in_area(|| self.publish_in(self, channel, kind, value))
+    }
+
+    fn publish_in(&self, area: &Attachment, channel: &[u8], kind: u8, value: &[u8]) -> Result<u32, CacheError> {
+        area.check_attached()?;
         let namespace = self.namespace();
-        let key = Key::new(self.geometry(), namespace, channel)?;
+        let key = Key::new(area.geometry(), namespace, channel)?;
         let frame = Frame {
             what: What::Message,
             binary_key: false,
@@ -85,16 +90,16 @@ impl Cache {
             key_len: channel.len(),
             value_len: value.len(),
         };
-        let limit = self.shard(key.shard).ring(RingKind::Messages).most() * 8;
+        let limit = area.shard(key.shard).ring(RingKind::Messages).most() * 8;
         let needed = frame.words() * 8;
         if needed > limit {
             return Err(CacheError::MessageTooLarge { needed, limit });
         }
-        let audience = self.audience(namespace, channel);
+        let audience = area.audience(namespace, channel);
         if audience.count == 0 {
             return Ok(0);
         }
-        self.try_change((&self.shard(key.shard), ROOT), self.write_patience(), |locked| {
+        area.try_change((&area.shard(key.shard), ROOT), self.write_patience(), |locked| {
             locked.append_message(&frame, channel, value);
             Ok(())
         })?;

@@ -1,5 +1,6 @@
 //! Values: read, write, delete, walk.
 
+use crate::attachment::attached::Attachment;
 use crate::cache::handle::Cache;
 use crate::change::locked::{ChangeError, Locked};
 use crate::change::set::Write;
@@ -19,7 +20,7 @@ impl Cache {
     /// An invalid key; `Detached` if the segment was destroyed, truncated or replaced.
     #[inline]
     pub fn get<S: Sink>(&self, key: &[u8], mode: ReadMode, sink: &mut S) -> Result<Option<EntryMeta>, CacheError> {
-        self.read(self.namespace_of_values(), key, mode, sink)
+        self.in_area(|| self.read(self.namespace_of_values(), key, mode, sink))
     }
 
     /// `get` for callers that have a `meta` already. False is a miss; the contents of `meta` are undefined then.
@@ -34,7 +35,23 @@ impl Cache {
         sink: &mut S,
         meta: &mut EntryMeta,
     ) -> Result<bool, CacheError> {
-        self.read_to(self.namespace_of_values(), key, mode, sink, meta)
+        // Not by `in_area`: its loop would take fifty instructions of a hit.
+        let found = self.read_to(self.namespace_of_values(), key, mode, sink, meta);
+        if matches!(found, Err(CacheError::Moved)) { self.get_again(key, mode, sink, meta) } else { found }
+    }
+
+    /// `get_to` after a resize has moved the entries.
+    #[cold]
+    #[inline(never)]
+    fn get_again<S: Sink>(
+        &self,
+        key: &[u8],
+        mode: ReadMode,
+        sink: &mut S,
+        meta: &mut EntryMeta,
+    ) -> Result<bool, CacheError> {
+        self.follow_area()?;
+        self.in_area(|| self.read_to(self.namespace_of_values(), key, mode, sink, meta))
     }
 
     /// Whether the key has an entry. It counts no read and marks nothing as used.
@@ -50,7 +67,7 @@ impl Cache {
     /// # Errors
     /// As for `get`.
     pub fn version_of(&self, key: &[u8]) -> Result<Option<u64>, CacheError> {
-        self.version_in(self.namespace_of_values(), key)
+        self.in_area(|| self.version_in(self.namespace_of_values(), key))
     }
 
     /// Writes a value and returns its version. `None`: the condition did not hold, or the shard is full and no entry
@@ -60,8 +77,10 @@ impl Cache {
     /// `ValueTooLarge`, `NoSpace`, `Busy`, `Detached`, `Corrupt`, and an invalid key.
     pub fn set(&self, key: &[u8], write: &Write<'_>) -> Result<Option<u64>, CacheError> {
         let Write { value, tags, .. } = write;
-        let key = Key::for_entry(self.geometry(), self.namespace_of_values(), key, value.len(), tags.len())?;
-        self.change(&key, |locked| locked.set(&key, write))
+        self.in_area(|| {
+            let key = Key::for_entry(self.geometry(), self.namespace_of_values(), key, value.len(), tags.len())?;
+            self.change(&key, |locked| locked.set(&key, write))
+        })
     }
 
     /// Deletes the key's entry if its version is `version` (0: any). True if there was one.
@@ -69,8 +88,10 @@ impl Cache {
     /// # Errors
     /// `Busy`, `Detached`, `Corrupt`, and an invalid key.
     pub fn delete(&self, key: &[u8], version: u64) -> Result<bool, CacheError> {
-        let key = self.key(key)?;
-        self.change(&key, |locked| locked.delete(&key, version))
+        self.in_area(|| {
+            let key = self.key(key)?;
+            self.change(&key, |locked| locked.delete(&key, version))
+        })
     }
 
     /// Reads and deletes an entry in one step. As by `delete`, a running load of the key is older than this. If the sink
@@ -79,11 +100,15 @@ impl Cache {
     /// # Errors
     /// As for `delete`.
     pub fn take<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<EntryMeta>, CacheError> {
+        self.in_area(|| self.take_in(key, sink))
+    }
+
+    fn take_in<S: Sink>(&self, key: &[u8], sink: &mut S) -> Result<Option<EntryMeta>, CacheError> {
         let key = self.key(key)?;
         // A miss without a load takes no lock, so a process that polls a queue of keys delays no other. The flight is
         // read first: one that is not there yet is newer than this call.
         // mutant: take-leaves-loads
-        let there = self.has_flight(&key)? || self.version_of(key.bytes)?.is_some();
+        let there = self.has_flight(&key)? || self.version_in(self.namespace_of_values(), key.bytes)?.is_some();
         let taken = if there { self.change(&key, |locked| locked.take(&key, sink))? } else { None };
         self.count_read(self.namespace_of_values(), taken.is_some());
         Ok(taken)
@@ -94,8 +119,10 @@ impl Cache {
     /// # Errors
     /// As for `delete`, and `NoSpace`.
     pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<bool, CacheError> {
-        let key = self.key(key)?;
-        self.change(&key, |locked| locked.touch(&key, ttl_ms))
+        self.in_area(|| {
+            let key = self.key(key)?;
+            self.change(&key, |locked| locked.touch(&key, ttl_ms))
+        })
     }
 
     /// Adds to the number under the key and returns the sum.
@@ -103,8 +130,10 @@ impl Cache {
     /// # Errors
     /// `NotANumber`, `Overflow`, and as for `set`.
     pub fn incr(&self, key: &[u8], by: f64, options: &Increment) -> Result<f64, CacheError> {
-        let key = self.key(key)?;
-        self.change(&key, |locked| locked.incr(&key, by, options))
+        self.in_area(|| {
+            let key = self.key(key)?;
+            self.change(&key, |locked| locked.incr(&key, by, options))
+        })
     }
 
     /// The next keys of this namespace that start with `prefix`, from `cursor` (0 at first) on. A page has about `most`
@@ -113,7 +142,7 @@ impl Cache {
     /// # Errors
     /// `Detached`.
     pub fn keys(&self, cursor: u64, prefix: &[u8], most: usize) -> Result<Page, CacheError> {
-        self.keys_of(self.namespace_of_values(), cursor, (prefix, &[]), most)
+        self.in_area(|| self.keys_of(self.namespace_of_values(), cursor, (prefix, &[]), most))
     }
 
     /// As `keys`, of the entries that have at least one of these tags.
@@ -121,7 +150,7 @@ impl Cache {
     /// # Errors
     /// As `keys`.
     pub fn tagged_keys(&self, cursor: u64, prefix: &[u8], tags: &[u64], most: usize) -> Result<Page, CacheError> {
-        self.keys_of(self.namespace_of_values(), cursor, (prefix, tags), most)
+        self.in_area(|| self.keys_of(self.namespace_of_values(), cursor, (prefix, tags), most))
     }
 
     /// Deletes all entries of this namespace with keys that start with `prefix`; returns their number. The time grows
@@ -144,12 +173,14 @@ impl Cache {
     /// # Errors
     /// As for `delete_prefix`.
     pub fn delete_prefix_from(&self, cursor: u64, prefix: &[u8]) -> Result<Deletion, CacheError> {
-        let step = self.delete_prefix_of(self.namespace_of_values(), cursor, prefix, self.write_patience());
+        let step =
+            self.in_area(|| self.delete_prefix_of(self.namespace_of_values(), cursor, prefix, self.write_patience()));
         self.count_busy(step)
     }
 
     fn has_flight(&self, key: &Key<'_>) -> Result<bool, CacheError> {
-        if self.shard(key.shard).get(Field::PinnedUnits) == 0 {
+        let attachment: &Attachment = self;
+        if key.area == attachment.geometry().area && attachment.shard(key.shard).get(Field::PinnedUnits) == 0 {
             return Ok(false);
         }
         let flights = Keyspace::Flights.of(self.namespace_of_values());

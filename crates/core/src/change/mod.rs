@@ -26,11 +26,13 @@
 //! set       writes an entry on a condition
 //! update    delete, take, touch, increment, deletion by prefix
 //! collect   edits a collection
+//! adopt     stores entries of another area
 //! restore   stores entries of a snapshot, and removes those that it replaces
 //! record    reads, changes and stores a record
 //! run       takes the lock and runs a change
 //! ```
 
+pub(crate) mod adopt;
 pub(crate) mod collect;
 pub(crate) mod counts;
 pub(crate) mod find;

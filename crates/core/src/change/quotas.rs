@@ -409,7 +409,7 @@ impl Attachment {
         /// Shards that one write asks.
         const MAX_ASKED: usize = 4;
         let RoomElsewhere { namespace, units } = room;
-        let life = namespaces::life(self.segment.region(), self.root_epoch(), namespace);
+        let life = namespaces::life(self.region(), self.root_epoch(), namespace);
         let mut left = units;
         for _ in 0..MAX_ASKED {
             let largest = self.shards().max_by_key(|shard| shard.units_in_life(namespace, life).0);

@@ -12,7 +12,7 @@ use crate::layout::control::Count;
 use crate::layout::entry::{Head, LAST_VERSION};
 use crate::layout::key::Key;
 use crate::layout::keyspaces::{is_record, number};
-use crate::layout::namespaces::ROOT;
+use crate::layout::namespaces::{ROOT, is_same};
 use crate::shard::fate::{Fate, fate_of_new};
 use cache_machine_shm::atomic::Ordering;
 use std::ops::Range;
@@ -71,7 +71,7 @@ impl Locked<'_> {
         rules: &Rules,
     ) -> Result<Restoring, ChangeError> {
         // mutant: restore-ignores-clear
-        if !is_record(key.namespace) && self.life_of(key.namespace) != rules.life {
+        if !is_record(key.namespace) && !is_same(self.life_of(key.namespace), rules.life) {
             return Ok(Restoring::Ended);
         }
         let existing = self.find(key)?;

@@ -164,7 +164,7 @@ impl Locked<'_> {
         while step_units >= 64.min(units - reserved) {
             let ranges = self.shard.geometry.next_reservations(self.shard.index, reserved, step_units);
             let mut needed = ranges.into_iter().filter(|(_, len)| *len > 0);
-            match needed.try_for_each(|(offset, len)| self.attachment.segment.reserve(offset, len)) {
+            match needed.try_for_each(|(offset, len)| self.attachment.reserve(offset, len)) {
                 Ok(()) => {
                     step("reserve.taken");
                     self.shard.note(Note::Reserved(reserved as u32));

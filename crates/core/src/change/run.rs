@@ -60,6 +60,10 @@ impl Attachment {
         patience: Patience,
         change: impl FnMut(&mut Locked<'_>) -> Result<R, ChangeError>,
     ) -> Result<R, CacheError> {
+        // Another thread may have moved this process since the key was hashed.
+        if key.area != self.geometry().area {
+            return Err(CacheError::Moved);
+        }
         let shard = self.shard(key.shard);
         shard.prefetch_line(key);
         self.try_change((&shard, key.namespace), patience, change)
@@ -99,7 +103,7 @@ impl Attachment {
         // The change may have happened in zeros that no other process sees, or in a segment that was destroyed while this
         // process was suspended inside. It is not acknowledged, and the caller repeats it in the next segment.
         // mutant: suspended-writer-acknowledges
-        if self.segment.is_lost() || self.segment.header().state() != State::Ready {
+        if self.is_lost() || self.segment.header().state() != State::Ready {
             drop(locked);
             self.detach();
             return Err(CacheError::Detached);
@@ -149,7 +153,7 @@ impl Locked<'_> {
 
     /// Divides the index if it is more than half full and can be divided.
     #[inline]
-    fn divide_if_crowded(&mut self) {
+    pub(crate) fn divide_if_crowded(&mut self) {
         let level = self.shard.level();
         let geometry = self.shard.geometry;
         let words = geometry.lines_at(level) * WORDS_PER_LINE;

@@ -8,7 +8,7 @@ use crate::change::counts::Replacement;
 use crate::change::find::{Existing, RemovalCause};
 use crate::change::locked::{ChangeError, Locked};
 use crate::kind;
-use crate::layout::control::{Count, Field, Tally};
+use crate::layout::control::{Count, EvictionQueue, Field, Tally};
 use crate::layout::entry::{
     ASCII, BINARY_KEY, CHAINED, Damaged, Head, INVALID, LAST_VERSION, LATEST, OUTDATED, STALE, TAGGED,
 };
@@ -246,7 +246,9 @@ impl Locked<'_> {
         self.begin_life_of(&head);
         match existing {
             Some(old) => self.replace(key, old, placement.head, &head),
-            None => self.insert(key, placement.head, &head)?,
+            None => {
+                self.insert_into(key, placement.head, &head, None)?;
+            }
         }
         if !is_record(key.namespace) {
             self.shard.add_tally(key.namespace, Tally::Sets, 1);
@@ -283,7 +285,15 @@ impl Locked<'_> {
         self.store(key, None, new)
     }
 
-    fn insert(&mut self, key: &Key<'_>, unit: u32, head: &Head) -> Result<(), ChangeError> {
+    /// Publishes a new entry. `queue`: its queue; `None`: that of a new entry.
+    #[inline(always)]
+    pub(crate) fn insert_into(
+        &mut self,
+        key: &Key<'_>,
+        unit: u32,
+        head: &Head,
+        queue: Option<EvictionQueue>,
+    ) -> Result<Position, ChangeError> {
         let at = self.free_position(key)?;
         for line in self.path(key.place).take_while(|line| *line != at.line()) {
             // mutant: overflow-counted-late
@@ -294,14 +304,14 @@ impl Locked<'_> {
         self.shard.note_word(at);
         publish(self.shard.word(at), self.shard.low_word(unit, key.place.tag));
         step("set.published");
-        let queue = self.shard.entry_queue(key.namespace, key.place);
+        let queue = queue.unwrap_or_else(|| self.shard.entry_queue(key.namespace, key.place));
         let queued = self.shard.enqueue(queue, unit, key.place, head.units());
         step("set.queued");
         self.shard.add(Field::Words, 1);
         self.count_in(head);
         self.count_units_in(head);
         self.settle(queued);
-        Ok(())
+        Ok(at)
     }
 
     fn replace(&mut self, key: &Key<'_>, old: Existing, unit: u32, head: &Head) {

@@ -3,19 +3,25 @@
 //!
 //! ```text
 //! header 4 KiB · process table · namespaces: names, epochs, reads, classes · quotas · subscriptions
+//! area, which a resize puts in another place:
 //! per shard: control, journal, index lines, bitmap, ghosts, one tally per namespace, the queues of the classes, two rings
-//! levels of the shards · tag records · per shard: space
+//! levels of the shards · tag horizon, tag records · per shard: space
 //! index line, 64 bytes:  7 words of 8 bytes · 7 use marks of 1 byte · 1 count of keys that overflowed from this line
 //! index word:            generation 32 bits · unit · tag (unit and tag share 32 bits; unit 0: the word is empty)
 //! level, a byte:         how often the shard's index was divided: 0 to `growths`
 //! ```
 //!
-//! A stored geometry is not trusted: it is computed again from its inputs and must come out the same.
+//! The header names two areas in turn (`layout/areas.rs`). A stored geometry is not trusted: it is computed again from
+//! its inputs and must come out the same.
+//!
+//! Size: all offsets come from one computation, and its private parts are used by the functions that name them.
 
 use crate::error::CacheError;
+use crate::layout::areas::{AREAS, Area};
 use crate::layout::messages::RingKind;
 use crate::layout::sizes::{FIRST_OF_VERSIONS, RING_CONTROL, SUBSCRIPTIONS_BYTES};
 use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::ending;
 use cache_machine_shm::{HEADER_BYTES, Header, Identity, ProcessTable, Region};
 
 /// Version of all formats in this folder. It is part of a segment's file name.
@@ -68,6 +74,8 @@ pub(crate) const MAX_CLASSES: usize = 64;
 pub(crate) const QUOTA_RECORD: usize = 32;
 /// Bytes of a class's queues in one shard: `control::ClassWord`.
 const CLASS_BYTES: usize = 64;
+/// Bytes in front of the tag chains: the horizon.
+const TAG_CONTROL: usize = 64;
 /// Bytes of a tag record, without the head of a chain.
 pub(crate) const TAG_RECORD: usize = 32;
 const TAG_HEAD: usize = 4;
@@ -84,7 +92,7 @@ const CLASSES_AT: usize = READS_AT + MAX_NAMESPACES * READ_STRIPES * READS_BYTES
 const QUOTAS_AT: usize = CLASSES_AT + MAX_NAMESPACES;
 /// Offset of the table of subscriptions to channels: `tables/subscriptions.rs`.
 pub(crate) const SUBSCRIPTIONS_AT: usize = QUOTAS_AT + MAX_CLASSES * QUOTA_RECORD;
-/// Offset of the first shard's control block, which begins with the shard's lock.
+/// Offset of the first area, and of its first shard's control block, which begins with the shard's lock.
 pub const META_AT: usize = SUBSCRIPTIONS_AT + SUBSCRIPTIONS_BYTES;
 /// Offsets of the header's words behind the inputs of the geometry.
 pub(crate) const NAMES_LOCK: usize = Header::CACHE + 64;
@@ -99,7 +107,6 @@ pub(crate) const JUDGE_SINCE: usize = TAGS_LOCK + 16;
 pub(crate) const JUDGE_SHARD: usize = TAGS_LOCK + 24;
 /// Offset of the tag clock.
 pub const TAG_CLOCK: usize = Header::CACHE + 192;
-pub(crate) const TAG_HORIZON: usize = TAG_CLOCK + 8;
 pub(crate) const LOCK_WAITS: usize = Header::CACHE + 256;
 /// Buckets of the histogram of lock waits. The first counts waits below 1 µs, each further one those below twice that
 /// limit, the last one all longer waits.
@@ -148,8 +155,12 @@ impl Eviction {
 /// The sizes and offsets of a segment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Geometry {
-    /// Bytes of the whole segment.
+    /// Bytes of the whole segment: those in front of the area, and those of the area.
     pub len: usize,
+    /// Offset of the area.
+    pub(crate) base: usize,
+    /// Number of the area, which grows with each resize and wraps.
+    pub(crate) area: u8,
     /// Number of shards.
     pub shards: usize,
     /// Maximum bytes of key and value together.
@@ -266,9 +277,11 @@ impl Geometry {
         let levels_at = META_AT + shards * meta_bytes;
         let tag_records = ((main_lines + overflow_lines) * shards / LINES_PER_TAG_RECORD).max(MIN_TAG_RECORDS);
         let tags_at = (levels_at + shards).next_multiple_of(64);
-        let tags_end = tags_at + (tag_records * TAG_HEAD).next_multiple_of(64) + tag_records * TAG_RECORD;
+        let tags_end = tags_at + TAG_CONTROL + (tag_records * TAG_HEAD).next_multiple_of(64) + tag_records * TAG_RECORD;
         Self {
             len,
+            base: META_AT,
+            area: 0,
             shards,
             max_entry: 0,
             eviction,
@@ -299,7 +312,7 @@ impl Geometry {
         let entries =
             [UNIT, WORDS_PER_LINE, CONTROL_BYTES, UNITS_PER_WORD, OVERFLOW_SHARE, UNITS_PER_GHOST, GHOST_WAYS];
         let index = [MAX_GROWTHS as usize, TELLING_BITS as usize, JOURNAL_BYTES];
-        let tags = [MIN_TAG_RECORDS, LINES_PER_TAG_RECORD, TAG_HEAD, TAG_RECORD];
+        let tags = [MIN_TAG_RECORDS, LINES_PER_TAG_RECORD, TAG_CONTROL, TAG_HEAD, TAG_RECORD, AREAS];
         let tables = [MAX_NAMESPACES, NAME_BYTES, READ_STRIPES, TALLY_BYTES, FIRST_OF_VERSIONS as usize];
         let quotas = [MAX_CLASSES, QUOTA_RECORD, CLASS_BYTES];
         let rings = [SUBSCRIPTIONS_BYTES, RING_CONTROL, *CHANGES_BYTES.end(), *MESSAGES_BYTES.end()];
@@ -314,10 +327,14 @@ impl Geometry {
         ProcessTable::at(HEADER_BYTES)
     }
 
-    /// Ranges to reserve when the segment is made: the header, the tag records, and of each shard what it needs for the
+    /// Units of a shard that a new segment reserves.
+    pub(crate) fn first_units(&self) -> usize {
+        FIRST_RESERVATION.min(self.units)
+    }
+
+    /// Ranges to reserve when an area is made: the header, the tag records, and of each shard what it needs for the
     /// first units of its space.
-    pub(crate) fn first_reservations(&self) -> Vec<(usize, usize)> {
-        let first = FIRST_RESERVATION.min(self.units);
+    pub(crate) fn first_reservations(&self, first: usize) -> Vec<(usize, usize)> {
         let mut ranges = vec![(0, META_AT), (self.levels_at, self.space_at - self.levels_at)];
         for shard in 0..self.shards {
             let meta = self.meta(shard);
@@ -359,32 +376,76 @@ impl Geometry {
         reserved > FIRST_RESERVATION || reserved >= self.units
     }
 
-    /// Writes the inputs of the plan into the header.
-    pub(crate) fn store(&self, region: &Region) {
-        let inputs = [self.shards, self.max_entry, self.eviction as usize, self.seed as usize];
-        for (i, input) in inputs.into_iter().enumerate() {
-            region.u64(Header::CACHE + i * 8).store(input as u64, Ordering::Relaxed);
+    /// The same sizes at another place.
+    pub(crate) fn moved_to(self, base: usize, area: u8) -> Self {
+        let moved = |offset: usize| offset - self.base + base;
+        Self {
+            base,
+            area,
+            levels_at: moved(self.levels_at),
+            tags_at: moved(self.tags_at),
+            space_at: moved(self.space_at),
+            ..self
         }
     }
 
-    /// Reads the inputs from the header and plans again.
+    /// The offset behind the area. All areas begin at the same place in a page.
+    pub(crate) fn end(&self) -> usize {
+        self.base + self.len - META_AT
+    }
+
+    /// Whether the maximum entry is the default of this size.
+    pub(crate) fn has_default_max_entry(&self) -> bool {
+        self.max_entry == self.units / 4 * UNIT - 2 * UNIT
+    }
+
+    /// The shard of a key, by the upper 16 bits of its hash.
+    #[inline]
+    pub(crate) fn shard_of(&self, upper: u16) -> usize {
+        (usize::from(upper) * self.shards) >> 16
+    }
+
+    /// What the header says of the area.
+    pub(crate) fn place(&self) -> Area {
+        let Self { base, len, shards, max_entry, area, .. } = *self;
+        Area { base, len, shards, max_entry, number: area.into() }
+    }
+
+    /// Writes the inputs of the plan into the header of a new segment.
+    pub(crate) fn store(&self, region: &Region) {
+        for (i, input) in [self.eviction as usize, self.seed as usize].into_iter().enumerate() {
+            region.u64(Header::CACHE + i * 8).store(input as u64, Ordering::Relaxed);
+        }
+        self.place().store(region);
+    }
+
+    /// Reads the inputs from the header and plans again. Caution: a resize may put another area in place meanwhile.
     pub(crate) fn load(region: &Region) -> Result<Self, CacheError> {
         let word = |i: usize| region.u64(Header::CACHE + i * 8).load(Ordering::Relaxed);
         let corrupt = |what: &str| CacheError::Corrupt(format!("the header's {what} is impossible"));
-        let eviction = match word(2) {
+        let number = ending::area_of(ending::epoch_of(Header::of(region).epoch()));
+        let area = Area::load(region, number);
+        let eviction = match word(0) {
             0 => Eviction::S3Fifo,
             1 => Eviction::Lru,
             2 => Eviction::None,
             _ => return Err(corrupt("eviction")),
         };
-        let len = region.len();
-        let shards = word(0) as usize;
+        let Area { base, len, shards, max_entry, number: stored } = area;
+        if stored != usize::from(number) {
+            return Err(corrupt("area"));
+        }
         let fewest = len.div_ceil(MAX_SHARD_BYTES);
         if !(MIN_SIZE..=MAX_SIZE).contains(&len) || !(fewest..=len.div_ceil(SHARD_BYTES)).contains(&shards) {
             return Err(corrupt("number of shards"));
         }
-        let plan = Self::with_shards(len, shards, eviction, word(3));
-        let max_entry = word(1) as usize;
+        if !len.is_multiple_of(4096) || base < META_AT || !(base - META_AT).is_multiple_of(4096) {
+            return Err(corrupt("area"));
+        }
+        let plan = Self::with_shards(len, shards, eviction, word(1)).moved_to(base, number);
+        if base > region.len() || plan.end() > region.len() {
+            return Err(corrupt("area"));
+        }
         if max_entry > plan.units / 4 * UNIT {
             return Err(corrupt("largest entry"));
         }
@@ -393,7 +454,7 @@ impl Geometry {
 
     /// Offset of a shard's control block.
     pub(crate) fn meta(&self, shard: usize) -> usize {
-        META_AT + shard * self.meta_bytes
+        self.base + shard * self.meta_bytes
     }
 
     /// Offset of a namespace's name: a length byte and the text.
@@ -425,16 +486,22 @@ impl Geometry {
         QUOTAS_AT + class % MAX_CLASSES * QUOTA_RECORD
     }
 
+    /// Offset of the tag horizon.
+    #[inline]
+    pub fn tag_horizon(&self) -> usize {
+        self.tags_at
+    }
+
     /// Offset of the word that names the first tag record of a chain.
     #[inline]
     pub(crate) fn tag_head(&self, chain: usize) -> usize {
-        self.tags_at + chain * TAG_HEAD
+        self.tags_at + TAG_CONTROL + chain * TAG_HEAD
     }
 
     /// Offset of a tag record.
     #[inline]
     pub(crate) fn tag_record(&self, number: usize) -> usize {
-        self.tags_at + (self.tag_records * TAG_HEAD).next_multiple_of(64) + number * TAG_RECORD
+        self.tags_at + TAG_CONTROL + (self.tag_records * TAG_HEAD).next_multiple_of(64) + number * TAG_RECORD
     }
 
     /// Number of records of invalidated tags. Invalidations are exact in any number; a value that takes longer to make
@@ -539,7 +606,7 @@ mod tests {
     fn a_new_segment_reserves_little_and_a_full_one_has_reserved_all() {
         for len in [MIN_SIZE, 16 << 20, 64 << 20, 1 << 30] {
             let plan = Geometry::plan(len, None, Eviction::S3Fifo, 1).unwrap();
-            let mut ranges = plan.first_reservations();
+            let mut ranges = plan.first_reservations(plan.first_units());
             let first: usize = ranges.iter().map(|(_, len)| len).sum();
             let tags = plan.space_at - plan.levels_at;
             assert!(first < META_AT + tags + plan.shards * (900 << 10), "{first} bytes of {len}");

@@ -14,6 +14,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub(crate) struct Key<'k> {
     pub(crate) bytes: &'k [u8],
     pub(crate) namespace: u16,
+    /// The area that the shard and the place are numbers of.
+    pub(crate) area: u8,
+    /// The upper bits of the hash, which select the shard.
+    pub(crate) upper: u16,
     pub(crate) shard: usize,
     pub(crate) place: Placing,
 }
@@ -53,7 +57,8 @@ impl<'k> Key<'k> {
     fn hashed(geometry: &Geometry, namespace: u16, bytes: &'k [u8]) -> Self {
         let seed = geometry.seed ^ u64::from(number(namespace)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut hash = xxh3_64_with_seed(bytes, seed);
-        let shard = ((hash >> 48) as usize * geometry.shards) >> 16;
+        let upper = (hash >> 48) as u16;
+        let shard = geometry.shard_of(upper);
         // A record of a key is in the key's shard, so one lock guards both. Its place inside the shard differs.
         hash = match version_of(namespace) {
             None => hash.rotate_left(u32::from(space(namespace)) * 5),
@@ -64,6 +69,8 @@ impl<'k> Key<'k> {
         Self {
             bytes,
             namespace,
+            area: geometry.area,
+            upper,
             shard,
             place: Placing { hash: (hash >> 16) as u32, tag: hash as u32 & ((1 << geometry.tag_bits) - 1) },
         }

@@ -16,6 +16,7 @@
 //!
 //! A number in shared bytes may have any value, so it is checked before it is followed.
 
+pub(crate) mod areas;
 pub(crate) mod control;
 pub(crate) mod entry;
 pub(crate) mod geometry;

@@ -13,6 +13,7 @@ use crate::layout::geometry::{Geometry, MAX_NAMESPACES, NAME_BYTES, NAMES_USED, 
 use crate::layout::keyspaces::{RECORD_LIFE, is_record, number};
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
+use cache_machine_shm::ending;
 
 /// The number of the root, which has no name.
 pub(crate) const ROOT: u16 = 0;
@@ -43,6 +44,17 @@ pub(crate) fn life(region: &Region, root_epoch: u32, namespace: u16) -> u64 {
     // Acquire: pairs with the addition in `clear_namespace`.
     let own = region.u32(Geometry::namespace_epoch(usize::from(namespace))).load(Ordering::Acquire);
     u64::from(root_epoch) | u64::from(own) << 32
+}
+
+/// The same life in another area.
+pub(crate) fn in_area(life: u64, area: u8) -> u64 {
+    life & !u64::from(u32::MAX) | u64::from(ending::in_area(life as u32, area))
+}
+
+/// Whether two lives of a namespace are the same, in whatever area.
+#[inline]
+pub(crate) fn is_same(life: u64, other: u64) -> bool {
+    (life ^ other) & !u64::from(ending::AREA_BITS) == 0
 }
 
 /// Number of namespaces, including the root.

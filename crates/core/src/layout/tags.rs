@@ -12,7 +12,7 @@
 //! the hashes of its tags and the tag clock of the time when its value began to be made. A record of one of its tags with a later
 //! removal makes it dead, one with a later outdating makes it stale. `tables/tags.rs` changes the records.
 
-use crate::layout::geometry::{Geometry, TAG_CLOCK, TAG_HORIZON};
+use crate::layout::geometry::{Geometry, TAG_CLOCK};
 use cache_machine_shm::Region;
 use cache_machine_shm::atomic::AtomicU32;
 use cache_machine_shm::steps::visit;
@@ -124,8 +124,8 @@ pub(crate) fn clock(region: &Region) -> u64 {
 }
 
 /// The horizon: records of this clock and earlier ones may be gone.
-pub(crate) fn horizon(region: &Region) -> u64 {
-    tag_clock::horizon_of(region.u64(TAG_HORIZON))
+pub(crate) fn horizon(region: &Region, geometry: &Geometry) -> u64 {
+    tag_clock::horizon_of(region.u64(geometry.tag_horizon()))
 }
 
 /// The hash that identifies a tag of a namespace. It is keyed by the segment, so tags of one chain cannot be chosen from

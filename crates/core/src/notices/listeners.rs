@@ -41,6 +41,13 @@ pub enum Notice {
     RecordWatches(Vec<u64>),
     /// These watches and subscriptions have items to read.
     Streams(Vec<u64>),
+    /// The segment was resized. This process has followed; everything goes on.
+    Resized {
+        /// Bytes of the segment before.
+        from: usize,
+        /// Bytes of the segment now.
+        to: usize,
+    },
     /// The segment was destroyed, truncated or replaced.
     Detached,
 }

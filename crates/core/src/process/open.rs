@@ -5,16 +5,14 @@
 //! process, and so counts as attached.
 
 use crate::error::CacheError;
-use crate::layout::control::{Field, Tally};
-use crate::layout::geometry::{FIRST_RESERVATION, Geometry};
-use crate::layout::namespaces::ROOT;
+use crate::layout::geometry::Geometry;
 use crate::names::{check_name, segment_file};
 use crate::process::core::Core;
 use crate::process::options::{OpenOptions, Opened};
 use crate::process::registry::Registry;
 use crate::process::service::Service;
 use crate::records::versions::VersionUses;
-use crate::shard::view::ShardView;
+use crate::shard::view::fill_area;
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::{Header, Region, Segment, SegmentFile, ShmError, list_segments, random_u64, remove_unused};
 use std::sync::Arc;
@@ -29,6 +27,7 @@ pub(crate) struct OpenSegment {
 impl Drop for OpenSegment {
     fn drop(&mut self) {
         self.service.stop(&self.core);
+        self.core.leave_areas();
     }
 }
 
@@ -62,7 +61,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<(Arc<OpenSegment>, Opened), 
         open.core.allow_sweeps();
     }
     if options.lock_memory {
-        open.core.segment.lock_memory()?;
+        open.core.pin()?;
     }
     Ok((open, opened))
 }
@@ -95,7 +94,7 @@ fn attach_or_create(
             Err(error) => return Err(error.into()),
         }
         let init = |region: &Region| init(plan, options.manual_clock, region);
-        if file.create(identity, plan.len, &plan.first_reservations(), &init)? {
+        if file.create(identity, plan.len, &plan.first_reservations(plan.first_units()), &init)? {
             opened = Opened::Created;
         }
     }
@@ -107,14 +106,5 @@ fn init(plan: &Geometry, manual_clock: bool, region: &Region) {
     if manual_clock {
         Header::of(region).manual_clock().store(1_000_000, Ordering::Relaxed);
     }
-    for index in 0..plan.shards {
-        let shard = ShardView::new(region, plan, index);
-        let reserved = FIRST_RESERVATION.min(plan.units) as u32;
-        shard.put(Field::Reserved, reserved);
-        shard.put(Field::Cursor, 1);
-        shard.put_tally(ROOT, Tally::Life, 1);
-        shard.clear_bitmap();
-        shard.put(Field::Free, reserved - 1);
-        shard.forget_notes();
-    }
+    fill_area(plan, region, plan.first_units(), 1);
 }

@@ -5,9 +5,11 @@
 //! A writer may die between its publish and its wake, so the thread checks every 50 ms while this process has a wait. A
 //! check of many waits has slices, so that a wake in between is served after one slice.
 
+use crate::attachment::attached::Attachment;
 use crate::notices::listeners::Notice;
 use crate::process::core::Core;
 use crate::process::sweeper::Sweeper;
+use crate::resize::release;
 use crate::streams::reader::StreamTick;
 use crate::waiting::by_stripe::Ready;
 use crate::waiting::record_watches::Probes;
@@ -27,6 +29,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(1);
 /// Pause after a panic, so that repeated panics do not occupy a processor.
 const AFTER_PANIC: Duration = Duration::from_millis(50);
+/// Time after which no thread of a process is expected to be inside a read of an area that it has left.
+const GRACE: Duration = Duration::from_millis(50);
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// The thread and its stop flag.
@@ -68,25 +72,35 @@ fn run(core: &Core, stop: &AtomicBool) {
     let mut next_sweep = Instant::now() + SWEEP_EVERY;
     let mut sweeper = Sweeper::default();
     let mut next_check = Instant::now() + IDLE;
-    let mut tick =
-        Tick { next: Instant::now(), writes: vec![None; core.geometry().shards], lap: waits::Lap::default() };
+    let mut tick = Tick::new(core);
     let mut probing = Probing { next: Instant::now(), probes: Probes::default() };
     // A wake after this read of the bell ends the next sleep. So each check comes after the read and before the sleep.
     let bell = core.segment.member().bell();
     let mut stream_tick = StreamTick::new();
+    let mut leaving = Leaving::default();
     while !stop.load(Ordering::Relaxed) {
+        if !core.is_current() {
+            // Busy or without room for another mapping: the next round tries again.
+            let _ = core.follow_area();
+        }
+        if tick.area != core.geometry().area {
+            // A wait may have been checked in the area before only.
+            tick = Tick::new(core);
+        }
         let rung = core.segment.member().take_changed_stripes();
         check_waits(core, &rung, &mut tick);
         check_record_watches(core, &rung, &mut probing);
         core.streams.poll(core, &mut stream_tick);
         let now = Instant::now();
+        let must_leave = leaving.leave(core, now);
         if now >= next_check {
             core.check_name();
+            release::release_others(core);
             // Busy: a living process invalidates. Detached: `check_name` has noted it.
             let _ = core.finish_invalidation();
             next_check = now + IDLE;
         }
-        let mut sleep = IDLE;
+        let mut sleep = if must_leave { GRACE } else { IDLE };
         if now >= next_sweep {
             next_sweep = now + if core.may_sweep() && sweeper.sweep(core) { SWEEP_EVERY } else { IDLE };
         }
@@ -115,6 +129,46 @@ struct Tick {
     /// `writes_so_far` of each shard before its keys were last read.
     writes: Vec<Option<u64>>,
     lap: waits::Lap,
+    /// The area of these shards.
+    area: u8,
+}
+
+impl Tick {
+    fn new(core: &Core) -> Self {
+        let geometry = core.geometry();
+        let writes = vec![None; geometry.shards];
+        Self { next: Instant::now(), writes, lap: waits::Lap::default(), area: geometry.area }
+    }
+}
+
+/// The departure of this process from an area that was left by a resize.
+#[derive(Default)]
+struct Leaving {
+    since: Option<Instant>,
+}
+
+impl Leaving {
+    /// Notes that the process uses the present area alone, some time after it has attached to it and when its streams have
+    /// read the area before to its end. True: that is still to come.
+    ///
+    /// A thread may be inside a read for longer than this time. Then it reads zeros, finds that the area is not the
+    /// present one, and reads again there.
+    fn leave(&mut self, core: &Core, now: Instant) -> bool {
+        let attachment: &Attachment = core;
+        let member = attachment.segment.member();
+        if member.noted_area() == u32::from(attachment.geometry().area) {
+            self.since = None;
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        if now - since < GRACE || core.streams.is_behind(attachment) {
+            return true;
+        }
+        member.note_area(attachment.geometry().area);
+        self.since = None;
+        release::release_others(core);
+        false
+    }
 }
 
 fn check_waits(core: &Core, rung: &Rung, tick: &mut Tick) {
@@ -124,7 +178,8 @@ fn check_waits(core: &Core, rung: &Rung, tick: &mut Tick) {
     }
     if Instant::now() >= tick.next && tick.lap.written.is_empty() {
         tick.next = Instant::now() + CHECK_EVERY;
-        for (shard, seen) in core.shards().zip(&mut tick.writes) {
+        let attachment: &Attachment = core;
+        for (shard, seen) in attachment.shards().zip(&mut tick.writes) {
             let writes = shard.writes_so_far();
             if writes.is_none() || writes != *seen {
                 tick.lap.written.insert(shard.index);

@@ -56,7 +56,7 @@ impl Sweeper {
     /// Takes the turn, or moves it if this process has it already.
     fn takes_turn(&mut self, attachment: &Attachment) -> bool {
         let member = attachment.segment.member();
-        let word = attachment.segment.region().u64(SWEEP_TURN);
+        let word = attachment.region().u64(SWEEP_TURN);
         let turn = word.load(Ordering::Relaxed); // guards nothing: two sweepers at once do no harm
         let holder = (turn >> 32) as u32;
         let is_free = holder == 0 || Owner::of(holder) == member.owner() || member.is_dead(Owner::of(holder));
@@ -116,7 +116,7 @@ fn sweep_shards(attachment: &Attachment, next_shard: &mut usize) {
 
 /// Whether a clear or an invalidation came after the last ones that a writer of the shard applied.
 fn is_behind(attachment: &Attachment, shard: &ShardView<'_>) -> bool {
-    let region = attachment.segment.region();
+    let region = attachment.region();
     let root = attachment.root_epoch();
     // Later than the clock is damage, which a sweep mends.
     shard.tags_judged() != ended_at(attachment.tag_clock())

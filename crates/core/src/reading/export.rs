@@ -114,10 +114,10 @@ impl Attachment {
         let lines = self.geometry().lines() as u64;
         let end = lines * self.geometry().shards as u64;
         let mut page = ExportPage::default();
-        let (mut at, mut read) = (cursor, 0);
+        let (mut at, mut read) = (self.place_of(cursor), 0);
         while at < end {
             if read > 0 && (page.records.len() >= most || read >= LINES_PER_PAGE) {
-                page.next = Some(at);
+                page.next = Some(self.cursor_at(at));
                 break;
             }
             let shard = self.shard((at / lines) as usize);
@@ -130,7 +130,7 @@ impl Attachment {
             }) as u64;
             read += 1;
         }
-        self.check_not_lost()?;
+        self.check_current()?;
         page.count = count(&page.records);
         Ok(page)
     }
@@ -189,7 +189,7 @@ impl Attachment {
         records.extend_from_slice(&number(head.namespace).to_le_bytes());
         records.extend_from_slice(&version.map_or(0, |number| u32::from(number) + 1).to_le_bytes());
         records.extend_from_slice(&head.version.to_le_bytes());
-        records.extend_from_slice(&head.life.to_le_bytes());
+        records.extend_from_slice(&namespaces::in_area(head.life, 0).to_le_bytes());
         records.extend_from_slice(&at_epoch(head.written).to_le_bytes());
         records.extend_from_slice(&deadline.to_le_bytes());
         records.extend_from_slice(&head.stale_ms(shard)?.to_le_bytes());
@@ -209,10 +209,10 @@ impl Attachment {
     /// What has ended entries so far: of a namespace, or of the root with all namespaces.
     pub(crate) fn export_state(&self, namespace: u16, since: u64) -> Result<ExportState, CacheError> {
         self.check_attached()?;
-        let region = self.segment.region();
+        let region = self.region();
         let clock = tags::clock(region);
         let invalidated = TagTable::new(region, self.geometry()).invalidated_since(since);
-        let horizon = tags::horizon(region);
+        let horizon = tags::horizon(region, self.geometry());
         let numbers = if namespace == ROOT { 0..registered(region) } else { namespace..namespace + 1 };
         let namespaces = numbers.map(|number| self.exported_namespace(number)).collect();
         let versions = self.versions()?.into_iter().map(|(number, name, _)| (number, name)).collect();
@@ -220,7 +220,7 @@ impl Attachment {
     }
 
     fn exported_namespace(&self, number: u16) -> ExportedNamespace {
-        let region = self.segment.region();
+        let region = self.region();
         let class = class_of(region, number);
         let quota = (class != 0).then(|| {
             let set = quota(region, self.geometry(), class);
@@ -229,6 +229,6 @@ impl Attachment {
             (bytes(set.reserve), (set.size != u64::MAX).then(|| bytes(set.size)), policy_in(owner))
         });
         let name = namespaces::name_of(region, number);
-        ExportedNamespace { number, name, life: self.life_now(number), quota }
+        ExportedNamespace { number, name, life: namespaces::in_area(self.life_now(number), 0), quota }
     }
 }

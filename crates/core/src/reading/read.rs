@@ -187,8 +187,8 @@ impl Attachment {
         let mut reading = Reading { attachment: self, shard, key: &key, life, mode, tries: 0, sink, meta };
         let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
         if !found {
-            // The pages may just have been replaced by zeros.
-            self.check_not_lost()?;
+            // The pages may just have been replaced by zeros, or the area left and released.
+            self.check_current()?;
         }
         if mode.is_use() {
             self.count_read(namespace, found);

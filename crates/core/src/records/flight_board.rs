@@ -8,6 +8,7 @@
 //! Inconsistent words count as an empty record.
 
 use crate::change::record::{RecordChange, Words};
+use crate::layout::namespaces::is_same;
 
 /// Lifetime of an outcome.
 const OUTCOME_MS: u64 = 10_000;
@@ -51,7 +52,7 @@ impl Flight {
 
     /// Whether a new caller may wait for it. A load that began before a `clear` is of no use after it.
     pub(crate) fn can_be_joined(&self, dead: &[u32], now: u64, life: u64) -> bool {
-        !dead.contains(&self.owner) && !self.is_late(now) && self.life == life
+        !dead.contains(&self.owner) && !self.is_late(now) && is_same(self.life, life)
     }
 }
 

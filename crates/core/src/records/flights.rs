@@ -23,6 +23,7 @@ use crate::kind;
 use crate::layout::control::Count;
 use crate::layout::key::Key;
 use crate::layout::keyspaces::Keyspace;
+use crate::layout::namespaces::is_same;
 use crate::reading::read::ReadMode;
 use crate::records::flight_board::{Board, Flight, MAX_OUTCOME};
 use crate::records::keyspace::Records;
@@ -324,7 +325,7 @@ fn finish(
         return Ok(kept.map_or(FinishResult::Refused, FinishResult::Kept));
     };
     // mutant: load-outlives-clear
-    if kept.is_none() && flight.life == locked.life {
+    if kept.is_none() && is_same(flight.life, locked.life) {
         let existing = locked.find(&keys.value)?;
         // mutant: load-stamped-at-end
         *kept = locked.set_found(&keys.value, existing, &Write { made_at: Some(flight.clock), ..*write })?;

@@ -34,7 +34,7 @@ impl Records<'_> {
         for index in 0..attachment.geometry().shards {
             self.keys_in(index, &wanted, &mut keys)?;
         }
-        attachment.check_not_lost()?;
+        attachment.check_current()?;
         Ok(keys.into_iter().map(|key| key.bytes).collect())
     }
 

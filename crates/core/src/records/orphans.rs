@@ -106,7 +106,9 @@ impl Orphans {
     pub(crate) fn try_again(&self, attachment: &Attachment) {
         const PATIENCE: Patience = Patience::Brief(Duration::from_millis(10));
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(|e| e.into_inner()));
-        let is_left = |orphan: &Orphan| matches!(orphan.give_back(attachment, PATIENCE), Err(CacheError::Busy(_)));
+        let is_left = |orphan: &Orphan| {
+            matches!(orphan.give_back(attachment, PATIENCE), Err(CacheError::Busy(_) | CacheError::Moved))
+        };
         let left: Vec<Orphan> = waiting.into_iter().filter(is_left).collect();
         // mutant: orphan-forgotten
         self.waiting.lock().unwrap_or_else(|e| e.into_inner()).extend(left);

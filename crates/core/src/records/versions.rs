@@ -111,7 +111,7 @@ impl Attachment {
     ///
     /// # Errors
     /// `Detached`.
-    pub fn versions(&self) -> Result<Vec<(u16, String, u32)>, CacheError> {
+    pub(crate) fn versions(&self) -> Result<Vec<(u16, String, u32)>, CacheError> {
         self.check_attached()?;
         let found = all(self)?;
         Ok(found.iter().map(|v| (v.number, v.text(), self.count_subscriptions(&v.channel()))).collect())
@@ -216,7 +216,7 @@ impl VersionUses {
         patience: Patience,
     ) -> Result<Arc<VersionUse>, CacheError> {
         check_version(name)?;
-        core.check_attached()?;
+        core.in_area(|| core.check_attached())?;
         let mut used = self.0.lock().unwrap_or_else(|e| e.into_inner());
         let number = match used.get_mut(name) {
             Some((number, handles)) => {
@@ -224,8 +224,8 @@ impl VersionUses {
                 *number
             }
             None => {
-                core.note_subscription(&channel(name.as_bytes()), patience)?;
-                let number = open(core, name, create, patience).inspect_err(|_| {
+                core.in_area(|| core.note_subscription(&channel(name.as_bytes()), patience))?;
+                let number = core.in_area(|| open(core, name, create, patience)).inspect_err(|_| {
                     core.forget_subscription(&channel(name.as_bytes()));
                 })?;
                 used.insert(name.to_owned(), (number, 1));

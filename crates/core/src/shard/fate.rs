@@ -53,7 +53,7 @@ pub(crate) fn fate(shard: &ShardView<'_>, head: &Head) -> Result<Fate, Damaged> 
         return Ok(Fate::Dead);
     }
     // Loaded after the records, and `judged` after it: see `tag_clock`.
-    let horizon = horizon(shard.region);
+    let horizon = horizon(shard.region, shard.geometry);
     if stamp < horizon && judged < horizon && shard.tags_judged() < horizon {
         return Ok(Fate::Unjudged);
     }
@@ -70,7 +70,7 @@ pub(crate) fn fate_of_new(shard: &ShardView<'_>, stamp: u64, tags: &[u64]) -> Fa
     }
     if stamp < removed {
         Fate::Dead
-    } else if stamp < horizon(shard.region) {
+    } else if stamp < horizon(shard.region, shard.geometry) {
         // mutant: late-value-believed
         Fate::Unjudged
     } else if stamp < outdated {

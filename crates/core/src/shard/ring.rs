@@ -30,7 +30,7 @@ pub(crate) const STATE: usize = 16;
 const LAST_POSITION: u64 = 1 << 60;
 
 /// The place of a reader in the ring.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Cursor {
     at: u64,
     state: u64,
@@ -311,7 +311,15 @@ mod tests {
             let geometry = Geometry::plan(4 << 20, None, Eviction::S3Fifo, 1).unwrap();
             assert_eq!(geometry.shards, 1);
             let init = |region: &Region| geometry.store(region);
-            assert!(file.create(Geometry::identity(), geometry.len, &geometry.first_reservations(), &init).unwrap());
+            assert!(
+                file.create(
+                    Geometry::identity(),
+                    geometry.len,
+                    &geometry.first_reservations(geometry.first_units()),
+                    &init
+                )
+                .unwrap()
+            );
             let segment = file.attach(Geometry::identity(), Duration::ZERO).unwrap();
             Self { file, segment, geometry }
         }

@@ -7,6 +7,7 @@ use crate::layout::control::{CLAIMED, Count, Field, Tally, is_derived};
 use crate::layout::entry::{Damaged, Head, LINKS, Node, Run};
 use crate::layout::geometry::{CONTROL_BYTES, Geometry, JOURNAL_BYTES, TALLY_BYTES, UNIT, UNIT_WORDS};
 use crate::layout::keyspaces::{is_record, number};
+use crate::layout::namespaces::ROOT;
 use crate::shard::note::Note;
 use cache_machine_shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use cache_machine_shm::steps::step;
@@ -15,6 +16,19 @@ use cache_machine_shm::{Block, Region};
 
 /// Words of the control block and of the journal behind it.
 const CONTROL_WORDS: usize = (CONTROL_BYTES + JOURNAL_BYTES) / 8;
+
+/// Fills a new area, which is all zeros, in which `reserved` units of each shard are reserved.
+pub(crate) fn fill_area(geometry: &Geometry, region: &Region, reserved: usize, life: u64) {
+    for index in 0..geometry.shards {
+        let shard = ShardView::new(region, geometry, index);
+        shard.put(Field::Reserved, reserved as u32);
+        shard.put(Field::Cursor, 1);
+        shard.put_tally(ROOT, Tally::Life, life);
+        shard.clear_bitmap();
+        shard.put(Field::Free, reserved as u32 - 1);
+        shard.forget_notes();
+    }
+}
 
 /// One shard of a mapped segment. Its offsets are computed and checked once.
 #[derive(Clone, Copy)]

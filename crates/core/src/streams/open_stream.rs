@@ -17,8 +17,8 @@ pub(crate) struct OpenStream {
     pub(crate) listener: u64,
     pub(crate) namespace: u16,
     pub(crate) wanted: Wanted,
-    /// The one shard that has the stream's key or channel; `None`: any shard.
-    pub(crate) shard: Option<usize>,
+    /// The upper bits of the hash of the stream's key or channel, which select its shard; `None`: any shard.
+    pub(crate) upper: Option<u16>,
     pub(crate) queue: VecDeque<StreamItem>,
     /// Maximum number of items in the queue.
     pub(crate) most: usize,

@@ -52,7 +52,7 @@ impl Streams {
     pub(crate) fn poll(&self, attachment: &Attachment, tick: &mut StreamTick) {
         let rung = attachment.segment.member().take_changed_rings();
         let now = Instant::now();
-        let everything = now >= tick.next;
+        let everything = now >= tick.next || self.is_behind(attachment);
         if everything {
             tick.next = now + CHECK_EVERY;
         }
@@ -66,6 +66,11 @@ impl Streams {
         let due = table.read_rings(attachment, |shard| everything || rung >> (shard % 64) & 1 == 1);
         drop(table);
         notify(attachment, due);
+    }
+
+    /// Whether something is still to be read in an earlier area than that of the attachment.
+    pub(crate) fn is_behind(&self, attachment: &Attachment) -> bool {
+        self.table().is_behind(attachment)
     }
 
     /// Opens a stream and returns its number. It calls `register` after it has set the cursors.

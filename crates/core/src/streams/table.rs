@@ -1,12 +1,15 @@
 //! All watches and subscriptions of one process, and the cursors of the rings.
 
 use crate::attachment::attached::Attachment;
+use crate::layout::geometry::Geometry;
 use crate::layout::keyspaces::number;
 use crate::layout::messages::{ANY_NAMESPACE, RingKind, What};
+use crate::layout::namespaces::is_same;
 use crate::shard::ring::{Batch, Cursor, Ring};
 use crate::streams::items::{Owned, StreamItem};
 use crate::streams::open_stream::{OpenStream, Wanted};
 use crate::tables::subscriptions::Name;
+use cache_machine_shm::ending::is_later;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -31,6 +34,8 @@ pub(crate) struct Table {
     pub(crate) counts: [usize; 2],
     /// Cursor of each shard's ring, by `RingKind`; empty while no stream reads that kind.
     pub(crate) cursors: [Vec<Cursor>; 2],
+    /// The area with the rings of the cursors.
+    area: u8,
     namespaces_watched: BTreeMap<u16, WatchedNamespace>,
     unwritten: u64,
     bytes: Vec<u8>,
@@ -129,12 +134,44 @@ impl Table {
             self.unwritten = attachment.unwritten();
         }
         self.cursors[kind as usize] = attachment.shards().map(|shard| shard.ring(kind).now()).collect();
+        self.area = attachment.geometry().area;
+    }
+
+    /// Whether something is still to be read in the rings of an earlier area than that of the attachment.
+    pub(crate) fn is_behind(&self, attachment: &Attachment) -> bool {
+        self.area != attachment.geometry().area && self.cursors.iter().any(|cursors| !cursors.is_empty())
+    }
+
+    /// Reads the rings of the earlier area to their ends, which stand still, and begins with those of this one.
+    fn follow_area(&mut self, attachment: &Attachment, due: &mut Due) {
+        let left = attachment.before.as_deref().filter(|before| before.geometry().area == self.area);
+        for kind in [RingKind::Changes, RingKind::Messages] {
+            if self.cursors[kind as usize].is_empty() {
+                continue;
+            }
+            match left {
+                Some(left) => {
+                    for shard in 0..self.cursors[kind as usize].len() {
+                        self.read_ring(left, kind, shard, due);
+                    }
+                }
+                None => self.lose(kind, None, 1, due),
+            }
+            // A new ring begins at 0: everything in it is new.
+            self.cursors[kind as usize] = vec![Cursor::default(); attachment.geometry().shards];
+        }
+        self.area = attachment.geometry().area;
     }
 
     /// Hands out the items of the rings of the shards that `woken` picks.
     pub(crate) fn read_rings(&mut self, attachment: &Attachment, woken: impl Fn(usize) -> bool) -> Due {
         let mut due = Due::new();
+        let has_moved = self.is_behind(attachment);
+        if has_moved {
+            self.follow_area(attachment, &mut due);
+        }
         for kind in [RingKind::Changes, RingKind::Messages] {
+            let woken = |shard: usize| has_moved || woken(shard);
             for shard in (0..self.cursors[kind as usize].len()).filter(|shard| woken(*shard)) {
                 self.read_ring(attachment, kind, shard, &mut due);
             }
@@ -152,14 +189,14 @@ impl Table {
 
     fn read_ring(&mut self, attachment: &Attachment, kind: RingKind, shard: usize, due: &mut Due) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        let ring = Ring::of(attachment.segment.region(), attachment.geometry(), shard, kind);
+        let ring = Ring::of(attachment.region(), attachment.geometry(), shard, kind);
         if let Some(batch) = ring.read(&mut self.cursors[kind as usize][shard], &mut bytes) {
-            self.hand_out(kind, shard, &batch, due);
+            self.hand_out(kind, (attachment.geometry(), shard), &batch, due);
         }
         self.bytes = bytes;
     }
 
-    fn hand_out(&mut self, kind: RingKind, shard: usize, batch: &Batch<'_>, due: &mut Due) {
+    fn hand_out(&mut self, kind: RingKind, shard: (&Geometry, usize), batch: &Batch<'_>, due: &mut Due) {
         if batch.lost != 0 {
             self.lose(kind, Some(shard), batch.lost, due);
         }
@@ -176,7 +213,7 @@ impl Table {
             };
             let watched = self.namespaces_watched.iter_mut().find(|(watched, _)| is_about(watched));
             let Some((_, space)) = watched else { continue };
-            if message.life == space.life {
+            if is_same(message.life, space.life) {
                 self.deliver(&Owned::of(&message), due);
             } else if is_later(message.life, space.life) {
                 space.later.push(Owned::of(&message));
@@ -192,7 +229,7 @@ impl Table {
         for namespace in namespaces_watched {
             let Some(space) = self.namespaces_watched.get_mut(&namespace) else { continue };
             let life = attachment.life_now(namespace);
-            if life == space.life {
+            if is_same(life, space.life) {
                 continue;
             }
             space.life = life;
@@ -200,7 +237,7 @@ impl Table {
             let cleared =
                 |stream: &OpenStream| stream.namespace == namespace && stream.ring_kind() == RingKind::Changes;
             self.each(due, cleared, |stream| stream.push(StreamItem::about_all(What::Clear)));
-            ready.extend(later.into_iter().filter(|message| message.frame.life == life));
+            ready.extend(later.into_iter().filter(|message| is_same(message.frame.life, life)));
         }
         for message in &ready {
             self.deliver(message, due);
@@ -233,9 +270,12 @@ impl Table {
     }
 
     /// Adds `lost` to the lost items of all streams that read this shard's ring; `None`: any ring of this kind.
-    fn lose(&mut self, kind: RingKind, shard: Option<usize>, lost: u64, due: &mut Due) {
+    fn lose(&mut self, kind: RingKind, shard: Option<(&Geometry, usize)>, lost: u64, due: &mut Due) {
         let concerned = |stream: &OpenStream| {
-            stream.ring_kind() == kind && (shard.is_none() || stream.shard.is_none() || stream.shard == shard)
+            let reads = |(geometry, shard): (&Geometry, usize)| {
+                stream.upper.is_none_or(|upper| geometry.shard_of(upper) == shard)
+            };
+            stream.ring_kind() == kind && shard.is_none_or(reads)
         };
         self.each(due, concerned, |stream| stream.lost = stream.lost.saturating_add(lost));
     }
@@ -254,15 +294,6 @@ fn note(due: &mut Due, id: u64, stream: &mut OpenStream) {
     let has_something = !stream.queue.is_empty() || (stream.lost != 0 && stream.ring_kind() == RingKind::Changes);
     if has_something && !std::mem::replace(&mut stream.notified, true) {
         due.entry(stream.listener).or_default().push(id);
-    }
-}
-
-/// Whether a life is after another of the same namespace. Epochs wrap.
-fn is_later(life: u64, known: u64) -> bool {
-    let ahead = |a: u32, b: u32| a.wrapping_sub(b) as i32;
-    match ahead(life as u32, known as u32) {
-        0 => ahead((life >> 32) as u32, (known >> 32) as u32) > 0,
-        root => root > 0,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::CacheError;
 use crate::layout::geometry::{Geometry, MAX_NAMESPACES, NAME_BYTES, NAMES_USED};
 use crate::layout::namespaces::{MAX_NAME, ROOT, first_word};
 use cache_machine_shm::atomic::Ordering;
+use cache_machine_shm::ending;
 use cache_machine_shm::steps::step;
 use cache_machine_shm::{Header, Region};
 
@@ -18,7 +19,7 @@ impl Attachment {
     pub(crate) fn existing_namespace(&self, name: &str) -> Result<u16, CacheError> {
         check_name(name)?;
         self.check_attached()?;
-        find_name(self.segment.region(), &words_of(name))
+        find_name(self.region(), &words_of(name))
             .ok_or_else(|| CacheError::NoSegment(format!("the segment has no namespace {name:?}")))
     }
 
@@ -26,7 +27,7 @@ impl Attachment {
     pub(crate) fn namespace_number(&self, name: &str, patience: Patience) -> Result<u16, CacheError> {
         check_name(name)?;
         self.check_attached()?;
-        let region = self.segment.region();
+        let region = self.region();
         let words = words_of(name);
         if let Some(number) = find_name(region, &words) {
             return Ok(number);
@@ -44,16 +45,15 @@ impl Attachment {
     /// Ends the life of all entries of a namespace, or of the whole segment for the root.
     pub(crate) fn clear_namespace(&self, namespace: u16) -> Result<(), CacheError> {
         self.check_attached()?;
-        let region = self.segment.region();
-        let epoch = match namespace {
-            ROOT => Header::of(region).epoch(),
-            _ => region.u32(Geometry::namespace_epoch(usize::from(namespace))),
-        };
-        // SeqCst: every read that begins after this sees it, and so does every writer that takes a lock after it. Pairs
-        // with the Acquire loads in `root_epoch` and `life`.
-        // mutant: clear-ignored
-        epoch.fetch_add(1, Ordering::SeqCst);
-        step("clear.published");
+        let region = self.region();
+        if namespace == ROOT {
+            ending::clear(Header::of(region).epoch());
+        } else {
+            let epoch = region.u32(Geometry::namespace_epoch(usize::from(namespace)));
+            // SeqCst: as in `ending::clear`; pairs with the Acquire load in `life`.
+            epoch.fetch_add(1, Ordering::SeqCst);
+            step("clear.published");
+        }
         self.wake_for_clear();
         self.check_not_lost()
     }

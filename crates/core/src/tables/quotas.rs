@@ -41,7 +41,7 @@ impl Attachment {
             return Err(CacheError::InvalidArgument("the root has no quota: a segment has a size".into()));
         }
         let guard = self.lock_header(HeaderTable::Namespaces, patience)?;
-        let set = set(self.segment.region(), self.geometry(), namespace, setting);
+        let set = set(self.region(), self.geometry(), namespace, setting);
         drop(guard);
         set
     }

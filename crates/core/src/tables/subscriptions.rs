@@ -93,15 +93,15 @@ impl<'a> SubscriptionRecord<'a> {
     }
 
     fn hash(self) -> &'a AtomicU64 {
-        self.attachment.segment.region().u64(self.at())
+        self.attachment.region().u64(self.at())
     }
 
     fn owner(self) -> &'a AtomicU32 {
-        self.attachment.segment.region().u32(self.at() + 8)
+        self.attachment.region().u32(self.at() + 8)
     }
 
     fn count(self) -> &'a AtomicU32 {
-        self.attachment.segment.region().u32(self.at() + 12)
+        self.attachment.region().u32(self.at() + 12)
     }
 
     fn is_mine(self) -> bool {
@@ -199,7 +199,7 @@ impl Attachment {
         if let Ok(guard) = self.lock_header(HeaderTable::Subscriptions, Patience::Brief(Duration::ZERO)) {
             step("subscription.begun");
             own.remove();
-            let removed = self.segment.region().u32(REMOVED_SINCE);
+            let removed = self.region().u32(REMOVED_SINCE);
             let since = removed.load(Ordering::Relaxed).saturating_add(1);
             removed.store(since, Ordering::Relaxed); // guarded by the lock
             step("subscription.since");
@@ -293,13 +293,13 @@ impl Attachment {
                 step("subscription.lengths");
             }
         }
-        self.segment.region().u32(REMOVED_SINCE).store(0, Ordering::Relaxed); // guarded by the lock
+        self.region().u32(REMOVED_SINCE).store(0, Ordering::Relaxed); // guarded by the lock
         step("subscription.reclaimed");
     }
 
     /// 64 bits of the lengths of prefixes.
     fn lengths(&self, word: usize) -> &AtomicU64 {
-        self.segment.region().u64(LENGTHS + word * 8)
+        self.region().u64(LENGTHS + word * 8)
     }
 
     /// The living subscriptions to a channel, by its name and by prefixes of it.
@@ -362,12 +362,12 @@ impl Attachment {
 
     /// Number of changes that could not be written into a ring, over all processes.
     pub(crate) fn unwritten(&self) -> u64 {
-        self.segment.region().u64(UNWRITTEN).load(Ordering::Acquire) // pairs with `note_unwritten`
+        self.region().u64(UNWRITTEN).load(Ordering::Acquire) // pairs with `note_unwritten`
     }
 
     pub(crate) fn note_unwritten(&self) {
         // Release: pairs with the Acquire in `unwritten`, so that its reader sees the invalidation before the count.
-        self.segment.region().u64(UNWRITTEN).fetch_add(1, Ordering::Release);
+        self.region().u64(UNWRITTEN).fetch_add(1, Ordering::Release);
         step("stream.untold");
     }
 }

@@ -20,7 +20,7 @@ use crate::attachment::patience::Patience;
 use crate::change::sweep::JudgeTurn;
 use crate::error::CacheError;
 use crate::layout::control::Count;
-use crate::layout::geometry::{JUDGE_SHARD, JUDGE_SINCE, TAG_CLOCK, TAG_HORIZON, TAGS_USED};
+use crate::layout::geometry::{JUDGE_SHARD, JUDGE_SINCE, TAG_CLOCK, TAGS_USED};
 use crate::layout::messages::ANY_NAMESPACE;
 use crate::layout::namespaces::ROOT;
 use crate::layout::tags::{TagTable, link};
@@ -78,7 +78,7 @@ impl Attachment {
     ) -> Result<(), CacheError> {
         // After a death the clock is odd. The next odd number is the only repair.
         let guard = self.lock_header(HeaderTable::Tags, patience)?;
-        let word = self.segment.region().u64(TAG_CLOCK);
+        let word = self.region().u64(TAG_CLOCK);
         let was_odd = word.load(Ordering::Relaxed) & 1 == 1; // only holders of the lock store
         let now = tag_clock::begin(word);
         // mutant: invalidation-unrecorded
@@ -115,7 +115,7 @@ impl Attachment {
 
     /// Records an invalidation of a tag. True: it took a new record. The caller holds the tag lock.
     fn record(&self, tag: u64, how: Invalidation, now: u64) -> bool {
-        let region = self.segment.region();
+        let region = self.region();
         let table = TagTable::new(region, self.geometry());
         let records = self.geometry().tag_records as u64;
         let used = region.u64(TAGS_USED).load(Ordering::Relaxed); // only holders of the lock store
@@ -135,7 +135,7 @@ impl Attachment {
         step("tag.claimed");
         let number = (used % records) as usize;
         let record = table.record(number);
-        let horizon = region.u64(TAG_HORIZON);
+        let horizon = region.u64(self.geometry().tag_horizon());
         if record.latest() > horizon.load(Ordering::Relaxed) {
             // mutant: no-tag-horizon
             tag_clock::raise_horizon(horizon, record.latest());
@@ -151,7 +151,7 @@ impl Attachment {
 
     /// The shard that is to be judged next. `None`: the next shards were judged recently. The caller holds the tag lock.
     fn turn_of_judge(&self) -> Option<(usize, JudgeTurn)> {
-        let region = self.segment.region();
+        let region = self.region();
         let shards = self.geometry().shards;
         let used = region.u64(TAGS_USED).load(Ordering::Relaxed);
         let first = region.u32(JUDGE_SHARD).load(Ordering::Relaxed) as usize % shards;

@@ -45,7 +45,8 @@ pub(crate) struct RecordWatches {
 struct RecordWatch {
     namespace: u16,
     key: Vec<u8>,
-    shard: usize,
+    /// The upper bits of the key's hash, which select its shard in each area.
+    upper: u16,
     awaited: Awaited,
 }
 
@@ -85,7 +86,7 @@ impl RecordWatches {
 
     /// Watches the record of `key`.
     pub(crate) fn add(&self, attachment: &Attachment, key: &Key<'_>, awaited: Awaited, listener: u64) -> (u64, Begun) {
-        let watch = RecordWatch { namespace: key.namespace, key: key.bytes.to_vec(), shard: key.shard, awaited };
+        let watch = RecordWatch { namespace: key.namespace, key: key.bytes.to_vec(), upper: key.upper, awaited };
         let is_over = |watch: &RecordWatch| watch.check(attachment, true) == Checked::Over;
         // Its time has come at the next tick: a death before that may be in no later comparison of the processes.
         self.table.add(attachment, (key.stripe(), listener), (watch, 0), is_over)
@@ -128,9 +129,10 @@ impl RecordWatches {
         // A suspended process may hold a shard: one wait for it is enough.
         let mut busy = HashSet::new();
         move |watch| {
+            let shard = attachment.geometry().shard_of(watch.upper);
             self.probes.fetch_add(1, Ordering::Relaxed); // the count of probes, for tests
-            if !busy.contains(&watch.shard) && matches!(watch.probe(attachment), Err(CacheError::Busy(_))) {
-                busy.insert(watch.shard);
+            if !busy.contains(&shard) && matches!(watch.probe(attachment), Err(CacheError::Busy(_))) {
+                busy.insert(shard);
             }
             watch.check(attachment, true)
         }

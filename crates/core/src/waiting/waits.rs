@@ -22,7 +22,8 @@ pub(crate) struct Waits {
 struct Wait {
     namespace: u16,
     key: Vec<u8>,
-    shard: usize,
+    /// The upper bits of the key's hash, which select its shard in each area.
+    upper: u16,
     after: u64,
 }
 
@@ -46,7 +47,7 @@ impl Waits {
 
     /// Waits for an entry of `key` newer than `after`.
     pub(crate) fn add(&self, attachment: &Attachment, key: &Key<'_>, after: u64, listener: u64) -> (u64, Begun) {
-        let wait = Wait { namespace: key.namespace, key: key.bytes.to_vec(), shard: key.shard, after };
+        let wait = Wait { namespace: key.namespace, key: key.bytes.to_vec(), upper: key.upper, after };
         let is_there = |wait: &Wait| self.check(attachment, wait) == Checked::Over;
         self.table.add(attachment, (key.stripe(), listener), (wait, NEVER), is_there)
     }
@@ -75,7 +76,11 @@ impl Waits {
         if !lap.written.is_empty() {
             let Lap { written, at } = lap;
             let check = |wait: &Wait| {
-                if written.contains(&wait.shard) { self.check(attachment, wait) } else { Checked::Waits(NEVER) }
+                if written.contains(&attachment.geometry().shard_of(wait.upper)) {
+                    self.check(attachment, wait)
+                } else {
+                    Checked::Waits(NEVER)
+                }
             };
             match self.table.take_from(attachment, (*at, SLICE), check, &mut ready) {
                 Some(next) => *at = next,

@@ -194,10 +194,23 @@ impl Stage {
     /// none.
     pub(crate) fn holds_the_lock_at(&self, at: u64) -> bool {
         let [taken, stolen, released] = ["lock.taken", "lock.stolen", "lock.released"].map(print);
-        let in_the_header = ["namespace.text", "quota.owner", "tag.begun", "subscription.begun"].map(print);
-        let mut held = false;
+        let in_the_header =
+            ["namespace.text", "quota.owner", "tag.begun", "subscription.begun", "resize.begun", "resize.quiet"]
+                .map(print);
+        let [locked, switched] = ["resize.locked", "resize.switched"].map(print);
+        let (mut held, mut copies, mut releases) = (false, false, 0);
         for (i, step) in self.steps[..=at as usize].iter().enumerate() {
-            if *step == taken || *step == stolen {
+            if *step == locked || *step == switched {
+                // The locks of an area that was left need no repair.
+                held = *step == locked;
+                copies = held;
+            } else if copies {
+                // The lock of the only shard of the new area, then that of the present one.
+                releases += u64::from(*step == released);
+                if releases == 2 {
+                    (held, copies) = (false, false);
+                }
+            } else if *step == taken || *step == stolen {
                 held = !self.steps.get(i + 1).is_some_and(|next| in_the_header.contains(next));
             } else if *step == released {
                 held = false;

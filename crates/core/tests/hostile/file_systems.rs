@@ -121,3 +121,31 @@ fn a_cache_on_a_tiny_file_system_is_refused_or_evicts_and_raises_no_signal() {
         assert_valid(&cache);
     }
 }
+
+#[test]
+fn a_resize_without_room_for_both_sizes_changes_nothing_and_one_with_room_succeeds() {
+    for (kind, room) in [("tmpfs", "24m"), ("ext4", "32m")] {
+        let Some(mount) = Mount::new(kind, room) else { continue };
+        let mut scene = impatient("resize-full");
+        scene.options.directory = Some(mount.0.clone());
+        scene.options.size = 16 << 20;
+        let cache = scene.open();
+        let value = vec![7; 1000];
+        (0..9000).for_each(|i| _ = cache.set(format!("k{i}").as_bytes(), &bytes(&value)).unwrap());
+        let entries = cache.len();
+        let reserved = cache.stats().reserved_bytes;
+        let refused = cache.resize(40 << 20);
+        assert!(matches!(refused, Err(CacheError::NoSpace(_))), "{kind}: {refused:?}");
+        assert_eq!((cache.geometry().len, cache.len()), (16 << 20, entries), "{kind}");
+        // A disk counts blocks of its own for a file.
+        assert!(cache.stats().reserved_bytes <= reserved + (1 << 20), "{kind}: what was made is given back");
+        assert_eq!(get(&cache, "k8999"), Some(value.clone()), "{kind}");
+        assert!(cache.set(b"more", &bytes(&value)).unwrap().is_some());
+        assert_valid(&cache);
+        // Less is possible, with evictions.
+        let resized = cache.resize(4 << 20).unwrap().unwrap();
+        assert!(resized.evicted > 0, "{kind}: {resized:?}");
+        assert_eq!(cache.geometry().len, 4 << 20);
+        assert_valid(&cache);
+    }
+}

@@ -37,6 +37,27 @@ fn files_that_are_no_segments_are_listed_without_contents() {
     assert!(seen.iter().any(|(layout, contents, _)| *layout < 98 && *contents), "{seen:?}");
 }
 
+/// The first area of a segment in its header: base, length, shards, maximum entry, number.
+const AREA: u64 = 704;
+
+/// An area that is not inside the file, or is not the one that the root epoch names.
+#[test]
+fn an_impossible_area_is_refused() {
+    let scene = impatient("area");
+    let file = file(&scene.open());
+    let mut good = [0; 40];
+    file.read_exact_at(&mut good, AREA).unwrap();
+    let wrong =
+        [(0, 0), (0, 4096), (0, u64::MAX), (0, 1 << 40), (8, 5), (8, u64::MAX), (24, u64::MAX), (32, 1), (32, 256)];
+    for (at, value) in wrong {
+        file.write_all_at(&value.to_le_bytes(), AREA + at).unwrap();
+        let opened = Cache::open(&scene.options).map(|_| ());
+        assert!(matches!(opened, Err(CacheError::Corrupt(_))), "{value} at {at}: {opened:?}");
+        file.write_all_at(&good, AREA).unwrap();
+    }
+    assert!(Cache::open(&scene.options).is_ok());
+}
+
 /// A sparse file costs nothing, so a header may promise a shard of a terabyte. An index word cannot number its units.
 #[test]
 fn a_header_that_promises_a_giant_shard_is_refused() {
@@ -45,8 +66,9 @@ fn a_header_that_promises_a_giant_shard_is_refused() {
     let len = 1u64 << 40;
     file.set_len(len).unwrap();
     file.write_all_at(&len.to_le_bytes(), 32).unwrap();
+    file.write_all_at(&len.to_le_bytes(), AREA + 8).unwrap();
     for shards in [0, 1, 2, 40, len, u64::MAX] {
-        file.write_all_at(&shards.to_le_bytes(), 192).unwrap();
+        file.write_all_at(&shards.to_le_bytes(), AREA + 16).unwrap();
         let opened = Cache::open(&scene.options).map(|_| ());
         assert!(matches!(opened, Err(CacheError::Corrupt(_))), "{shards} shards: {opened:?}");
         let found = inspect(&scene.options.name, None).unwrap();

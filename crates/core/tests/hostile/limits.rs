@@ -95,6 +95,7 @@ fn tables_at_their_limits_block_no_call() {
     // The tables are empty again, so everything works again.
     mapped(&cache, |region| {
         TABLES.chain(TABLE_WORDS).step_by(8).for_each(|at| region.u64(at).store(0, Ordering::Relaxed));
+        region.u64(cache.geometry().tag_horizon()).store(0, Ordering::Relaxed);
     });
     cache.clear().unwrap();
     // An entry that was stored while its namespace had a damaged class is in a queue of that class. A rebuild moves it.

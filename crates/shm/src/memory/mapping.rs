@@ -15,12 +15,30 @@ use std::ptr::NonNull;
 pub struct Memory {
     // Dropped in this order: the guard ends while the range is still mapped.
     pub(crate) guard: Guard,
+    region: Region,
     pub(crate) mapping: Mapping,
 }
 
 impl Memory {
     pub(crate) fn new(mapping: Mapping) -> Self {
-        Self { guard: Guard::new(mapping.base, mapping.len), mapping }
+        Self { guard: Guard::new(mapping.base, mapping.len), region: mapping.region(), mapping }
+    }
+
+    /// Its bytes.
+    #[inline(always)]
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Whether zeros have replaced the bytes, because the file does not have them any more.
+    #[inline]
+    pub fn is_lost(&self) -> bool {
+        self.guard.is_lost()
+    }
+
+    /// Asks the system for the pages of these bytes, so that touching them takes no time later. They must be reserved.
+    pub fn populate(&self, offset: usize, len: usize) {
+        os::populate_mapped(self.mapping.base, self.mapping.len, offset, len);
     }
 
     /// The address of `len` bytes from `offset`; `None` unless all of them are inside. Code that uses the address keeps the
@@ -75,9 +93,11 @@ impl Mapping {
         // At once: an owner unlinks the name on drop, even if the name means another file by then.
         shmem.set_owner(false);
         let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| ShmError::Corrupt("mapped at address 0".into()))?;
-        if shmem.len() != len {
+        // A resize may have made the file longer meanwhile.
+        if shmem.len() < len {
             return Err(ShmError::Corrupt(format!("{} bytes mapped, {len} expected", shmem.len())));
         }
+        let len = shmem.len();
         Ok(Self { base, len, made_by: MadeBy::Crate(shmem) })
     }
 

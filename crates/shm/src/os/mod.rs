@@ -43,7 +43,7 @@ pub(crate) use system::leases::{lock_in_the_way, try_hold_range};
 
 // Space: reserved ahead of its use, so that no later access fails. `allocated_bytes` is for display.
 pub use system::space::allocated_bytes;
-pub(crate) use system::space::{check_file_size, reserve};
+pub(crate) use system::space::{check_file_size, populate_mapped, release, reserve};
 
 // Memory: a file mapped by several processes at once, seen by all of them as one memory.
 pub use system::memory::populate;

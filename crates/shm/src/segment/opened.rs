@@ -116,8 +116,9 @@ impl OpenedFile {
         if word(Header::FINGERPRINT) != identity.fingerprint {
             return Err(ShmError::Corrupt("made by another build of the same layout version".into()));
         }
-        // The length must match the header and contain everything that every handle touches.
-        if word(Header::LEN) != len as u64 || len < identity.table.end() {
+        // The file must have the length of the header, and contain everything that every handle touches. It is longer while
+        // it is resized.
+        if word(Header::LEN) > len as u64 || word(Header::LEN) < identity.table.end() as u64 {
             return Err(ShmError::Corrupt(format!("{len} bytes long, the header says {}", word(Header::LEN))));
         }
         let nonce = word(Header::NONCE);

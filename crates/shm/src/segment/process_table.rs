@@ -1,8 +1,8 @@
 //! The attached processes: one slot each, with a lease that the kernel drops when the process ends.
 //!
 //! ```text
-//! slot, 128 bytes:  generation u32 · bell u32 · pid u32 · PID namespace u32 · attached at u64 · started at u64 · changed stripes 4 × u64 · 6 counters ·
-//!                   version u64 · changed rings u64
+//! slot, 128 bytes:  generation u32 · bell u32 · pid u32 · PID namespace u32 · attached at u64 · started at u64 · changed stripes 4 × u64 · 5 counters ·
+//!                   version u64 · area u32 · changed rings u64
 //! marks:            for each group of 64 slots, one u64 per stripe: which of the group's slots listen to the stripe
 //! watch marks:      for each group one u64: which of its slots watch all changes. In cache lines of their own that rarely
 //!                   change, since every writer reads them.
@@ -96,7 +96,9 @@ impl ProcessTable {
     /// Offset of the counters, in the order of `ProcessCounter`.
     pub const COUNTERS: usize = 64;
     /// Offset of the package's version.
-    pub const VERSION: usize = 112;
+    pub const VERSION: usize = 104;
+    /// Offset of the number of the oldest area that the process may still use.
+    pub const AREA: usize = 112;
     /// Offset of the ring buffers with new messages: bit `shard % 64`.
     pub const CHANGED_RINGS: usize = 120;
     /// Offset of the marks, from the start of the table.
@@ -332,6 +334,39 @@ impl Member {
     pub fn take_changed_rings(&self) -> u64 {
         // Acquire: pairs with the AcqRel in `bell::move_once`. The rings are read after it; a later message sets the bit again.
         self.table.changed_rings(&self.region, self.owner.slot).swap(0, Ordering::Acquire)
+    }
+
+    /// Notes the oldest area of the segment that this process may still use.
+    pub fn note_area(&self, area: u8) {
+        let word = self.region.u32(self.table.slot(self.owner.slot) + ProcessTable::AREA);
+        // SeqCst: in one order with the store that switches areas and with the loads of `have_left`. Either the process that
+        // releases an area sees this note, or this process sees that its area is not the present one.
+        word.store(area.into(), Ordering::SeqCst);
+        step("area.noted");
+    }
+
+    /// The oldest area that this process may still use.
+    pub fn noted_area(&self) -> u32 {
+        self.region.u32(self.table.slot(self.owner.slot) + ProcessTable::AREA).load(Ordering::Relaxed)
+    }
+
+    /// The pid of a living process that may use another area than this one. `None`: there is no such process.
+    pub fn outside_area(&self, area: u8) -> Option<u32> {
+        self.living().into_iter().find_map(|AttachedProcess { slot, pid, .. }| {
+            // SeqCst: pairs with `note_area`.
+            let noted = self.region.u32(self.table.slot(slot) + ProcessTable::AREA).load(Ordering::SeqCst);
+            (noted != u32::from(area)).then_some(pid)
+        })
+    }
+
+    /// Wakes the background threads of all processes.
+    pub fn wake_all(&self) {
+        for slot in 0..Header::of(&self.region).slots_used() as u16 {
+            let bell = self.table.bell(&self.region, slot);
+            bell.fetch_add(1, Ordering::Release); // Release: pairs with the Acquire in `bell::load`
+            step("resize.rung");
+            os::futex_wake(bell, i32::MAX);
+        }
     }
 
     /// The process as lock words name it.

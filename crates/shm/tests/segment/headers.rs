@@ -25,9 +25,11 @@ fn a_header_that_contradicts_itself_is_reported_and_left_alone() {
     assert!(matches!(with(FINGERPRINT_AT, &[1]), Err(ShmError::Corrupt(_))));
     assert!(matches!(with(STATE_AT, &[9]), Err(ShmError::Corrupt(_))));
     assert!(matches!(with(STATE_AT, &[State::Building as u8]), Err(ShmError::Corrupt(_))));
-    for len in [0, 1, LEN as u64 - 1, LEN as u64 + 4096, u64::MAX] {
+    for len in [0, 1, TABLE_END as u64 - 1, LEN as u64 + 4096, u64::MAX] {
         assert!(matches!(with(LEN_AT, &len.to_le_bytes()), Err(ShmError::Corrupt(_))), "{len}");
     }
+    // A resize that died has made the file longer than the header says.
+    with(LEN_AT, &(LEN as u64 - 4096).to_le_bytes()).unwrap();
     with(0, &good).unwrap();
     assert_eq!(scratch.left().len(), 1);
     // A header that cannot be read does not prevent a destroy.

@@ -6,6 +6,7 @@ pub(crate) mod flights;
 pub(crate) mod limits_and_metrics;
 pub(crate) mod permits;
 pub(crate) mod quotas;
+pub(crate) mod resizes;
 pub(crate) mod restores;
 pub(crate) mod streams;
 pub(crate) mod tags;
@@ -16,6 +17,7 @@ use crate::scenarios::flights::flights;
 use crate::scenarios::limits_and_metrics::limits_and_metrics;
 use crate::scenarios::permits::permits;
 use crate::scenarios::quotas::quotas;
+use crate::scenarios::resizes::resizes;
 use crate::scenarios::restores::restores;
 use crate::scenarios::streams::streams;
 use crate::scenarios::tags::tags;
@@ -51,10 +53,9 @@ pub(crate) const BASE: Scenario = Scenario {
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [quotas(), entries(), collections(), tags(), restores(), flights(), streams(), limits_and_metrics(), permits()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let of_one_area =
+        [quotas(), entries(), collections(), tags(), restores(), flights(), streams(), limits_and_metrics(), permits()];
+    of_one_area.into_iter().flatten().chain(resizes()).collect()
 }
 
 pub(crate) fn set(cache: &Cache, key: &str, value: &[u8]) {

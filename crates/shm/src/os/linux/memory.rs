@@ -46,9 +46,10 @@ pub(crate) unsafe fn overlay_with_zeros(base: *mut u8, len: usize) -> bool {
 }
 
 /// Pins a range in memory.
-pub(crate) fn lock_memory(base: NonNull<u8>, len: usize) -> Result<(), ShmError> {
+pub(crate) fn lock_memory(base: NonNull<u8>, from: usize, to: usize) -> Result<(), ShmError> {
+    let start = base.as_ptr().wrapping_add(from).cast();
     // SAFETY: mlock reads nothing and writes nothing; a wrong range is an error.
-    if unsafe { libc::mlock(base.as_ptr().cast(), len) } == 0 {
+    if unsafe { libc::mlock(start, to - from) } == 0 {
         return Ok(());
     }
     let error = io::Error::last_os_error();

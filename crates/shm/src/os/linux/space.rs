@@ -72,6 +72,44 @@ fn allocate(file: &File, offset: usize, len: usize) -> Result<(), ShmError> {
     }
 }
 
+/// Bytes that are given back in one call.
+const RELEASED_AT_ONCE: usize = 256 << 10;
+
+/// Gives the whole pages between two offsets of a file back to the system, in the order of their offsets.
+pub(crate) fn release(file: &File, from: usize, to: usize) -> Result<(), ShmError> {
+    let page = page_size();
+    let (mut start, end) = (from.next_multiple_of(page), to - to % page);
+    while start < end {
+        let len = RELEASED_AT_ONCE.min(end - start);
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: the descriptor is open for as long as `file` is borrowed.
+        if unsafe { libc::fallocate(file.as_raw_fd(), mode, start as i64, len as i64) } != 0 {
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => continue,
+                Some(libc::EOPNOTSUPP | libc::ENOSYS) => {
+                    let text = "the file system cannot give space back (FALLOC_FL_PUNCH_HOLE), so it has no resize";
+                    return Err(ShmError::Unsupported(text.into()));
+                }
+                _ => return Err(ShmError::from_io("give space back", error)),
+            }
+        }
+        start += len;
+    }
+    Ok(())
+}
+
+/// Faults pages of a mapping in. They must be reserved. It is a hint: a system that does not know it does nothing.
+pub(crate) fn populate_mapped(base: NonNull<u8>, mapped: usize, offset: usize, len: usize) {
+    let page = page_size();
+    let (start, end) = (offset - offset % page, (offset + len).next_multiple_of(page).min(mapped));
+    if start < end {
+        let pages = base.as_ptr().wrapping_add(start).cast();
+        // SAFETY: the contents of a range stay as they are, whatever the range is.
+        unsafe { libc::madvise(pages, end - start, libc::MADV_POPULATE_WRITE) };
+    }
+}
+
 /// Whether the file exists in memory only, as POSIX shared memory does.
 fn is_in_memory(file: &File) -> bool {
     // SAFETY: all zeros is a valid `statfs`.

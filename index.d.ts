@@ -276,7 +276,7 @@ export type Engine = 'native' | 'portable' | 'auto'
 export interface LogEntry {
   /** `info`: the life of a cache object and repairs without a loss. `warn`: something to look at. `error`: damage. */
   readonly level: 'info' | 'warn' | 'error'
-  readonly event: 'open' | 'close' | 'detached' | 'repaired' | 'damage' | 'mismatch' | 'unstored'
+  readonly event: 'open' | 'close' | 'detached' | 'repaired' | 'resized' | 'damage' | 'mismatch' | 'unstored'
   /** The moment, as ISO 8601 in UTC with milliseconds. */
   readonly time: string
   readonly pid: number
@@ -294,6 +294,9 @@ export interface LogEntry {
   readonly shard?: number
   /** The entries that a repair dropped. */
   readonly dropped?: number
+  /** The sizes before and after a resize, in bytes. */
+  readonly from?: number
+  readonly to?: number
   /** How many entries of this event were left out since the last one: at most one a second is written for each event. */
   readonly suppressed: number
 }
@@ -400,9 +403,11 @@ export interface OpenOptions {
   lockMemory?: boolean | undefined
   /**
    * What to do if the segment exists with another `size`, `maxEntrySize` or `eviction` than given here. `'attach'`: use
-   * it as it is and warn once (`CACHE_MACHINE_MISMATCH`). `'throw'`: throw `ERR_SEGMENT_MISMATCH`. Default: `'attach'`.
+   * it as it is and warn once (`CACHE_MACHINE_MISMATCH`). `'throw'`: throw `ERR_SEGMENT_MISMATCH`. `'resize'`: give it
+   * this `size` as `segments.resize` does, with its errors; for other differences as `'attach'`. The last process to open
+   * it decides, so pass the same size everywhere. Default: `'attach'`.
    */
-  onMismatch?: 'attach' | 'throw' | undefined
+  onMismatch?: 'attach' | 'throw' | 'resize' | undefined
   /**
    * Maximum wait of a write for a shard that a suspended process (SIGSTOP, a debugger) has locked, before `ERR_BUSY`. It
    * counts for one acquisition of the lock. A process that runs, or waits for a processor, is waited for, for at most 2
@@ -1112,6 +1117,13 @@ export interface RepairedEvent {
   readonly shard: number
   readonly dropped: number
 }
+/** The segment was resized by this or another process. Everything goes on: entries, locks, waits and streams. */
+export interface ResizedEvent {
+  /** The size before, in bytes. */
+  readonly from: number
+  /** The size now, in bytes. */
+  readonly to: number
+}
 /** The segment was destroyed or lost under this handle. The next call opens it again. */
 export interface DetachedEvent {
   readonly name: string
@@ -1148,6 +1160,7 @@ export interface CacheEvents {
   expire: RemovalEvent
   damage: DamageEvent
   repaired: RepairedEvent
+  resized: ResizedEvent
   detached: DetachedEvent
   unstored: UnstoredEvent
   mismatch: MismatchEvent
@@ -1750,6 +1763,22 @@ export interface Segments {
    * segments.inspect('app')?.processes.map(({ pid }) => pid)
    */
   inspect(name: string, options?: SegmentOptions): SegmentInfo | undefined
+  /**
+   * Gives a segment another size while processes use it. Entries with their versions, lifetimes and tags, locks,
+   * semaphores, limiters, metrics, loads and counts stay; waits, watches and subscriptions go on. Reads go on meanwhile,
+   * and writes of all processes wait; the call blocks this thread. A segment that becomes too small evicts as its policy
+   * says. Both sizes need memory at once, until all processes have moved. Every handle emits `resized`. The segment keeps
+   * an explicit `maxEntrySize`; otherwise the new size has its own default.
+   *
+   * @param size Its size: bytes, or text such as `'256mb'`; from 2 MiB to 1 TiB. The present size changes nothing.
+   * @throws {CacheError} `ERR_NO_SEGMENT` if there is none of this name; `ERR_NO_SPACE` if there is no memory for both
+   * sizes, or if locks, metrics, reserves, or entries that may not be evicted do not fit: then nothing is changed;
+   * `ERR_INVALID_ARGUMENT` for an impossible size; `ERR_BUSY` if a suspended process is in the way; `ERR_PERMISSION` if
+   * the file belongs to another user.
+   * @example
+   * const { evicted, pausedMs } = segments.resize('app', '256mb')
+   */
+  resize(name: string, size: Bytes, options?: SegmentOptions): ResizeResult
   /**
    * Deletes a segment with all its data. Returns false if there is none of this name.
    *

@@ -25,6 +25,7 @@ export type {
   MismatchEvent,
   RemovalEvent,
   RepairedEvent,
+  ResizedEvent,
   UnstoredEvent,
 } from './lib/segment/events.ts'
 export type { LabelValue, Labels, MetricType } from './lib/metrics/exposition.ts'
@@ -83,7 +84,7 @@ export type {
 } from './lib/snapshots/options.ts'
 export type { Health, HealthCheck, HealthStatus } from './lib/segment/health.ts'
 export { segments } from './lib/segment/segments.ts'
-export type { DestroyOptions, SegmentInfo, SegmentProcess, Segments } from './lib/segment/segments.ts'
+export type { DestroyOptions, ResizeResult, SegmentInfo, SegmentProcess, Segments } from './lib/segment/segments.ts'
 export type { Semaphore, SemaphoreCounts } from './lib/coordination/semaphores.ts'
 export { SharedCache, open } from './lib/cache/shared-cache.ts'
 export type { LockWaitBucket, OwnCounts, Stats, VersionStats } from './lib/segment/stats.ts'

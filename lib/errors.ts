@@ -97,7 +97,7 @@ const HINTS: Readonly<Record<CacheErrorCode, string>> = {
   ERR_NO_SEGMENT:
     'Start the program that creates it, check name, directory, user and group, or open without create: false.',
   ERR_SEGMENT_MISMATCH:
-    "Use the same options in all processes, destroy the segment, or open with onMismatch: 'attach'.",
+    "Use the same options in all processes, resize or destroy the segment, or open with onMismatch: 'attach'.",
   ERR_SEGMENT_VERSION:
     'Another version of this package made the segment. Stop the processes that use it, then destroy it.',
   ERR_SEGMENT_CORRUPT:

@@ -12,6 +12,12 @@ export interface BindingDeletion {
   deleted: number
 }
 
+/** What a resize changes, in bytes. */
+export interface BindingDimensions {
+  size: number
+  maxEntrySize: number
+}
+
 /** Some records of a walk over all entries. */
 export interface BindingExport {
   /** Where the next page starts; undefined after the last one. */
@@ -219,6 +225,20 @@ export interface BindingRegionOptions {
   size: number
 }
 
+/** The result of a resize. */
+export interface BindingResized {
+  /** Bytes before. */
+  from: number
+  /** Bytes now. */
+  to: number
+  /** Entries now, records included. */
+  entries: number
+  /** Entries that had no room. */
+  evicted: number
+  /** Milliseconds during which writers waited. */
+  pausedMs: number
+}
+
 /** The numbers of records by what became of them. */
 export interface BindingRestoreCounts {
   stored: number
@@ -399,6 +419,9 @@ export declare function close(id: number): void
  */
 export declare function deletePrefix(id: number, cursor: number, prefix: Key): BindingDeletion
 
+/** The present size of the segment of a handle, and its maximum entry. */
+export declare function dimensions(id: number): BindingDimensions
+
 /** Ends a flight as if it had not begun. False: the flight was over. */
 export declare function flightAbandon(id: number, once: boolean, key: Key, token: number): boolean
 
@@ -519,6 +542,9 @@ export declare function regionsInspect(cache: string, name: string, place: Bindi
 
 /** The regions in a place. */
 export declare function regionsList(place: BindingPlace): Array<BindingRegionInfo>
+
+/** Gives the segment of a handle another size and moves all entries. Null: it has that size. It blocks this thread. */
+export declare function resize(id: number, size: number): BindingResized | null
 
 /** Begins a restore. Every later version is higher than the result, which is at least `least`. */
 export declare function restoreBegin(id: number, least: number): number

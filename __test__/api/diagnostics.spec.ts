@@ -156,7 +156,7 @@ test.serial('detached is published for a cache that makes no calls', async (t) =
 
 test('the channels have documented names', (t) => {
   const names =
-    'open close miss set load unstored delete clear invalidate evict expire mismatch damage repaired detached'.split(
+    'open close miss set load unstored delete clear invalidate evict expire mismatch damage repaired detached resized'.split(
       ' ',
     )
   t.deepEqual(Object.keys(channels), names)

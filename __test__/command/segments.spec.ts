@@ -197,6 +197,32 @@ test.serial('a segment of another version is listed and explained', async (t) =>
   t.true(existsSync(newer), 'nothing was removed')
 })
 
+test.serial('resize gives a segment in use another size', async (t) => {
+  const cache = openCache(t, { size: '4mb' })
+  cache.set('k', 'value')
+  const { out, code } = await run(t, ['resize', cache.name, '16mb'])
+  t.is(code, 0)
+  t.regex(
+    out,
+    new RegExp(`^Resized "${cache.name}" from 4 MiB to 16 MiB: 1 entry, none was evicted\\.\nWrites waited `),
+  )
+  t.is(cache.get('k'), 'value')
+  t.like(await run(t, ['resize', cache.name, '16MB']), { out: `"${cache.name}" has 16 MiB already.\n`, code: 0 })
+  const resized = await json<object>(t, ['resize', cache.name, String(4 * 2 ** 20)])
+  t.like(resized, { from: 16 * 2 ** 20, to: 4 * 2 ** 20, entries: 1, evicted: 0 })
+  t.is(segments.inspect(cache.name)?.size, 4 * 2 ** 20)
+
+  const wrong = await run(t, ['resize', cache.name, '16 m'])
+  t.is(wrong.code, 2)
+  t.regex(wrong.err, /the size is "16 m", not a size/)
+  const small = await run(t, ['resize', cache.name, '1mb'])
+  t.is(small.code, 2)
+  t.regex(small.err, /it must be 2097152 \(2mb\)/)
+  const missing = await run(t, ['resize', `${cache.name}-not`, '16mb'])
+  t.is(missing.code, 1)
+  t.regex(missing.err, /ERR_NO_SEGMENT/)
+})
+
 test.serial('a file with a wrong mode in the place of a segment is explained', async (t) => {
   const directory = temporaryDirectory(t)
   const cache = openCache(t, { directory })

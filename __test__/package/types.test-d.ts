@@ -310,7 +310,10 @@ export function eventsAreTyped(cache: SharedCache, message: CacheMessage): void 
   cache.on('expire', ({ key }) => same<typeof key, Key | undefined>())
   cache.on('damage', (event) => same<typeof event, DamageEvent>())
   cache.off('detached', ({ name, path }) => void (name + path))
-  same<keyof CacheEvents, 'evict' | 'expire' | 'damage' | 'repaired' | 'detached' | 'unstored' | 'mismatch'>()
+  same<
+    keyof CacheEvents,
+    'evict' | 'expire' | 'damage' | 'repaired' | 'resized' | 'detached' | 'unstored' | 'mismatch'
+  >()
   same<Stats['lockWaitTimes'], readonly LockWaitBucket[]>()
   same<CacheMessage['namespace'], string>()
   cache.stats({ scope: 'namespace' })

@@ -7,7 +7,7 @@ import { invalid } from '../errors.ts'
 export interface LogEntry {
   /** `info`: the life of a cache object and repairs without a loss. `warn`: something to look at. `error`: damage. */
   readonly level: 'info' | 'warn' | 'error'
-  readonly event: 'open' | 'close' | 'detached' | 'repaired' | 'damage' | 'mismatch' | 'unstored'
+  readonly event: 'open' | 'close' | 'detached' | 'repaired' | 'resized' | 'damage' | 'mismatch' | 'unstored'
   /** The moment, as ISO 8601 in UTC with milliseconds. */
   readonly time: string
   readonly pid: number
@@ -25,6 +25,9 @@ export interface LogEntry {
   readonly shard?: number
   /** The entries that a repair dropped. */
   readonly dropped?: number
+  /** The sizes before and after a resize, in bytes. */
+  readonly from?: number
+  readonly to?: number
   /** How many entries of this event were left out since the last one: at most one a second is written for each event. */
   readonly suppressed: number
 }

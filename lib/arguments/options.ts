@@ -129,9 +129,11 @@ export interface OpenOptions {
   lockMemory?: boolean | undefined
   /**
    * What to do if the segment exists with another `size`, `maxEntrySize` or `eviction` than given here. `'attach'`: use
-   * it as it is and warn once (`CACHE_MACHINE_MISMATCH`). `'throw'`: throw `ERR_SEGMENT_MISMATCH`. Default: `'attach'`.
+   * it as it is and warn once (`CACHE_MACHINE_MISMATCH`). `'throw'`: throw `ERR_SEGMENT_MISMATCH`. `'resize'`: give it
+   * this `size` as `segments.resize` does, with its errors; for other differences as `'attach'`. The last process to open
+   * it decides, so pass the same size everywhere. Default: `'attach'`.
    */
-  onMismatch?: 'attach' | 'throw' | undefined
+  onMismatch?: 'attach' | 'throw' | 'resize' | undefined
   /**
    * Maximum wait of a write for a shard that a suspended process (SIGSTOP, a debugger) has locked, before `ERR_BUSY`. It
    * counts for one acquisition of the lock. A process that runs, or waits for a processor, is waited for, for at most 2
@@ -389,7 +391,7 @@ export interface ResolvedOptions {
   readonly codec: ResolvedCodec
   /** Undefined: none. */
   readonly near: ResolvedNear | undefined
-  readonly onMismatch: 'attach' | 'throw'
+  readonly onMismatch: 'attach' | 'throw' | 'resize'
   readonly log: ((entry: LogEntry) => void) | undefined
   /** The explicit options, which an existing segment is compared with. */
   readonly wanted: { readonly size?: number; readonly maxEntrySize?: number; readonly eviction?: string }
@@ -417,7 +419,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
   const size = optional(options.size, (bytes) => resolveBytes(bytes, 'size'))
   const maxEntrySize = optional(options.maxEntrySize, (bytes) => resolveBytes(bytes, 'maxEntrySize'))
   if (eviction !== undefined) checkOneOf(eviction, EVICTIONS, 'eviction')
-  checkOneOf(onMismatch, ['attach', 'throw'], 'onMismatch')
+  checkOneOf(onMismatch, ['attach', 'throw', 'resize'], 'onMismatch')
   checkOneOf(create, [true, false], 'create')
   checkOneOf(strict, [true, false], 'strict')
   checkOneOf(lockMemory, [true, false], 'lockMemory')

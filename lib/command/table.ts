@@ -15,6 +15,7 @@ import { keys } from './commands/keys.ts'
 import { list } from './commands/list.ts'
 import { locks } from './commands/locks.ts'
 import { monitor } from './commands/monitor.ts'
+import { resize } from './commands/resize.ts'
 import { restore } from './commands/restore.ts'
 import { set } from './commands/set.ts'
 import { snapshot } from './commands/snapshot.ts'
@@ -33,7 +34,10 @@ export interface Group {
 }
 
 export const GROUPS: readonly Group[] = [
-  { title: 'Segments', commands: [list, inspect, stats, health, doctor, verify, snapshot, restore, clear, destroy] },
+  {
+    title: 'Segments',
+    commands: [list, inspect, stats, health, doctor, verify, snapshot, restore, resize, clear, destroy],
+  },
   { title: 'Entries', commands: [get, set, del, keys, ttl, tags] },
   { title: 'Live', commands: [ui, top, watch, monitor, locks] },
   { title: 'More', commands: [bench, completionOf(() => COMMANDS)] },

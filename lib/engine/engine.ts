@@ -201,6 +201,8 @@ export const native: Engines = {
   restoreTarget: on('restoreTarget'),
   restoreRecords: on('restoreRecords'),
   restoreSweep: on('restoreSweep'),
+  dimensions: on('dimensions'),
+  resize: on('resize'),
   permitAcquire: on('permitAcquire'),
   ticketState: on('ticketState'),
   ticketCancel: on('ticketCancel'),

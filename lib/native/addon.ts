@@ -13,6 +13,7 @@ import { nativeUnavailable } from './unavailable.ts'
 
 export type {
   BindingDeletion as NativeDeletion,
+  BindingDimensions as NativeDimensions,
   BindingExport as NativeExport,
   BindingExportState as NativeExportState,
   BindingFlight as NativeFlight,
@@ -28,6 +29,7 @@ export type {
   BindingRegion as NativeRegion,
   BindingRegionInfo as NativeRegionInfo,
   BindingRegionOptions as NativeRegionOptions,
+  BindingResized as NativeResized,
   BindingRestoreCounts as NativeRestoreCounts,
   BindingRestoreRules as NativeRestoreRules,
   BindingSegmentInfo as NativeSegmentInfo,

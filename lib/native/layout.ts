@@ -313,6 +313,8 @@ export const Notice = {
   RecordWatches: 5,
   /** `ids`: streams that have items for `streamTake`. Notified once until `streamTake` gave less than asked for. */
   Streams: 6,
+  /** `ids`: [bytes of the segment before, bytes now]. Everything goes on. */
+  Resized: 7,
 } as const
 
 /** Why an entry was removed. */

@@ -113,9 +113,9 @@ export function openNearCache(
 /** The copies of one handle. The handle must be open: the view of a closed one is empty. */
 export class NearCache {
   readonly #handle: SegmentHandle
-  /** The part of the segment before the space for entries. */
-  readonly #words: Int32Array
-  readonly #bytes: Uint8Array
+  /** The part of the segment before the space for entries. Longer after a resize. */
+  #words: Int32Array
+  #bytes: Uint8Array
   readonly #options: ResolvedNear
   readonly #onMany: () => void
   readonly #copies = new Map<unknown, Copy>()
@@ -206,6 +206,7 @@ export class NearCache {
     this.#follow(ints[NearInt.Root] as number, ints[NearInt.Own] as number)
     // The generation is in the upper half.
     const word = wordOffset / 4 + 1
+    if (word >= this.#words.length && !this.#extend(word)) return this.pass(value)
     const before = this.#copies.get(key)
     const generation = ints[NearInt.Generation] as number
     if (before?.waits && before.passed !== generation) {
@@ -233,6 +234,15 @@ export class NearCache {
     kept.size = size
     this.#shrink()
     return value
+  }
+
+  /** Looks further into the segment, which was resized. False: the host forbids it, or the view would be too long. */
+  #extend(word: number): boolean {
+    const view = this.#handle.view()
+    if (view === undefined) return false
+    this.#words = new Int32Array(view)
+    this.#bytes = new Uint8Array(view)
+    return word < this.#words.length
   }
 
   /** Whether a read without a valid copy is to use `getNear` and offer its value. */

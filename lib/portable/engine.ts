@@ -365,6 +365,23 @@ export const portable: Native = {
   metricsAll: (id) => onMetrics(id, (metrics) => metrics.all()),
   metricDelete: (id, key) => onMetrics(id, (metrics) => metrics.delete(key)),
 
+  // ---- the size
+
+  dimensions(id) {
+    return withHandle(id, ({ geometry }) => ({ size: geometry.size, maxEntrySize: geometry.maxEntry }))
+  },
+
+  resize(id, size) {
+    return withHandle(id, (segment) => {
+      const began = performance.now()
+      const resized = segment.resize(Math.floor(size))
+      if (resized === undefined) return null
+      let entries = 0
+      for (const space of segment.store.spaces()) entries += space.entries.size
+      return { ...resized, entries, pausedMs: performance.now() - began }
+    })
+  },
+
   // ---- segments and regions
 
   segmentsList: listSegments,

@@ -86,6 +86,23 @@ export class Shard {
     this.#enqueue(entry, pinned ? 'pinned' : this.#queueFor(entry))
   }
 
+  /** Its entries, queue by queue, the oldest of each first. */
+  *entries(): Iterable<Entry> {
+    for (const [, queue] of this.#allQueues()) {
+      for (let entry = queue.oldest; entry !== undefined;) {
+        const { newer } = entry
+        yield entry
+        entry = newer
+      }
+    }
+  }
+
+  /** Takes an entry over from another shard, as the newest of the queue that it had there. */
+  adopt(entry: Entry): void {
+    this.used += entry.units
+    this.#enqueue(entry, entry.queue)
+  }
+
   /** Counts an entry that was removed. */
   remove(entry: Entry): void {
     this.words--

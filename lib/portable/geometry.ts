@@ -19,6 +19,8 @@ const META_AT = 4096 + 327_936 + 1024 * (64 + 4 + 4 * 16 + 1) + 64 * 32 + (64 + 
 const CONTROL_BYTES = 320 + 4096
 /** The counts of the namespaces, and the queues of their quotas. */
 const TALLIES_BYTES = 1024 * 64 + 64 * 64
+/** In front of the tag chains: the horizon. */
+const TAG_CONTROL = 64
 const TAG_RECORD = 32
 const TAG_HEAD = 4
 const MIN_TAG_RECORDS = 1024
@@ -34,7 +36,7 @@ const RUNS_PER_EXTENT = 7
 /** The eviction policy. */
 export type Policy = 's3-fifo' | 'lru' | 'none'
 
-/** The sizes of a segment. */
+/** The sizes of a segment. A resize changes them in place. */
 export interface Geometry {
   /** Bytes. */
   readonly size: number
@@ -86,6 +88,12 @@ export function plan(size: number, maxEntry: number | undefined, eviction: strin
   }
 }
 
+/** The sizes of the segment after a resize. The maximum entry follows its default, or stays. */
+export function planAgain({ units, maxEntry, eviction }: Geometry, size: number): Geometry {
+  const isDefault = maxEntry === Math.floor(units / 4) * UNIT - 2 * UNIT
+  return plan(size, isDefault ? undefined : maxEntry, eviction)
+}
+
 /** Units of an entry with a body of these bytes. */
 export function unitsFor(bodyBytes: number): number {
   return 1 + Math.ceil(bodyBytes / UNIT)
@@ -125,7 +133,7 @@ function spaceAt(shards: number, units: number, rings: number): number {
   const metaBytes = talliesAt + TALLIES_BYTES + rings + 2 * RING_CONTROL
   const tagRecords = Math.max(Math.floor((lines * shards) / LINES_PER_TAG_RECORD), MIN_TAG_RECORDS)
   const tagsAt = roundUp(META_AT + shards * metaBytes + shards, 64)
-  return roundUp(tagsAt + roundUp(tagRecords * TAG_HEAD, 64) + tagRecords * TAG_RECORD, PAGE)
+  return roundUp(tagsAt + TAG_CONTROL + roundUp(tagRecords * TAG_HEAD, 64) + tagRecords * TAG_RECORD, PAGE)
 }
 
 function roundUp(bytes: number, to: number): number {

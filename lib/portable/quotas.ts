@@ -17,11 +17,23 @@ export class Quotas {
   /** Of all that has no quota of its own. */
   readonly shared: Quota
   readonly #own = new Map<number, Quota>()
-  readonly #limit: number
+  readonly #geometry: Geometry
 
-  constructor({ eviction, capacity }: Geometry) {
-    this.shared = { eviction, reserve: 0, size: Number.POSITIVE_INFINITY, used: 0 }
-    this.#limit = Math.floor(capacity / UNIT / 4) * 3
+  constructor(geometry: Geometry) {
+    this.shared = { eviction: geometry.eviction, reserve: 0, size: Number.POSITIVE_INFINITY, used: 0 }
+    this.#geometry = geometry
+  }
+
+  get #limit(): number {
+    return limitOf(this.#geometry)
+  }
+
+  /** Throws if the reserves of all namespaces do not fit into a segment of these sizes. */
+  checkReserves(geometry: Geometry): void {
+    const reserved = this.#reservedBeside(undefined)
+    if (reserved <= limitOf(geometry)) return
+    const most = limitOf(geometry) * UNIT
+    throw noSpace(`the new size is too small: the namespaces reserve ${reserved * UNIT} bytes, and may reserve ${most}`)
   }
 
   /** Whether a namespace has a quota. */
@@ -97,4 +109,9 @@ export class Quotas {
     for (const other of this.#own.values()) if (other !== quota) sum += other.reserve
     return sum
   }
+}
+
+/** Units that all reserves together may take. */
+function limitOf({ capacity }: Geometry): number {
+  return Math.floor(capacity / UNIT / 4) * 3
 }

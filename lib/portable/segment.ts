@@ -10,6 +10,7 @@ import type { Cause, Entry, Observer, Space } from './entry.ts'
 import { detached, failure, invalid, noSpace } from './failure.ts'
 import { Flights, tokenOf } from './flights.ts'
 import type { FlightSource } from './flights.ts'
+import { planAgain } from './geometry.ts'
 import type { Geometry } from './geometry.ts'
 import { givenForm } from './keys.ts'
 import type { StoredKey } from './keys.ts'
@@ -140,6 +141,17 @@ export class Segment implements Observer, FlightSource {
   /** Sets the alarm for the next end of an entry, if a listener waits for it. */
   watchEnds(): void {
     if (this.streams.isWatched || this.#wantsRemovals()) this.#alarm.set(this.store.nextEnd)
+  }
+
+  /** Gives the segment another size. Undefined: it has that size. Throws `ERR_NO_SPACE`, and changes nothing then. */
+  resize(size: number): { from: number; to: number; evicted: number } | undefined {
+    this.check()
+    const next = planAgain(this.geometry, size)
+    const from = this.geometry.size
+    if (next.size === from) return undefined
+    const evicted = this.store.resize(next, () => Object.assign(this.geometry, next))
+    for (const listener of this.listeners) post(listener, Notice.Resized, [from, next.size])
+    return { from, to: next.size, evicted }
   }
 
   destroy(): void {

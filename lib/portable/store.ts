@@ -47,6 +47,7 @@ export class Store {
   readonly geometry: Geometry
   readonly clock: Clock
   readonly quotas: Quotas
+  /** Replaced in place by a resize: the room refers to it. */
   readonly #shards: Shard[]
   readonly #room: Room
   readonly #spaces = new Map<number, Space>()
@@ -65,16 +66,47 @@ export class Store {
     this.clock = clock
     this.#observer = observer
     this.quotas = new Quotas(geometry)
-    const adoptUses = (entry: Entry): void => observer.adoptUses(entry)
-    this.#shards = Array.from({ length: geometry.shards }, () => new Shard(geometry, this.quotas, adoptUses))
+    this.#shards = Array.from({ length: geometry.shards }, () => this.#newShard())
     this.#room = new Room(this.#shards, this.quotas, {
       sweep: (spared) => this.#sweepOthers(spared),
       evict: (entry, reason) => this.#evict(entry, reason),
     })
   }
 
+  #newShard(): Shard {
+    return new Shard(this.geometry, this.quotas, (entry) => this.#observer.adoptUses(entry))
+  }
+
   now(): number {
     return this.clock.now()
+  }
+
+  /** Follows new sizes; `apply` puts them in place. Returns the number of entries that had no room. */
+  resize(next: Geometry, apply: () => void): number {
+    this.quotas.checkReserves(next)
+    this.sweep()
+    const entries = this.#shards.flatMap((shard) => [...shard.entries()])
+    this.#checkKept(entries, next)
+    apply()
+    this.#shards.splice(0, this.#shards.length, ...Array.from({ length: next.shards }, () => this.#newShard()))
+    for (const entry of entries) this.#shardOf(entry).adopt(entry)
+    this.#writer = -1
+    for (const shard of this.#shards) this.#room.free({ shard, quota: this.quotas.shared, existing: undefined }, 0)
+    return entries.filter(({ live }) => !live).length
+  }
+
+  /** Throws if what may not be evicted has no room in these sizes. */
+  #checkKept(entries: readonly Entry[], { units, shards }: Geometry): void {
+    const kept = Array.from({ length: shards }, () => ({ pinned: 0, all: 0 }))
+    for (const entry of entries) {
+      const isPinned = entry.queue === 'pinned'
+      if (!isPinned && entry.quota.eviction !== 'none') continue
+      const own = kept[indexOf(entry, shards)] as { pinned: number; all: number }
+      own.all += entry.units
+      if (isPinned) own.pinned += entry.units
+    }
+    if (kept.every(({ pinned, all }) => pinned <= Math.floor(units / 4) && all < units)) return
+    throw noSpace('the new size is too small: entries that may not be evicted do not fit')
   }
 
   /** The version of the next write. */
@@ -291,10 +323,8 @@ export class Store {
     for (const space of this.#spaces.values()) yield* space.entries.values()
   }
 
-  #shardOf({ space, text }: { readonly space: Space; readonly text: string }): Shard {
-    const { length } = this.#shards
-    const index = length === 1 ? 0 : hashOf(text, space.namespace) % length
-    return this.#shards[index] as Shard
+  #shardOf(place: { readonly space: Space; readonly text: string }): Shard {
+    return this.#shards[indexOf(place, this.#shards.length)] as Shard
   }
 
   /** Units of the records that are never evicted, in the shard of a key. */
@@ -388,4 +418,9 @@ export class Store {
 
 function numberOf(namespace: number, purpose: number, version: number): number {
   return (version * 1024 + namespace) * 16 + purpose
+}
+
+/** The number of the shard of a key. */
+function indexOf({ space, text }: { readonly space: Space; readonly text: string }, shards: number): number {
+  return shards === 1 ? 0 : hashOf(text, space.namespace) % shards
 }

@@ -332,6 +332,8 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
         return this.reports.repaired(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Damage:
         return this.reports.damaged(ids[0] ?? 0, ids[1] ?? 0)
+      case Notice.Resized:
+        return this.reports.resized(ids[0] ?? 0, ids[1] ?? 0)
       case Notice.Removed:
         return this.reports.removed(ids, keys)
       case Notice.Detached:

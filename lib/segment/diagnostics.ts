@@ -1,8 +1,8 @@
 /**
  * Diagnostics channels for tracing tools. A channel without subscribers costs one check; hits have no channel.
  *
- * The native side reports `evict`, `expire`, `repaired`, `damage` found by a repair, and a `detached` that no call
- * noticed. A cache asks for these reports if it is opened while a channel of them has subscribers, or when it gets a
+ * The native side reports `evict`, `expire`, `repaired`, `resized`, `damage` found by a repair, and a `detached` that no
+ * call noticed. A cache asks for these reports if it is opened while a channel of them has subscribers, or when it gets a
  * listener; for `evict` and `expire`, the next `set` asks as well.
  */
 import { channel } from 'node:diagnostics_channel'
@@ -26,6 +26,9 @@ export interface CacheMessage {
    */
   readonly count?: number
   readonly error?: unknown
+  /** The sizes before and after a resize, in bytes. */
+  readonly from?: number
+  readonly to?: number
 }
 
 /** The channels; the prefix of their names is `cache-machine:`. */
@@ -51,6 +54,8 @@ export const channels = {
   damage: channel('cache-machine:damage'),
   repaired: channel('cache-machine:repaired'),
   detached: channel('cache-machine:detached'),
+  /** The segment was resized, by any process. */
+  resized: channel('cache-machine:resized'),
 } as const satisfies Record<string, Channel>
 
 /** Whether a channel of removals has subscribers. */
@@ -60,6 +65,6 @@ export function hasRemovalSubscribers(): boolean {
 
 /** Whether a channel has subscribers that the native side reports to. */
 export function hasNoticeSubscribers(): boolean {
-  const { damage, repaired, detached } = channels
-  return hasRemovalSubscribers() || damage.hasSubscribers || repaired.hasSubscribers || detached.hasSubscribers
+  const { damage, repaired, detached, resized } = channels
+  return hasRemovalSubscribers() || [damage, repaired, detached, resized].some(({ hasSubscribers }) => hasSubscribers)
 }

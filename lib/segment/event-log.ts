@@ -14,6 +14,7 @@ const LEVELS: Readonly<Record<LogEntry['event'], LogEntry['level']>> = {
   open: 'info',
   close: 'info',
   repaired: 'info',
+  resized: 'info',
   detached: 'warn',
   mismatch: 'warn',
   unstored: 'warn',
@@ -21,7 +22,7 @@ const LEVELS: Readonly<Record<LogEntry['event'], LogEntry['level']>> = {
 }
 
 /** What an entry has beside the fields of all entries. */
-export interface LogDetails extends Pick<LogEntry, 'code' | 'shard' | 'dropped'> {
+export interface LogDetails extends Pick<LogEntry, 'code' | 'shard' | 'dropped' | 'from' | 'to'> {
   readonly message: string
   readonly key?: Key | undefined
 }

@@ -27,6 +27,14 @@ export interface RepairedEvent {
   readonly dropped: number
 }
 
+/** The segment was resized by this or another process. Everything goes on: entries, locks, waits and streams. */
+export interface ResizedEvent {
+  /** The size before, in bytes. */
+  readonly from: number
+  /** The size now, in bytes. */
+  readonly to: number
+}
+
 /** The segment was destroyed or lost under this handle. The next call opens it again. */
 export interface DetachedEvent {
   readonly name: string
@@ -68,6 +76,7 @@ export interface CacheEvents {
   expire: RemovalEvent
   damage: DamageEvent
   repaired: RepairedEvent
+  resized: ResizedEvent
   detached: DetachedEvent
   unstored: UnstoredEvent
   mismatch: MismatchEvent
@@ -82,6 +91,7 @@ export class EventListeners {
     expire: [],
     damage: [],
     repaired: [],
+    resized: [],
     detached: [],
     unstored: [],
     mismatch: [],

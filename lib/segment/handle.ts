@@ -5,7 +5,7 @@
  */
 import { CacheError, fromNative, isDetached } from '../errors.ts'
 import { native } from '../engine/engine.ts'
-import type { NativeOpenOptions, NativeOpened, NativeQuota } from '../native/addon.ts'
+import type { NativeDimensions, NativeOpenOptions, NativeOpened, NativeQuota } from '../native/addon.ts'
 import type { RawCalls } from '../native/raw-calls.ts'
 import type { OpenOptions, ResolvedOptions } from '../arguments/options.ts'
 import { warnOfLimit } from './limits.ts'
@@ -17,8 +17,9 @@ import { explained } from './permission.ts'
 export interface SegmentHandle extends Omit<RawCalls, 'meta' | 'scratch'> {
   readonly id: number
   readonly path: string
-  /** Bytes of the segment. */
+  /** Bytes of the segment now. */
   readonly size: number
+  /** Its maximum bytes of key and value now. */
   readonly maxEntrySize: number
   readonly rootEpochOffset: number
   readonly epochOffset: number
@@ -52,6 +53,7 @@ export const rawCallsHook: { change: (calls: RawCalls) => RawCalls } = { change:
 export function openHandle(options: ResolvedOptions, mayWait = true): SegmentHandle {
   const opened = openNative(mayWait ? options.native : { ...options.native, openTimeout: 0 })
   try {
+    if (mayWait) resizeIfWanted(opened, options)
     checkMatch(opened, options)
     if (options.native.create !== false) {
       warnOfLimit('segment', options.native.name, opened.path, opened.size)
@@ -130,8 +132,12 @@ function toHandle(opened: NativeOpened, raw: RawCalls): SegmentHandle {
   return {
     id,
     path,
-    size,
-    maxEntrySize,
+    get size() {
+      return dimensions(id)?.size ?? size
+    },
+    get maxEntrySize() {
+      return dimensions(id)?.maxEntrySize ?? maxEntrySize
+    },
     rootEpochOffset,
     epochOffset,
     tagClockOffset,
@@ -142,6 +148,28 @@ function toHandle(opened: NativeOpened, raw: RawCalls): SegmentHandle {
   }
 }
 
+/** The present sizes of a segment; undefined for a closed handle. */
+function dimensions(id: number): NativeDimensions | undefined {
+  try {
+    return native.dimensions(id)
+  } catch {
+    return undefined
+  }
+}
+
+/** Gives an existing segment the size that `open` asks for, if `onMismatch` says so. */
+function resizeIfWanted(opened: NativeOpened, { native: options, wanted, onMismatch }: ResolvedOptions): void {
+  const isWanted = onMismatch === 'resize' && wanted.size !== undefined && options.create !== false
+  if (!isWanted || opened.created || pages(wanted.size) === opened.size) return
+  native.resize(opened.id, wanted.size)
+  Object.assign(opened, native.dimensions(opened.id))
+}
+
+/** The size that a segment of so many bytes has. */
+function pages(bytes: number): number {
+  return Math.ceil(bytes / PAGE) * PAGE
+}
+
 /** Compares the requested options with those of an existing segment. */
 function checkMatch(opened: NativeOpened, { native: { name }, wanted, onMismatch }: ResolvedOptions): void {
   if (opened.created) return
@@ -149,16 +177,26 @@ function checkMatch(opened: NativeOpened, { native: { name }, wanted, onMismatch
   const compare = (what: string, asked: number | string | undefined, found: number | string): void => {
     if (asked !== undefined && asked !== found) differences.push(`${what} ${found} instead of ${asked}`)
   }
-  compare('size', wanted.size === undefined ? undefined : Math.ceil(wanted.size / PAGE) * PAGE, opened.size)
+  compare('size', wanted.size === undefined ? undefined : pages(wanted.size), opened.size)
   compare('maxEntrySize', wanted.maxEntrySize, opened.maxEntrySize)
   compare('eviction', wanted.eviction, opened.eviction)
   if (differences.length === 0) return
 
   const message = `the segment "${name}" exists with ${differences.join(', ')}`
-  if (onMismatch === 'throw') throw new CacheError('ERR_SEGMENT_MISMATCH', message)
+  const hint = hintFor(name, differences, wanted.size)
+  if (onMismatch === 'throw') throw new CacheError('ERR_SEGMENT_MISMATCH', message, { hint })
   const once = `${opened.path} ${message}`
   if (warned.has(once)) return
   warned.add(once)
-  const { hint } = new CacheError('ERR_SEGMENT_MISMATCH', message)
   process.emitWarning(message, { type: 'CacheMachineWarning', code: 'CACHE_MACHINE_MISMATCH', detail: hint })
+}
+
+/** What to do about the differences. A size alone can be changed while the segment is in use. */
+function hintFor(name: string, differences: readonly string[], size: number | undefined): string {
+  const others = "Use the same options in all processes, destroy the segment, or open with onMismatch: 'attach'."
+  if (size === undefined || differences.length !== 1 || !differences[0]?.startsWith('size ')) return others
+  return (
+    `Give it this size while it is in use: open with onMismatch: 'resize', call segments.resize('${name}', ${size}), or ` +
+    `run cache-machine resize ${name} ${size}. Or use the same size in all processes.`
+  )
 }

@@ -116,6 +116,16 @@ export class Reports {
     if (channels.repaired.hasSubscribers) channels.repaired.publish(this.message({ count: dropped }))
   }
 
+  resized(from: number, to: number): void {
+    this.listeners.emit('resized', { from, to })
+    this.#log?.write('resized', {
+      message: `the segment "${this.#name}" was resized from ${from} to ${to} bytes`,
+      from,
+      to,
+    })
+    if (channels.resized.hasSubscribers) channels.resized.publish(this.message({ from, to }))
+  }
+
   /** The segment of `path` was destroyed or lost. */
   detached(path: string): void {
     this.listeners.emit('detached', { name: this.#name, path })

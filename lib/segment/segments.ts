@@ -1,5 +1,5 @@
 /**
- * The segments of this user, without opening a cache: list, inspect, destroy.
+ * The segments of this user, without opening a cache: list, inspect, resize, destroy.
  *
  * `destroy` deletes the data of every process, so it refuses while a live process is attached. Closing a cache never
  * destroys a segment.
@@ -9,8 +9,9 @@ import { callAt } from './permission.ts'
 import { checkEngine, native } from '../engine/engine.ts'
 import type { NativeProcess, NativeSegmentInfo } from '../native/addon.ts'
 import { accepted, checkOptions } from '../arguments/option-names.ts'
-import { checkName, resolvePlace } from '../arguments/options.ts'
+import { checkName, resolveBytes, resolvePlace } from '../arguments/options.ts'
 import type { SegmentOptions } from '../arguments/options.ts'
+import type { Bytes, Milliseconds } from '../arguments/units.ts'
 
 /** A process that is attached to a segment. */
 export interface SegmentProcess {
@@ -60,7 +61,21 @@ export interface DestroyOptions extends SegmentOptions {
   force?: boolean | undefined
 }
 
-/** List, inspect and destroy segments of the current user, or of a group that it is in. */
+/** The result of `segments.resize`. */
+export interface ResizeResult {
+  /** The size before, in bytes. */
+  readonly from: number
+  /** The size now, in bytes: the one that was asked for, rounded up to pages. */
+  readonly to: number
+  /** The number of entries that it has now, those of all namespaces. */
+  readonly entries: number
+  /** The number of entries that had no room in a smaller segment, states of limiters included. */
+  readonly evicted: number
+  /** How long writers waited, in milliseconds. Readers did not. */
+  readonly pausedMs: number
+}
+
+/** List, inspect, resize and destroy segments of the current user, or of a group that it is in. */
 export interface Segments {
   /**
    * All segments of this user, or with `group` those of that group, in POSIX shared memory or in `directory`, also those
@@ -81,6 +96,22 @@ export interface Segments {
    */
   inspect(name: string, options?: SegmentOptions): SegmentInfo | undefined
   /**
+   * Gives a segment another size while processes use it. Entries with their versions, lifetimes and tags, locks,
+   * semaphores, limiters, metrics, loads and counts stay; waits, watches and subscriptions go on. Reads go on meanwhile,
+   * and writes of all processes wait; the call blocks this thread. A segment that becomes too small evicts as its policy
+   * says. Both sizes need memory at once, until all processes have moved. Every handle emits `resized`. The segment keeps
+   * an explicit `maxEntrySize`; otherwise the new size has its own default.
+   *
+   * @param size Its size: bytes, or text such as `'256mb'`; from 2 MiB to 1 TiB. The present size changes nothing.
+   * @throws {CacheError} `ERR_NO_SEGMENT` if there is none of this name; `ERR_NO_SPACE` if there is no memory for both
+   * sizes, or if locks, metrics, reserves, or entries that may not be evicted do not fit: then nothing is changed;
+   * `ERR_INVALID_ARGUMENT` for an impossible size; `ERR_BUSY` if a suspended process is in the way; `ERR_PERMISSION` if
+   * the file belongs to another user, also of the group.
+   * @example
+   * const { evicted, pausedMs } = segments.resize('app', '256mb')
+   */
+  resize(name: string, size: Bytes, options?: SegmentOptions): ResizeResult
+  /**
    * Deletes a segment with all its data. Returns false if there is none of this name.
    *
    * @throws {CacheError} `ERR_SEGMENT_IN_USE` while live processes are attached, including this one, unless `force`;
@@ -93,12 +124,15 @@ export interface Segments {
 
 const LIST = accepted<SegmentOptions>('segments.list', { directory: true, group: true, engine: true })
 const INSPECT = accepted<SegmentOptions>('segments.inspect', { directory: true, group: true, engine: true })
+const RESIZE = accepted<SegmentOptions>('segments.resize', { directory: true, group: true, engine: true })
 const DESTROY = accepted<DestroyOptions>('segments.destroy', {
   directory: true,
   group: true,
   force: true,
   engine: true,
 })
+/** As that of `open`. */
+const WRITE_TIMEOUT: Milliseconds = 100
 
 /** See `Segments`. */
 export const segments: Segments = {
@@ -115,6 +149,31 @@ export const segments: Segments = {
       native.segmentsInspect(checkName(name), place, checkEngine(options.engine)),
     )
     return info === null ? undefined : toInfo(info)
+  },
+
+  resize(name, size, options = {}) {
+    checkOptions(options, RESIZE)
+    const place = resolvePlace(options)
+    const engine = checkEngine(options.engine)
+    const bytes = resolveBytes(size, 'size')
+    return callAt({ name, ...place }, () => {
+      const visitor = {
+        name: checkName(name),
+        ...place,
+        size: bytes,
+        eviction: 's3-fifo',
+        lockMemory: false,
+        manualClock: false,
+      }
+      const handle = native.open({ ...visitor, writeTimeout: WRITE_TIMEOUT, create: false, ...(engine && { engine }) })
+      try {
+        const resized = native.resize(handle.id, bytes)
+        const { entries } = native.segmentsInspect(name, place, engine) ?? { entries: 0 }
+        return { ...(resized ?? { from: handle.size, to: handle.size, evicted: 0, pausedMs: 0 }), entries }
+      } finally {
+        native.close(handle.id)
+      }
+    })
   },
 
   destroy(name, options = {}) {

@@ -51,6 +51,7 @@ impl Attachment {
     /// Moves all entries into an area for a segment of `size` bytes. `None`: it has that size. The caller follows.
     pub(crate) fn resize(self: &Arc<Self>, size: usize, patience: Patience) -> Result<Option<Resized>, CacheError> {
         self.check_attached()?;
+        self.segment.check_ownership()?;
         if place::plan(self, size)?.is_none() {
             return Ok(None);
         }

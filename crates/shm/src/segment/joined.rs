@@ -83,6 +83,14 @@ impl Segment {
         os::lock_memory(memory.mapping.base, from, to)
     }
 
+    /// Checks that this process may resize it: its owner may, and root.
+    ///
+    /// # Errors
+    /// `Permission`.
+    pub fn check_ownership(&self) -> Result<(), ShmError> {
+        os::check_ownership(&self.file)
+    }
+
     /// Bytes that the file system has allocated for it; 0 if the system does not say.
     pub fn allocated_bytes(&self) -> u64 {
         os::allocated_bytes(&self.file)

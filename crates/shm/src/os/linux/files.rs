@@ -130,14 +130,16 @@ pub(crate) fn check_folder(folder: &Path, file: &File, sharing: Sharing) -> Resu
     )))
 }
 
-/// Checks that this process may remove the file of a segment: its owner may, and root.
+/// Checks that this process may remove or resize the file of a segment: its owner may, and root.
 pub(crate) fn check_ownership(file: &File) -> Result<(), ShmError> {
     let owner = file.metadata().map_err(|e| ShmError::from_io("examine the segment", e))?.uid();
     let uid = effective_uid();
     if owner == uid || uid == 0 {
         return Ok(());
     }
-    Err(ShmError::Permission(format!("only its owner, user {owner}, can remove it; this process is user {uid}")))
+    Err(ShmError::Permission(format!(
+        "only its owner, user {owner}, can remove or resize it; this process is user {uid}"
+    )))
 }
 
 fn has_access_list(file: &File) -> bool {

@@ -145,7 +145,7 @@ possible('only the owner and root destroy a segment or a region', async (t) => {
   await ok(ben, 'open', { name, ...SHARED })
   await ok(ben, 'openRegion', { cache: name, name: 'bytes', size: 64, ...SHARED })
   t.teardown(() => regions.destroy(name, 'bytes', { ...SHARED, force: true }))
-  const message = new RegExp(`only its owner, user ${ANN}, can remove it; this process is user ${BEN}`)
+  const message = new RegExp(`only its owner, user ${ANN}, can remove or resize it; this process is user ${BEN}`)
   const hint = new RegExp(`^The user ${ANN} owns .*${name}`)
   await refused(t, ben, ['destroy', name, { ...SHARED, force: true }], message, hint)
   await refused(t, ben, ['destroyRegion', name, 'bytes', { ...SHARED, force: true }], message, hint)
@@ -265,7 +265,7 @@ possible('the command looks into the segments of a group', async (t) => {
   t.is(healthy.code, 0, healthy.out + healthy.err)
   const { code, err } = await run(t, ['destroy', name, '-g', String(GROUP), '--force'], ben)
   t.is(code, 1)
-  t.regex(err, /only its owner, user 70001, can remove it.*ERR_PERMISSION/)
+  t.regex(err, /only its owner, user 70001, can remove or resize it.*ERR_PERMISSION/)
   t.is((await run(t, ['get', name, 'key'], ben)).code, 1, 'without the group it is another segment')
 })
 

@@ -5,7 +5,6 @@ use crate::layout::control::EvictionQueue;
 use crate::layout::entry::{CHAINED, Head};
 use crate::layout::geometry::UNIT;
 use crate::layout::key::Key;
-use crate::layout::keyspaces::number;
 use crate::layout::namespaces;
 use cache_machine_shm::atomic::Ordering;
 use cache_machine_shm::steps::step;
@@ -24,7 +23,7 @@ pub(crate) struct Adopted<'a> {
 impl Locked<'_> {
     /// The current life of a namespace of values.
     pub(crate) fn life_in(&self, namespace: u16) -> u64 {
-        namespaces::life(self.shard.region, self.root_epoch, number(namespace))
+        namespaces::life(self.shard.region, self.root_epoch, namespace)
     }
 
     /// Stores an entry under a key that has none. False: there is no room and nothing may be evicted.

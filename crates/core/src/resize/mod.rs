@@ -10,7 +10,7 @@
 //!
 //! A resize holds all locks of the present area while it copies: writers wait for it as for any holder, and readers go on.
 //! One store of the root epoch then switches to the new area. Before that store nothing has happened, after it everything:
-//! a death needs no repair. docs/decisions/0024-resizing.md says why.
+//! a death needs no repair. docs/decisions/0025-resizing.md says why.
 //!
 //! Promises: a read finds each entry before, during and after the switch. A write that returned is in the new area. Pinned
 //! records are kept, or nothing is changed.

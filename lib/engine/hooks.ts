@@ -63,6 +63,7 @@ const SPARED: ReadonlySet<string> = new Set([
   'ticketWatch',
   'validate',
   'advanceClock',
+  'dimensions',
 ])
 
 export function isRead(call: string): boolean {

@@ -587,8 +587,9 @@ export interface SegmentOptions {
 interface SegmentHandle extends Omit<RawCalls, 'meta' | 'scratch'> {
   readonly id: number
   readonly path: string
-  /** Bytes of the segment. */
+  /** Bytes of the segment now. */
   readonly size: number
+  /** Its maximum bytes of key and value now. */
   readonly maxEntrySize: number
   readonly rootEpochOffset: number
   readonly epochOffset: number
@@ -1022,6 +1023,9 @@ export interface CacheMessage {
    */
   readonly count?: number
   readonly error?: unknown
+  /** The sizes before and after a resize, in bytes. */
+  readonly from?: number
+  readonly to?: number
 }
 /** Options of `tryLock`. */
 export interface TryLockOptions {
@@ -1743,7 +1747,20 @@ export interface DestroyOptions extends SegmentOptions {
    */
   force?: boolean | undefined
 }
-/** List, inspect and destroy segments of the current user, or of a group that it is in. */
+/** The result of `segments.resize`. */
+export interface ResizeResult {
+  /** The size before, in bytes. */
+  readonly from: number
+  /** The size now, in bytes: the one that was asked for, rounded up to pages. */
+  readonly to: number
+  /** The number of entries that it has now, those of all namespaces. */
+  readonly entries: number
+  /** The number of entries that had no room in a smaller segment, states of limiters included. */
+  readonly evicted: number
+  /** How long writers waited, in milliseconds. Readers did not. */
+  readonly pausedMs: number
+}
+/** List, inspect, resize and destroy segments of the current user, or of a group that it is in. */
 export interface Segments {
   /**
    * All segments of this user, or with `group` those of that group, in POSIX shared memory or in `directory`, also those
@@ -1774,7 +1791,7 @@ export interface Segments {
    * @throws {CacheError} `ERR_NO_SEGMENT` if there is none of this name; `ERR_NO_SPACE` if there is no memory for both
    * sizes, or if locks, metrics, reserves, or entries that may not be evicted do not fit: then nothing is changed;
    * `ERR_INVALID_ARGUMENT` for an impossible size; `ERR_BUSY` if a suspended process is in the way; `ERR_PERMISSION` if
-   * the file belongs to another user.
+   * the file belongs to another user, also of the group.
    * @example
    * const { evicted, pausedMs } = segments.resize('app', '256mb')
    */

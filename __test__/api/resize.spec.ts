@@ -206,3 +206,24 @@ test('a mismatch of the size tells how to resize', (t) => {
   const both = t.throws<CacheError>(() => open({ name, size: '8mb', eviction: 'lru', onMismatch: 'throw' }))
   t.notRegex(both?.hint ?? '', /cache-machine resize/)
 })
+
+test('collections, versions and their users stay', (t) => {
+  const cache = openCache(t, { size: '4mb' })
+  const next = openCache(t, { name: cache.name, size: '4mb', version: 'v2' })
+  cache.set('key', 'plain')
+  next.set('key', 'of v2')
+  cache.hash('hash').set('field', { a: 1 }, '1h')
+  cache.list('list').push(...Array.from({ length: 500 }, (_, n) => n))
+  next.sortedSet('sorted').add('member', 1.5)
+  segments.resize(cache.name, '16mb')
+  t.deepEqual([cache.get('key'), next.get('key')], ['plain', 'of v2'])
+  t.deepEqual(cache.hash('hash').get('field'), { a: 1 })
+  t.true((cache.hash('hash').ttl('field') ?? 0) > 3_590_000)
+  t.is(cache.list('list').push(500), 501)
+  t.deepEqual(next.sortedSet('sorted').toArray(), [['member', 1.5]])
+  t.is(cache.sortedSet('sorted').size, 0)
+  t.deepEqual(
+    next.stats().versions.map(({ name }) => name),
+    ['v2'],
+  )
+})

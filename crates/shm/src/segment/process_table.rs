@@ -226,6 +226,7 @@ impl Member {
         let started = os::process_status(pid).map_or(0, |status| status.started);
         region.u32(at + ProcessTable::PID).store(pid, Ordering::Relaxed);
         region.u32(at + ProcessTable::PID_NAMESPACE).store(os::pid_namespace(), Ordering::Relaxed);
+        step("join.named");
         region.u64(at + ProcessTable::STARTED).store(started, Ordering::Relaxed);
         region.u64(at + ProcessTable::ATTACHED).store(now_ms, Ordering::Relaxed);
         region.u64(at + ProcessTable::VERSION).store(own_version(), Ordering::Relaxed);

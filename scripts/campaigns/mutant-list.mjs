@@ -608,8 +608,8 @@ export const mutants = [
   {
     id: 'take-leaves-loads',
     name: 'A take of a missing key leaves its load running',
-    from: 'let there = self.has_flight(&key)? || self.version_in(self.namespace(), key.bytes)?.is_some();',
-    to: 'let there = self.version_in(self.namespace(), key.bytes)?.is_some();',
+    from: 'let there = self.has_flight(&key)? || self.version_in(self.namespace_of_values(), key.bytes)?.is_some();',
+    to: 'let there = self.version_in(self.namespace_of_values(), key.bytes)?.is_some();',
     caught: ['flights'],
   },
   {
@@ -629,7 +629,7 @@ export const mutants = [
   {
     id: 'restore-ignores-clear',
     name: 'A restore stores entries of a namespace that was cleared since it began',
-    from: 'self.life_of(key.namespace) != rules.life {',
+    from: '!is_same(self.life_of(key.namespace), rules.life) {',
     to: 'false {',
     caught: ['snapshots'],
   },

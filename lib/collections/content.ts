@@ -2,11 +2,9 @@
  * The content of a collection as a plain copy, for tools that show an entry whatever it is.
  */
 import type { ResolvedCodec } from '../codec/codec.ts'
+import { COLLECTION_HEADER } from '../native/elements.ts'
 import { Kind } from '../native/layout.ts'
 import { Reply } from './reply.ts'
-
-/** Bytes in front of the elements. */
-const HEADER = 16
 
 export function isCollection(kind: number): boolean {
   return kind >= Kind.Hash && kind <= Kind.SortedSet
@@ -22,7 +20,7 @@ export function contentOf(
   codec: ResolvedCodec,
 ): Map<unknown, unknown> | Set<unknown> | unknown[] {
   // A codec of the user may make calls, which answer in the same memory.
-  const own = Buffer.from(bytes.subarray(HEADER))
+  const own = Buffer.from(bytes.subarray(COLLECTION_HEADER))
   const elements = new Reply(own, own.length, codec).rest()
   switch (kind) {
     case Kind.Hash:

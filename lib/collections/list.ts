@@ -4,6 +4,7 @@
 import { accepted, checkOptions } from '../arguments/option-names.ts'
 import { invalid } from '../errors.ts'
 import { CollectionRequest } from '../native/layout.ts'
+import { checkCount, checkIndex } from './checks.ts'
 import { Collection } from './collection.ts'
 import { request } from './request.ts'
 
@@ -166,8 +167,7 @@ export class SharedList<V = unknown> extends Collection implements Iterable<V> {
   }
 
   #pop(front: boolean, count: number): V[] {
-    if (!Number.isSafeInteger(count) || count < 0) throw invalid('count must be a whole number of at least 0', count)
-    const reply = this.change(request(CollectionRequest.Pop).flag(front).count(count))
+    const reply = this.change(request(CollectionRequest.Pop).flag(front).count(checkCount(count)))
     return reply.rest().map(({ key }) => key as V)
   }
 
@@ -175,9 +175,4 @@ export class SharedList<V = unknown> extends Collection implements Iterable<V> {
     const keys = [this.item(pivot), this.item(item)]
     return this.change(request(CollectionRequest.Insert).flag(after).keys(keys)).number()
   }
-}
-
-function checkIndex(index: unknown): number {
-  if (typeof index !== 'number' || Number.isNaN(index)) throw invalid('a position must be a number', index)
-  return Math.trunc(index)
 }

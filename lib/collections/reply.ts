@@ -2,12 +2,8 @@
  * The answers of a collection. `crates/core/src/collections/request.rs` describes the form.
  */
 import type { ResolvedCodec } from '../codec/codec.ts'
+import { DEADLINE_BYTES, ElementFlag } from '../native/elements.ts'
 import { valueOf } from './items.ts'
-
-const HAS_VALUE = 1
-const HAS_DEADLINE = 2
-const HAS_SCORE = 4
-const DEADLINE_BYTES = 6
 
 /** An element of an answer. */
 export interface Found {
@@ -57,12 +53,12 @@ export class Reply {
   element(): Found {
     const flags = this.byte()
     const keyKind = this.byte()
-    const valueKind = (flags & HAS_VALUE) === 0 ? 0 : this.byte()
+    const valueKind = (flags & ElementFlag.Value) === 0 ? 0 : this.byte()
     const keyLength = this.count()
-    const valueLength = (flags & HAS_VALUE) === 0 ? 0 : this.count()
-    const score = (flags & HAS_SCORE) === 0 ? 0 : this.number()
+    const valueLength = (flags & ElementFlag.Value) === 0 ? 0 : this.count()
+    const score = (flags & ElementFlag.Score) === 0 ? 0 : this.number()
     let ttl = Infinity
-    if ((flags & HAS_DEADLINE) !== 0) {
+    if ((flags & ElementFlag.Deadline) !== 0) {
       ttl = this.#bytes.readUIntLE(this.#at, DEADLINE_BYTES)
       this.#at += DEADLINE_BYTES
     }

@@ -4,13 +4,10 @@
  * One buffer serves all requests of a thread. A request is written after all values are encoded, since an encoder may
  * run code of the user, and that may make requests of its own.
  */
+import { DEADLINE_BYTES, ElementFlag } from '../native/elements.ts'
 import { payloadLength, writePayload } from './items.ts'
 import type { Item } from './items.ts'
 
-const HAS_VALUE = 1
-const HAS_DEADLINE = 2
-const HAS_SCORE = 4
-const DEADLINE_BYTES = 6
 /** Flags, two kinds, two lengths, score and deadline. */
 const MAX_HEAD = 3 + 2 * 5 + 8 + DEADLINE_BYTES
 /** A larger buffer is given back. */
@@ -62,9 +59,9 @@ class RequestWriter {
     const keyLength = payloadLength(key)
     const valueLength = value === undefined ? 0 : payloadLength(value)
     this.#reserve(MAX_HEAD + keyLength + valueLength)
-    const hasValue = value === undefined ? 0 : HAS_VALUE
-    const hasScore = score === undefined ? 0 : HAS_SCORE
-    this.bytes[this.length++] = hasValue | hasScore | (ttl === 0 ? 0 : HAS_DEADLINE)
+    const hasValue = value === undefined ? 0 : ElementFlag.Value
+    const hasScore = score === undefined ? 0 : ElementFlag.Score
+    this.bytes[this.length++] = hasValue | hasScore | (ttl === 0 ? 0 : ElementFlag.Deadline)
     this.bytes[this.length++] = key.kind
     if (value !== undefined) this.bytes[this.length++] = value.kind
     this.#varint(keyLength)

@@ -1,22 +1,10 @@
 /**
  * Sets: different values under one key.
  */
-import { invalid } from '../errors.ts'
 import { CollectionRequest } from '../native/layout.ts'
+import { checkCount, seed } from './checks.ts'
 import { Collection } from './collection.ts'
 import { request } from './request.ts'
-
-/** A seed for a choice by chance, which the core makes. */
-export function seed(): number {
-  return Math.floor(Math.random() * 2 ** 32)
-}
-
-export function checkCount(count: unknown): number {
-  if (!Number.isSafeInteger(count) || (count as number) < 0) {
-    throw invalid('count must be a whole number of at least 0', count)
-  }
-  return count as number
-}
 
 /**
  * A set: different values under one key, shared by all processes. Each call is one atomic change.

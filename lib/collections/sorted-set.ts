@@ -7,7 +7,7 @@ import { CollectionRequest } from '../native/layout.ts'
 import { Collection } from './collection.ts'
 import { request } from './request.ts'
 import type { RequestWriter } from './request.ts'
-import { checkCount, seed } from './set.ts'
+import { checkCount, checkIndex, seed } from './checks.ts'
 
 /** A member with its score. */
 export type Scored<V> = [member: V, score: number]
@@ -132,7 +132,7 @@ export class SharedSortedSet<V = unknown> extends Collection implements Iterable
   range(start = 0, end = Infinity, options?: RankOptions): Scored<V>[] {
     checkOptions(options, RANGE)
     const reverse = options?.reverse === true
-    const asked = request(CollectionRequest.Slice).flag(reverse).number(checkRank(start)).number(checkRank(end))
+    const asked = request(CollectionRequest.Slice).flag(reverse).number(checkIndex(start)).number(checkIndex(end))
     return this.#scored(asked, reverse)
   }
 
@@ -160,7 +160,7 @@ export class SharedSortedSet<V = unknown> extends Collection implements Iterable
 
   /** Removes the members at positions from `start` to before `end`. Returns their number. */
   deleteRange(start: number, end = Infinity): number {
-    const asked = request(CollectionRequest.Trim).flag(false).number(checkRank(start)).number(checkRank(end))
+    const asked = request(CollectionRequest.Trim).flag(false).number(checkIndex(start)).number(checkIndex(end))
     return this.change(asked).count()
   }
 
@@ -227,11 +227,6 @@ function flagsOf(options: AddOptions | undefined): number {
 function checkScore(score: unknown): number {
   if (typeof score !== 'number' || Number.isNaN(score)) throw invalid('a score must be a number', score)
   return score + 0
-}
-
-function checkRank(index: unknown): number {
-  if (typeof index !== 'number' || Number.isNaN(index)) throw invalid('a position must be a number', index)
-  return Math.trunc(index)
 }
 
 function scores(asked: RequestWriter, min: number, max: number, options: ScoreOptions | undefined): RequestWriter {

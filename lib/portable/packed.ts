@@ -1,16 +1,12 @@
 /**
  * Collections as bytes, as in `crates/core/src/collections/`: the elements of a value, of a request and of an answer.
  */
+import { COLLECTION_HEADER, DEADLINE_BYTES, ElementFlag } from '../native/elements.ts'
 import { Kind } from '../native/layout.ts'
 
-const HEADER = 16
 const FORMAT = 1
 const COUNT_AT = 4
 const EARLIEST_AT = 8
-const HAS_VALUE = 1
-const HAS_DEADLINE = 2
-const HAS_SCORE = 4
-const DEADLINE_BYTES = 6
 const LATEST = 2 ** 48 - 1
 
 /** Bytes with their kind. */
@@ -78,16 +74,16 @@ export class Reader {
 
   element(): Element {
     const flags = this.byte()
-    if ((flags & ~(HAS_VALUE | HAS_DEADLINE | HAS_SCORE)) !== 0) throw new Malformed()
+    if ((flags & ~(ElementFlag.Value | ElementFlag.Deadline | ElementFlag.Score)) !== 0) throw new Malformed()
     const has = (flag: number): boolean => (flags & flag) !== 0
     const keyKind = this.byte()
-    const valueKind = has(HAS_VALUE) ? this.byte() : 0
+    const valueKind = has(ElementFlag.Value) ? this.byte() : 0
     const keyLength = this.count()
-    const valueLength = has(HAS_VALUE) ? this.count() : 0
-    const score = has(HAS_SCORE) ? this.number() : undefined
-    const deadline = has(HAS_DEADLINE) ? this.take(DEADLINE_BYTES).readUIntLE(0, DEADLINE_BYTES) : 0
+    const valueLength = has(ElementFlag.Value) ? this.count() : 0
+    const score = has(ElementFlag.Score) ? this.number() : undefined
+    const deadline = has(ElementFlag.Deadline) ? this.take(DEADLINE_BYTES).readUIntLE(0, DEADLINE_BYTES) : 0
     const key = { kind: keyKind, bytes: this.take(keyLength) }
-    const value = has(HAS_VALUE) ? { kind: valueKind, bytes: this.take(valueLength) } : undefined
+    const value = has(ElementFlag.Value) ? { kind: valueKind, bytes: this.take(valueLength) } : undefined
     return { key, value, score, deadline }
   }
 
@@ -122,9 +118,9 @@ export class Writer {
 
   element({ key, value, score, deadline }: Element): this {
     const flags =
-      (value === undefined ? 0 : HAS_VALUE) |
-      (deadline === 0 ? 0 : HAS_DEADLINE) |
-      (score === undefined ? 0 : HAS_SCORE)
+      (value === undefined ? 0 : ElementFlag.Value) |
+      (deadline === 0 ? 0 : ElementFlag.Deadline) |
+      (score === undefined ? 0 : ElementFlag.Score)
     this.byte(flags).byte(key.kind)
     if (value !== undefined) this.byte(value.kind)
     this.count(key.bytes.length)
@@ -149,7 +145,7 @@ export class Writer {
 export function unpack(value: Uint8Array): Element[] {
   try {
     const [format, ...zeros] = value.subarray(0, COUNT_AT)
-    const reader = new Reader(value, HEADER)
+    const reader = new Reader(value, COLLECTION_HEADER)
     const elements = reader.elements()
     const count = Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32LE(COUNT_AT)
     return format === FORMAT && zeros.every((zero) => zero === 0) && count === elements.length ? elements : []
@@ -166,7 +162,7 @@ export function pack(elements: readonly Element[]): Buffer {
     writer.element(element)
     if (element.deadline !== 0 && (earliest === 0 || element.deadline < earliest)) earliest = element.deadline
   }
-  const header = Buffer.alloc(HEADER)
+  const header = Buffer.alloc(COLLECTION_HEADER)
   header[0] = FORMAT
   header.writeUInt32LE(elements.length, COUNT_AT)
   header.writeUIntLE(earliest, EARLIEST_AT, DEADLINE_BYTES)

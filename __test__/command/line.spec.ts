@@ -176,6 +176,9 @@ test('a bar is shown after a second, on a terminal only, and removed at the end'
   now = 2000
   progress.show(5, 10)
   t.true(written.includes('work  [############............] 50 %, 5 of 10, 2 s left'))
+  now = 3500
+  progress.showTime()
+  t.true(written.endsWith('work  3 s'))
   progress.end()
   t.true(written.endsWith('\r\u001B[K'))
   written = ''

@@ -19,7 +19,7 @@ import type { StreamOptions } from '../messaging/streams.ts'
 import type { RestoreInfo, RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/options.ts'
 import type { Held } from '../segment/holders.ts'
 import type { Health } from '../segment/health.ts'
-import type { Segments } from '../segment/segments.ts'
+import type { ResizeResult, Segments } from '../segment/segments.ts'
 import type { Stats } from '../segment/stats.ts'
 import type { Call } from './arguments.ts'
 import type { Grammar } from './grammar.ts'
@@ -62,6 +62,8 @@ export interface Package {
   problems(cache: InspectedCache): string[]
   /** The locks, semaphores and leaderships of the namespace, with holders and waiters. */
   heldIn(cache: InspectedCache): Held[]
+  /** `segments.resize` in another thread: it blocks its own until it is done. */
+  resize(name: string, size: number, place: SegmentOptions): Promise<ResizeResult>
   /** Starts the dashboard of a segment, or of all of them. */
   serveDashboard(options: DashboardRequest): Promise<DashboardServer>
   /** Why the native addon could not be loaded; undefined: it is loaded. */

@@ -4,10 +4,14 @@
  */
 import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import { open, segments } from '../../index.ts'
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { CacheError, open, segments } from '../../index.ts'
+import type { CacheErrorCode } from '../../index.ts'
+import type { SegmentOptions } from '../arguments/options.ts'
 import type { DashboardSource, ViewedCache } from '../dashboard/source.ts'
 import { startServer } from '../dashboard/server.ts'
 import { isLoaded, loadError } from '../native/addon.ts'
+import type { ResizeResult } from '../segment/segments.ts'
 import { call } from '../segment/handle.ts'
 import { heldIn } from '../segment/holders.ts'
 import { shardsOf } from '../segment/shards.ts'
@@ -59,6 +63,43 @@ function dashboardSource(
   }
 }
 
+/** A resize for a thread of its own. */
+interface ResizeRequest {
+  readonly name: string
+  readonly size: number
+  readonly place: SegmentOptions
+}
+
+/** The parts of an error that cross to another thread. */
+interface ResizeFailure {
+  readonly code: CacheErrorCode
+  readonly message: string
+  readonly hint: string
+}
+
+/** Starts this program once more, in a thread. */
+function resizeInThread(request: ResizeRequest): Promise<ResizeResult> {
+  const worker = new Worker(realpathSync(process.argv[1] ?? '.'), { workerData: request })
+  return new Promise((resolve, reject) => {
+    worker.once('error', reject)
+    worker.once('message', (answer: { result: ResizeResult } | { failure: ResizeFailure }) => {
+      if ('result' in answer) return resolve(answer.result)
+      const { code, message, hint } = answer.failure
+      reject(new CacheError(code, message, { hint }))
+    })
+  })
+}
+
+function answerResize({ name, size, place }: ResizeRequest): { result: ResizeResult } | { failure: ResizeFailure } {
+  try {
+    return { result: segments.resize(name, size, place) }
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error
+    const { code, message, hint } = error
+    return { failure: { code, message, hint } }
+  }
+}
+
 async function main(): Promise<void> {
   // The reader of a pipe has ended, as in "| head": there is nothing left to do.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
@@ -69,6 +110,7 @@ async function main(): Promise<void> {
     segments,
     problems: (cache) => call(() => problems(cache)),
     heldIn,
+    resize: (name, size, place) => resizeInThread({ name, size, place }),
     serveDashboard: ({ port, write, ...request }) =>
       startServer({ source: dashboardSource(request, version), port, write }),
     nativeProblem: () => (isLoaded ? undefined : loadError()),
@@ -81,4 +123,5 @@ async function main(): Promise<void> {
   process.exitCode = await runCommandLine(process.argv.slice(2), world)
 }
 
-void main()
+if (isMainThread) void main()
+else parentPort?.postMessage(answerResize(workerData as ResizeRequest))

@@ -27,12 +27,32 @@ export class Progress {
 
   /** `total` may grow meanwhile; 0: unknown. */
   show(done: number, total: number): void {
+    this.#draw((elapsed) => barOf(this.#title, done, total, elapsed))
+  }
+
+  /** Shows the time so far, until `work` is done: for work that does not tell how far it is. Ends the bar. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    const timer = setInterval(() => this.showTime(), EVERY)
+    try {
+      return await work
+    } finally {
+      clearInterval(timer)
+      this.end()
+    }
+  }
+
+  /** Shows the time so far. */
+  showTime(): void {
+    this.#draw((elapsed) => `${this.#title}  ${Math.floor(elapsed / 1000)} s`)
+  }
+
+  #draw(line: (elapsed: Milliseconds) => string): void {
     if (!this.#err.isTerminal) return
     const now = this.#now()
     if (now - this.#begun < QUIET || now - this.#drawn < EVERY) return
     this.#drawn = now
     this.#isShown = true
-    this.#err.write(`\r\u001B[K${barOf(this.#title, done, total, now - this.#begun)}`)
+    this.#err.write(`\r\u001B[K${line(now - this.#begun)}`)
   }
 
   /** Removes the bar. */

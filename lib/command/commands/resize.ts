@@ -1,9 +1,11 @@
 /** `resize`: gives a segment another size while it is in use. */
-import type { Command } from '../command.ts'
+import { placeOf } from '../command.ts'
+import type { Command, ExitCode } from '../command.ts'
 import { CacheError } from '../../errors.ts'
 import { parseBytes } from '../../arguments/units.ts'
 import { duration, size, some } from '../output.ts'
 import { NotFound } from '../failure.ts'
+import { Progress } from '../progress.ts'
 import { SEGMENT } from '../grammar.ts'
 
 export const resize: Command = {
@@ -24,10 +26,9 @@ export const resize: Command = {
     ['cache-machine resize app 64mb', 'less room; entries that do not fit are evicted'],
   ],
   json: 'an object with "from" and "to" (bytes), "entries", "evicted" and "pausedMs" (milliseconds in which writes waited)',
-  run(call, { out, segments }) {
-    const directory = call.text('directory')
+  async run(call, { out, err, segments, resize: resizeSegment }): Promise<ExitCode> {
     const name = call.parameter(0)
-    const place = { ...(directory !== undefined && { directory }), engine: 'native' } as const
+    const place = placeOf(call)
     const text = call.parameter(1)
     const bytes = parseBytes(/^\d+$/.test(text) ? Number(text) : text.toLowerCase())
     if (!(bytes > 0)) {
@@ -36,7 +37,7 @@ export const resize: Command = {
     }
     let resized
     try {
-      resized = segments.resize(name, bytes, place)
+      resized = await new Progress(err, `Resizing "${name}"`).during(resizeSegment(name, bytes, place))
     } catch (error) {
       if (error instanceof CacheError && error.code === 'ERR_NO_SEGMENT') throw new NotFound(name, place, segments)
       throw error

@@ -87,7 +87,7 @@ impl Cache {
         }
         let NewCollection { ttl_ms, tags, binary_key } = *new;
         let change = CollectionChange { kind, request: asked, request_len: request.len(), ttl_ms, tags, binary_key };
-        let mut len = scratch.bytes.capacity();
+        let mut len = change.most(scratch.bytes.capacity());
         loop {
             change.reserve(len, scratch, reply);
             let done = self.in_area(|| {

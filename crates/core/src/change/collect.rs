@@ -34,6 +34,11 @@ impl CollectionChange<'_> {
         }
     }
 
+    /// The largest collection for which buffers of this capacity have room.
+    pub(crate) fn most(&self, capacity: usize) -> usize {
+        capacity.saturating_sub(self.needed(0))
+    }
+
     fn needed(&self, len: usize) -> usize {
         len + self.request_len * 10 + MAX_REPLY
     }

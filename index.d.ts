@@ -19,143 +19,11 @@ export interface Codec {
   /** The value of bytes, which the codec may keep. An error makes the read a miss, as damage does. */
   decode(bytes: Uint8Array): unknown
 }
-type ResolvedCodec = 'auto' | 'json' | Codec
-declare class ValueEncoder {
-  readonly codec: ResolvedCodec
-  /** The `Kind` of the last payload. Valid until the next `encode`. */
-  kind: number
-  constructor(codec: ResolvedCodec)
-  /**
-   * The payload of `value`; sets `kind`. Bytes of a structured value are valid until the next call in this thread.
-   * Small, so that V8 inlines it.
-   */
-  encode(value: unknown): unknown
-}
-type Key = string | Uint8Array
-interface RawCalls {
-  readonly meta: ArrayBuffer
-  readonly scratch: ArrayBuffer
-  /**
-   * Strings, numbers, booleans, null and 64-bit bigints come back as themselves; `Json` and `BigIntHex` as their text;
-   * bytes as their length, with the bytes in `scratch` unless `MetaInt.Large` is 1. `flags` are of `GetFlag`; without
-   * them the call is faster.
-   */
-  get(key: Key, flags?: number): unknown
-  /**
-   * Fills `target`; returns the value's length, which may exceed that of the target: then nothing was copied, try
-   * again. For bytes only: where the entry is now of another kind, nothing is copied, and `MetaInt.Kind` tells; call
-   * `get` again.
-   */
-  getInto(key: Key, target: Uint8Array, flags: number): number | undefined
-  /**
-   * `get`, and what a near copy of the value depends on: `NearInt`, `MetaFloat.Deadline`, `MetaFloat.Word`,
-   * `MetaInt.Length`.
-   */
-  getNear(key: Key): unknown
-  /** Puts the milliseconds since boot, which deadlines are compared with, into `MetaFloat.Now`. */
-  now(): undefined
-  /**
-   * The lower half of the tag clock up to which the copy of a tagged entry is valid by its tags. `word`: number of its
-   * index word in the view, in words of 8 bytes; `generation`: `NearInt.Generation`. Undefined: one of its tags was
-   * invalidated, the word names another entry or none, or an invalidation is under way.
-   */
-  tagClock(word: number, generation: number): number | undefined
-  /** Counts hits of near copies. Undefined: the segment is gone, and there must be no more hits. */
-  countHits(hits: number): true | undefined
-  /**
-   * The part of the segment in front of its entries, as memory. Only use marks may be written. All handles of a thread
-   * on one segment get the same memory, and the `close` of the last one takes it away. Undefined where the host forbids
-   * such buffers.
-   */
-  view(): ArrayBuffer | undefined
-  has(key: Key): boolean | undefined
-  /**
-   * `ttl` in milliseconds, 0 for none. `flags` are of `SetFlag` and come with a `version`. False: the condition did not
-   * hold, or there is no room with `eviction: 'none'`. Without trailing arguments that are 0, the call is faster.
-   */
-  set(key: Key, value: unknown, kind: number, ttl?: number, flags?: number, version?: number): boolean | undefined
-  /** `set` with a stale time in milliseconds, 0 for none, and the names of at most `MAX_TAGS` tags. */
-  setWith(
-    key: Key,
-    value: unknown,
-    kind: number,
-    ttl: number,
-    flags: number,
-    version: number,
-    stale: number,
-    tags: readonly string[],
-  ): boolean | undefined
-  /**
-   * Stores the result of the flight of `token` and ends it, in one step; returns a `FinishResult`. After an error it is
-   * still on.
-   */
-  flightFinish(
-    key: Key,
-    value: unknown,
-    kind: number,
-    ttl: number,
-    stale: number,
-    tags: readonly string[],
-    token: number,
-  ): number | undefined
-  /**
-   * An array aligned with `keys`, at most `MAX_BATCH`: what `get` would return, but bytes as a Buffer of their own.
-   * Kinds are in `scratch`: 0 for a miss, `ASK_ALONE` where only `get` can tell.
-   */
-  getMany(keys: readonly Key[], flags: number): unknown[] | undefined
-  /** `set` for each, with kinds and lifetimes aligned. Undefined where only `set` can tell what was wrong. */
-  setMany(
-    keys: readonly Key[],
-    values: readonly unknown[],
-    kinds: Uint8Array,
-    ttls: Float64Array,
-  ): (boolean | undefined)[] | undefined
-  /** `has` for each; undefined where only `has` can tell what was wrong. */
-  hasMany(keys: readonly Key[]): (boolean | undefined)[] | undefined
-  /** `delete` for each, of any version; undefined where only `delete` can tell what was wrong. */
-  deleteMany(keys: readonly Key[]): (boolean | undefined)[] | undefined
-  /** `version` 0: any version. */
-  delete(key: Key, version: number): boolean | undefined
-  /**
-   * Like `get`, and deletes in the same step. Bytes that do not fit `scratch` are left in place with `MetaInt.Large` 1.
-   */
-  take(key: Key): unknown
-  /** Like `take` for large bytes: deletes only what it copied, as `getInto` does. */
-  takeInto(key: Key, target: Uint8Array): number | undefined
-  incr(key: Key, by: number, init: number, ttl: number, min: number, max: number): number | undefined
-  /** `ttl` 0 removes the deadline. */
-  touch(key: Key, ttl: number): boolean | undefined
-  /** Remaining milliseconds; Infinity without a deadline. */
-  ttl(key: Key): number | undefined
-  /**
-   * Asks or changes the collection of a kind (`Kind.Hash` and so on) by the first `length` bytes of `request`. The
-   * result is the length of the answer, which is in `scratch`, or the answer itself if it is longer than that. `ttl` in
-   * milliseconds, 0 for none, and `tags` are those of a collection that the call makes.
-   */
-  collect(
-    key: Key,
-    kind: number,
-    request: Uint8Array,
-    length: number,
-    ttl?: number,
-    tags?: readonly string[],
-  ): Uint8Array | number | undefined
-  /**
-   * Asks a limiter. The question is in `LimitInt` and in the first three of `LimitFloat`; fill them before each
-   * attempt, since another call to a limiter overwrites them. Returns whether the tokens were taken or are available,
-   * and fills the rest of `LimitFloat`; for `Demand.Reset` it returns whether tokens were missing.
-   */
-  limit(key: Key): boolean | undefined
-  /**
-   * `key`: that of a series; `how`: a `Measure`. False: the metric is of another kind. A miss: there is no such series.
-   */
-  measure(key: Key, how: number, value: number): boolean | undefined
-}
 /**
  * A key: a string of any Unicode text without lone surrogates, or bytes; 1 byte to 8 KiB as UTF-8. A string and its
  * UTF-8 bytes are the same key.
  */
-type Key$1 = string | Uint8Array
+export type Key = string | Uint8Array
 /** A value with its metadata. */
 export interface Entry<V = unknown> {
   readonly value: V
@@ -521,7 +389,7 @@ export interface InvalidateOptions {
 /** Options of `keys` and `entries`. */
 export interface ScanOptions {
   /** Only keys that start with this prefix. Default: all. */
-  prefix?: Key$1 | undefined
+  prefix?: Key | undefined
   /** Only entries that have at least one of these tags; at most 128. Default: all, also those without tags. */
   tags?: readonly string[] | undefined
   /** Ends the walk when it is aborted: the next step throws, or rejects with, its reason. */
@@ -584,99 +452,6 @@ export interface SegmentOptions {
   /** The engine that was passed to `open`. Default: that of `open`. */
   engine?: Engine | undefined
 }
-interface SegmentHandle extends Omit<RawCalls, 'meta' | 'scratch'> {
-  readonly id: number
-  readonly path: string
-  /** Bytes of the segment now. */
-  readonly size: number
-  /** Its maximum bytes of key and value now. */
-  readonly maxEntrySize: number
-  readonly rootEpochOffset: number
-  readonly epochOffset: number
-  readonly tagClockOffset: number
-  /** By `MetaInt`. */
-  readonly ints: Int32Array
-  /** By `MetaFloat`. */
-  readonly floats: Float64Array
-  readonly scratch: Uint8Array
-}
-type Mode = 'read' | 'take' | 'write'
-type RawOperation =
-  | 'get'
-  | 'getInto'
-  | 'has'
-  | 'set'
-  | 'setWith'
-  | 'flightFinish'
-  | 'delete'
-  | 'take'
-  | 'takeInto'
-  | 'incr'
-  | 'touch'
-  | 'collect'
-  | 'ttl'
-  | 'measure'
-type RawRest<O extends RawOperation> = Parameters<SegmentHandle[O]> extends [Key, ...infer R] ? R : never
-type RawResult<O extends RawOperation> = ReturnType<SegmentHandle[O]> | undefined
-interface RawAccess {
-  /** The open handle. Throws `ERR_CLOSED` after `close`. */
-  live(): SegmentHandle
-  /**
-   * Continues after a raw call that returned undefined, according to its status. Undefined: a miss, or a read that
-   * became one. Otherwise throws a `CacheError`.
-   */
-  again<O extends RawOperation>(mode: Mode, operation: O, key: Key, ...rest: RawRest<O>): RawResult<O>
-  /**
-   * The same for a raw call with a question in `meta`: `attempt` fills it before each call, because user code may run
-   * between two attempts. Throws unless an attempt succeeds.
-   */
-  retry<R>(key: Key, attempt: (handle: SegmentHandle, key: Key) => R | undefined): R
-}
-interface Item {
-  readonly kind: number
-  readonly payload: string | number | bigint | Uint8Array
-}
-interface Found {
-  readonly key: unknown
-  readonly value: unknown
-  readonly score: number
-  /** Milliseconds; Infinity: for ever. */
-  readonly ttl: number
-}
-declare class Reply {
-  #private
-  constructor(bytes: Buffer, end: number, codec: ResolvedCodec)
-  get isOver(): boolean
-  byte(): number
-  count(): number
-  number(): number
-  element(): Found
-  /** All elements up to the end. */
-  rest(): Found[]
-  /** For each of `keys` its element, or undefined. */
-  each(keys: readonly unknown[]): (Found | undefined)[]
-}
-interface Element {
-  readonly key: Item
-  readonly value?: Item
-  readonly score?: number
-  /** Milliseconds; 0 or absent: for ever. */
-  readonly ttl?: number
-}
-declare class RequestWriter {
-  #private
-  bytes: Buffer
-  length: number
-  begin(operation: number): this
-  byte(value: number): this
-  flag(value: boolean): this
-  /** A whole number from 0 to 2^32 - 1; a larger one is the maximum. */
-  count(value: number): this
-  number(value: number): this
-  element({ key, value, score, ttl }: Element): this
-  elements(elements: readonly Element[]): this
-  keys(keys: readonly Item[]): this
-}
 /** Options of a collection. They count where a call makes the collection, and change none that exists. */
 export interface CollectionOptions {
   /** Its lifetime. Default: the `ttl` of `open`, else it has no end. */
@@ -684,32 +459,12 @@ export interface CollectionOptions {
   /** Its tags: see `SetOptions.tags`. Default: none. */
   tags?: readonly string[] | undefined
 }
-interface CollectionAccess {
-  readonly raw: RawAccess
-  readonly encoder: ValueEncoder
-}
-interface NewCollection {
-  readonly ttl: Milliseconds
-  readonly tags: readonly string[]
-}
 declare abstract class Collection {
   #private
   /** The key of the collection. */
-  readonly key: Key$1
-  /** @internal */
-  constructor(access: CollectionAccess, key: Key$1, rawKey: Key, kind: number, options: NewCollection)
+  readonly key: Key
   /** The number of elements. 0: there is no entry under the key. */
   get size(): number
-  /** @internal The item of a value. */
-  protected item(value: unknown): Item
-  /** @internal Makes a call; undefined: a read met trouble with the segment, and is a miss. */
-  protected ask(mode: Mode, { bytes, length }: RequestWriter): Reply | undefined
-  /** @internal A change: trouble with the segment is an error. */
-  protected change(asked: RequestWriter): Reply
-  /** @internal All elements, in pages: what changes meanwhile may be met or not, and an element may come twice. */
-  protected pages(): Generator<Found>
-  /** @internal All elements of one moment. */
-  protected all(): Found[]
 }
 /** Options of `SharedHash.set` and `setMany`. */
 export interface FieldOptions {
@@ -1012,8 +767,8 @@ export interface CacheMessage {
   readonly name: string
   /** The namespace; empty for the root. */
   readonly namespace: string
-  readonly key?: Key$1
-  readonly prefix?: Key$1
+  readonly key?: Key
+  readonly prefix?: Key
   readonly tags?: readonly string[]
   /** Whether a `set` was stored, a `delete` found an entry, or the result of a `load` was kept. */
   readonly done?: boolean
@@ -1058,7 +813,7 @@ export interface LockOptions extends TryLockOptions, AcquireOptions {}
  */
 export interface Lock extends Disposable, AsyncDisposable {
   /** The locked key; for a permit, the name of the semaphore. */
-  readonly key: Key$1
+  readonly key: Key
   /**
    * The fencing token: larger than that of every earlier holder of this key, including holders that died. A store that
    * remembers the largest token can refuse a writer that has lost its lock without noticing. Tokens start again when
@@ -1090,7 +845,7 @@ export interface Lock extends Disposable, AsyncDisposable {
 }
 /** The leadership of this handle of the cache. `using` and `await using` resign at the end of their block. */
 export interface Leadership extends Disposable, AsyncDisposable {
-  readonly name: Key$1
+  readonly name: Key
   /** The fencing token: larger than that of every earlier leader. Tokens start again when the segment is destroyed. */
   readonly token: number
   /** Whether it leads at this moment. Reads the segment, and takes no lock. */
@@ -1137,7 +892,7 @@ export interface DetachedEvent {
 /** This process removed an entry, set by any process. Other processes report their own removals. */
 export interface RemovalEvent {
   /** The key of the entry; undefined for an event that only reports `lost`. */
-  readonly key: Key$1 | undefined
+  readonly key: Key | undefined
   /** The number of further entries removed at the same time, without their keys; 0 except for thousands at once. */
   readonly lost: number
 }
@@ -1145,14 +900,14 @@ export interface RemovalEvent {
 export type GoneEvent = RemovalEvent
 /** `getOrSet` or `wrap` loaded a value that cannot be stored or is too large. Its callers got it; it was not kept. */
 export interface UnstoredEvent {
-  readonly key: Key$1
+  readonly key: Key
   /** What `set` would have thrown, such as `ERR_UNSERIALIZABLE` or `ERR_VALUE_TOO_LARGE`. */
   readonly error: CacheError
 }
 /** A read met an entry that was written by another codec, or by a newer version of this package, and became a miss. */
 export interface MismatchEvent {
   /** The key of the entry; undefined if the read did not know it. */
-  readonly key: Key$1 | undefined
+  readonly key: Key | undefined
   /** `ERR_CODEC_MISMATCH`; the message names the codec of the entry. */
   readonly error: CacheError
 }
@@ -1239,7 +994,7 @@ export interface Limiter {
    * const { allowed, retryAfter } = limiter.consume(request.ip)
    * if (!allowed) response.writeHead(429, { 'Retry-After': Math.ceil(retryAfter / 1000) }).end()
    */
-  consume(key: Key$1, cost?: number): LimitResult
+  consume(key: Key, cost?: number): LimitResult
   /**
    * What `consume` would answer now, except that `remaining` does not subtract `cost`. Takes nothing, and never waits.
    *
@@ -1248,7 +1003,7 @@ export interface Limiter {
    * @example
    * const { remaining } = limiter.peek(user.id)
    */
-  peek(key: Key$1, cost?: number): LimitResult
+  peek(key: Key, cost?: number): LimitResult
   /**
    * Takes tokens even if fewer are available: for a failed login, or for a request that cost more than it asked for.
    * Tokens that are owed have to come back before anything is allowed again; a fixed window forgets them at its end.
@@ -1259,7 +1014,7 @@ export interface Limiter {
    * @example
    * if (!passwordIsRight) limiter.penalty(request.ip, 5)
    */
-  penalty(key: Key$1, cost?: number): LimitResult
+  penalty(key: Key, cost?: number): LimitResult
   /**
    * Gives tokens back, at most as many as were taken: for a request that was not served after all.
    *
@@ -1269,7 +1024,7 @@ export interface Limiter {
    * @example
    * if (response.fromCache) limiter.reward(request.ip)
    */
-  reward(key: Key$1, cost?: number): LimitResult
+  reward(key: Key, cost?: number): LimitResult
   /**
    * Gives `key` all its tokens.
    *
@@ -1278,7 +1033,7 @@ export interface Limiter {
    * @example
    * limiter.reset(user.id)
    */
-  reset(key: Key$1): boolean
+  reset(key: Key): boolean
 }
 /** Options of `counter`. */
 export interface MetricOptions {
@@ -1542,9 +1297,9 @@ export type FeedOptions = StreamOptions
  */
 export interface WatchFilter {
   /** Only this key. */
-  key?: Key$1 | undefined
+  key?: Key | undefined
   /** Only keys that start with this prefix. */
-  prefix?: Key$1 | undefined
+  prefix?: Key | undefined
   /** Only entries that have at least one of these tags; at most 128. */
   tags?: readonly string[] | undefined
 }
@@ -1559,7 +1314,7 @@ export interface Change {
    */
   readonly type: 'set' | 'delete' | 'evict' | 'expire' | 'clear' | 'invalidate'
   /** The key of the entry; undefined for `clear` and `invalidate`. */
-  readonly key: Key$1 | undefined
+  readonly key: Key | undefined
   /** The version of the entry that was written or removed; 0 for `clear` and `invalidate`. */
   readonly version: number
   /** Those of the watched tags that the entry has or that were invalidated; undefined if no tags are watched. */
@@ -1581,7 +1336,7 @@ export interface ChannelMessage<M = unknown> {
 }
 /** The argument of a loader. */
 export interface LoadContext<V = unknown> {
-  readonly key: Key$1
+  readonly key: Key
   /**
    * Aborted when the result is no longer needed: every call that waited for it was aborted by its own signal, the cache
    * was closed, or the `lease` ended. A timeout does not abort it, because the late result is kept.
@@ -1693,7 +1448,7 @@ export interface WrapOptions<A extends readonly unknown[], T> extends LoadOption
    * The key of a call, from its arguments. Required: all programs that open the segment share its keys, so the name of
    * a function is not enough.
    */
-  key: (...args: A) => Key$1
+  key: (...args: A) => Key
 }
 /** Options of `once`. */
 export interface OnceOptions {
@@ -2234,7 +1989,7 @@ export interface SemaphoreCounts {
  * `ttl`. Permits are granted in the order of asking, and no caller overtakes a waiter.
  */
 export interface Semaphore {
-  readonly name: Key$1
+  readonly name: Key
   readonly permits: number
   /**
    * A permit, as soon as it is granted.
@@ -2265,7 +2020,7 @@ export interface Semaphore {
   counts(): SemaphoreCounts
 }
 /** A key with its value, and for `setMany` with options. */
-type Item$1<V> = readonly [key: Key$1, value: V, options?: Duration | Omit<SetOptions, 'if'>]
+export type Item<V> = readonly [key: Key, value: V, options?: Duration | Omit<SetOptions, 'if'>]
 /**
  * The results of a walk, with `for` or with `for await`. `for` runs the walk without a pause. `for await` lets the event
  * loop turn about once a millisecond, and keeps the process alive meanwhile.
@@ -2276,31 +2031,31 @@ export interface Walk<T> extends IterableIterator<T> {
 /** A synchronous cache with expiry: `SharedCache`, or any store that behaves like it. */
 export interface CacheStore<V = unknown> {
   /** The value, or undefined for a miss. */
-  get(key: Key$1): V | undefined
+  get(key: Key): V | undefined
   /** False if a condition did not hold or there is no room. */
-  set(key: Key$1, value: V, options?: Duration | SetOptions): boolean
+  set(key: Key, value: V, options?: Duration | SetOptions): boolean
   /** Whether there was an entry. */
-  delete(key: Key$1): boolean
-  has(key: Key$1): boolean
+  delete(key: Key): boolean
+  has(key: Key): boolean
   /** Deletes all entries; in a namespace only those of the namespace. */
   clear(): void
   /** Milliseconds until the entry expires, Infinity without an expiry, undefined without an entry. */
-  ttl(key: Key$1): Milliseconds | undefined
+  ttl(key: Key): Milliseconds | undefined
   /** Sets a new lifetime; false without an entry. */
-  touch(key: Key$1, ttl: Duration): boolean
-  incr(key: Key$1, by?: number, options?: IncrOptions): number
+  touch(key: Key, ttl: Duration): boolean
+  incr(key: Key, by?: number, options?: IncrOptions): number
   /** In the order of the keys. */
-  getMany(keys: Iterable<Key$1>): (V | undefined)[]
-  setMany(items: Iterable<Item$1<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
-  deleteMany(keys: Iterable<Key$1>): boolean[]
-  hasMany(keys: Iterable<Key$1>): boolean[]
+  getMany(keys: Iterable<Key>): (V | undefined)[]
+  setMany(items: Iterable<Item<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
+  deleteMany(keys: Iterable<Key>): boolean[]
+  hasMany(keys: Iterable<Key>): boolean[]
   /**
    * The value of `key`, or the result of `load`: one load for all concurrent calls. A store supports at least the
    * options `ttl`, `force` and `signal`.
    */
-  getOrSet(key: Key$1, load: Load<V, V | undefined>, options?: Duration | LoadOptions<V>): Promise<V | undefined>
+  getOrSet(key: Key, load: Load<V, V | undefined>, options?: Duration | LoadOptions<V>): Promise<V | undefined>
   /** The keys. The key of an entry that exists during the whole walk comes exactly once. */
-  keys(options?: Omit<ScanOptions, 'tags'>): Walk<Key$1>
+  keys(options?: Omit<ScanOptions, 'tags'>): Walk<Key>
   namespace<W = V>(name: string): CacheStore<W>
   close(): void
 }
@@ -2314,7 +2069,7 @@ export interface TaggedStore<V = unknown> extends CacheStore<V> {
   /** Invalidates all entries of this namespace that have one of these tags. Values that are set later stay. */
   invalidateTags(tags: string | readonly string[], options?: InvalidateOptions): void
   /** The keys; with `tags` those of entries that have at least one of them. */
-  keys(options?: ScanOptions): Walk<Key$1>
+  keys(options?: ScanOptions): Walk<Key>
   namespace<W = V>(name: string): TaggedStore<W>
 }
 /**
@@ -2396,8 +2151,8 @@ export declare class SharedCache<V = unknown>
     MessageBus,
     LimiterFactory,
     MetricsFactory,
-    Iterable<[Key$1, V]>,
-    AsyncIterable<[Key$1, V]>,
+    Iterable<[Key, V]>,
+    AsyncIterable<[Key, V]>,
     Disposable
 {
   #private
@@ -2418,14 +2173,14 @@ export declare class SharedCache<V = unknown>
    * @example
    * const user = cache.get('user:1') ?? (await loadUser(1))
    */
-  get(key: Key$1): V | undefined
+  get(key: Key): V | undefined
   /**
    * Like `get`, but leaves no trace: not counted, and the entry is not marked as used.
    *
    * @example
    * console.log(cache.peek('session:1'))
    */
-  peek(key: Key$1): V | undefined
+  peek(key: Key): V | undefined
   /**
    * Whether `key` has an entry that has not expired. Not counted, and the entry is not marked as used. A later `get`
    * may still miss.
@@ -2433,7 +2188,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * if (!cache.has('greeting')) cache.set('greeting', 'hello')
    */
-  has(key: Key$1): boolean
+  has(key: Key): boolean
   /**
    * The value of `key` with its version, times (epoch milliseconds) and size, or undefined. Counts like `get`.
    *
@@ -2444,7 +2199,7 @@ export declare class SharedCache<V = unknown>
    * const entry = cache.getEntry('config')
    * if (entry) cache.set('config', changed(entry.value), { if: { version: entry.version } })
    */
-  getEntry(key: Key$1, options?: GetEntryOptions): Entry<V> | undefined
+  getEntry(key: Key, options?: GetEntryOptions): Entry<V> | undefined
   /**
    * Stores `value` under `key`, for every process that has the segment open.
    *
@@ -2458,7 +2213,7 @@ export declare class SharedCache<V = unknown>
    * cache.set('user:1', { name: 'Ada' }, '30s')
    * cache.set('job', 'mine', { ttl: '1m', if: 'absent' })
    */
-  set(key: Key$1, value: V, options?: Duration | SetOptions): boolean
+  set(key: Key, value: V, options?: Duration | SetOptions): boolean
   /**
    * Stores `value` if `key` has no entry. Short for `set` with `if: 'absent'`: exactly one of many concurrent calls
    * returns true.
@@ -2468,7 +2223,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * if (cache.add('daily-mail', process.pid, '1d')) await sendMail()
    */
-  add(key: Key$1, value: V, options?: Duration | StoreOptions): boolean
+  add(key: Key, value: V, options?: Duration | StoreOptions): boolean
   /**
    * Stores `value` if `key` has an entry. Short for `set` with `if: 'present'`.
    *
@@ -2477,7 +2232,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.replace('session:1', session, { keepTtl: true })
    */
-  replace(key: Key$1, value: V, options?: Duration | ReplaceOptions): boolean
+  replace(key: Key, value: V, options?: Duration | ReplaceOptions): boolean
   /**
    * Stores `value` and returns the previous one, atomically: two concurrent swaps never return the same value.
    *
@@ -2488,7 +2243,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const before = cache.swap('leader', process.pid, '10s')
    */
-  swap(key: Key$1, value: V, options?: Duration | StoreOptions): V | undefined
+  swap(key: Key, value: V, options?: Duration | StoreOptions): V | undefined
   /**
    * Replaces a value by the result of `change`. If another process writes first, `change` is called again with the
    * newer value; so it may be called more than once and should have no other effects. An entry keeps its deadline and
@@ -2502,7 +2257,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.update('cart:7', (cart) => ({ items: [...(cart?.items ?? []), item] }))
    */
-  update(key: Key$1, change: (value: V | undefined) => V, options?: UpdateOptions): V
+  update(key: Key, change: (value: V | undefined) => V, options?: UpdateOptions): V
   /**
    * Appends text to a string, or bytes to bytes, atomically. An entry keeps its deadline and tags. The cost grows with
    * the length of the whole value.
@@ -2513,7 +2268,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.append('log', `${new Date().toISOString()} started\n`, { ttl: '1h' })
    */
-  append(key: Key$1, addition: string | Uint8Array, options?: UpdateOptions): number
+  append(key: Key, addition: string | Uint8Array, options?: UpdateOptions): number
   /**
    * Deletes the entry of `key`.
    *
@@ -2523,7 +2278,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.delete('user:1')
    */
-  delete(key: Key$1, options?: DeleteOptions): boolean
+  delete(key: Key, options?: DeleteOptions): boolean
   /**
    * Returns the value of `key` and deletes its entry, atomically: exactly one of many concurrent calls gets it.
    *
@@ -2531,7 +2286,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const job = cache.take(`job:${id}`)
    */
-  take(key: Key$1): V | undefined
+  take(key: Key): V | undefined
   /**
    * Gives the entry of `key` a new lifetime from now on. Value, version and creation time stay.
    *
@@ -2541,7 +2296,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.touch('session:1', '20m')
    */
-  touch(key: Key$1, ttl: Duration): boolean
+  touch(key: Key, ttl: Duration): boolean
   /**
    * Removes the expiry of the entry of `key`.
    *
@@ -2550,14 +2305,14 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.persist('session:1')
    */
-  persist(key: Key$1): boolean
+  persist(key: Key): boolean
   /**
    * Milliseconds until the entry of `key` expires: Infinity without an expiry, undefined without an entry. Not counted.
    *
    * @example
    * if ((cache.ttl('token') ?? 0) < 5000) refreshToken()
    */
-  ttl(key: Key$1): Milliseconds | undefined
+  ttl(key: Key): Milliseconds | undefined
   /**
    * Adds to a number, atomically: no increment of any process is lost. The entry keeps its deadline.
    *
@@ -2572,7 +2327,7 @@ export declare class SharedCache<V = unknown>
    * const visits = cache.incr('visits')
    * const left = cache.incr('tokens', -1, { init: 100, min: 0, ttl: '1m' })
    */
-  incr(key: Key$1, by?: number, options?: IncrOptions): number
+  incr(key: Key, by?: number, options?: IncrOptions): number
   /**
    * Adds to a bigint of any size, atomically: no increment of any process is lost. The entry keeps its deadline and
    * tags.
@@ -2585,7 +2340,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const id = cache.incrBigInt('last-id')
    */
-  incrBigInt(key: Key$1, by?: bigint, options?: IncrBigIntOptions): bigint
+  incrBigInt(key: Key, by?: bigint, options?: IncrBigIntOptions): bigint
   /**
    * The values of many keys, in their order, undefined for each miss. One native call for each 16,384 keys; each key is
    * read as by `get`.
@@ -2594,7 +2349,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const users = cache.getMany(ids.map((id) => `user:${id}`))
    */
-  getMany(keys: Iterable<Key$1>): (V | undefined)[]
+  getMany(keys: Iterable<Key>): (V | undefined)[]
   /**
    * Stores many values, each as by `set`. One native call for each 16,384 items, if they have no options other than a
    * lifetime. A wrong key, value or option throws before anything is stored.
@@ -2606,7 +2361,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.setMany(users.map((user) => [`user:${user.id}`, user]), '5m')
    */
-  setMany(items: Iterable<Item$1<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
+  setMany(items: Iterable<Item<V>>, options?: Duration | Omit<SetOptions, 'if'>): boolean[]
   /**
    * Deletes many entries. Returns for each key whether there was an entry. One native call for each 16,384 keys.
    *
@@ -2614,7 +2369,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.deleteMany(['user:1', 'user:2'])
    */
-  deleteMany(keys: Iterable<Key$1>): boolean[]
+  deleteMany(keys: Iterable<Key>): boolean[]
   /**
    * Whether each of many keys has an entry. One native call for each 16,384 keys.
    *
@@ -2622,7 +2377,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const missing = keys.filter((_, i) => !found[i]) // found = cache.hasMany(keys)
    */
-  hasMany(keys: Iterable<Key$1>): boolean[]
+  hasMany(keys: Iterable<Key>): boolean[]
   /**
    * Deletes all entries at once, for every process, in a time that does not depend on their number. On the root it also
    * clears all namespaces; on a namespace it clears that namespace only.
@@ -2644,7 +2399,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.deletePrefix('user:')
    */
-  deletePrefix(prefix: Key$1): number
+  deletePrefix(prefix: Key): number
   /**
    * `deletePrefix` in steps of at most about a millisecond, with a turn of the event loop after each. Keeps the process
    * alive until it is done. If the segment is destroyed meanwhile, the new one is walked from its beginning.
@@ -2657,7 +2412,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * await cache.deletePrefixAsync('user:')
    */
-  deletePrefixAsync(prefix: Key$1, options?: DeletePrefixOptions): Promise<number>
+  deletePrefixAsync(prefix: Key, options?: DeletePrefixOptions): Promise<number>
   /**
    * Invalidates all entries of this namespace that have one of these tags, at once and for every process, in a time
    * that does not depend on their number. Values that are set later are not affected.
@@ -2688,7 +2443,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * for await (const key of cache.keys({ prefix: 'user:' })) console.log(key)
    */
-  keys(options?: ScanOptions): Walk<Key$1>
+  keys(options?: ScanOptions): Walk<Key>
   /**
    * Keys and values, as `keys`. An entry that is removed between the read of its key and of its value is left out.
    *
@@ -2698,21 +2453,21 @@ export declare class SharedCache<V = unknown>
    * const users = new Map(cache.entries({ prefix: 'user:' }))
    * for await (const [key, user] of cache.entries({ prefix: 'user:' })) await save(key, user)
    */
-  entries(options?: ScanOptions): Walk<[Key$1, V]>
+  entries(options?: ScanOptions): Walk<[Key, V]>
   /**
    * The same as `entries()`.
    *
    * @example
    * for (const [key, value] of cache) console.log(key, value)
    */
-  [Symbol.iterator](): IterableIterator<[Key$1, V]>
+  [Symbol.iterator](): IterableIterator<[Key, V]>
   /**
    * The same as `entries()` with `for await`.
    *
    * @example
    * for await (const [key, value] of cache) console.log(key, value)
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<[Key$1, V]>
+  [Symbol.asyncIterator](): AsyncIterableIterator<[Key, V]>
   /**
    * The hash under `key`: fields with values, each of which can be read and changed alone. The object is small and keeps
    * nothing, so it may be made for each use. Nothing is stored before the first change.
@@ -2723,28 +2478,28 @@ export declare class SharedCache<V = unknown>
    * @example
    * cache.hash('user:1').set('name', 'Ada')
    */
-  hash<T = V>(key: Key$1, options?: CollectionOptions): SharedHash<T>
+  hash<T = V>(key: Key, options?: CollectionOptions): SharedHash<T>
   /**
    * The list under `key`: values in an order, with both ends to push and pop. As `hash` else.
    *
    * @example
    * cache.list('jobs').push('first', 'second')
    */
-  list<T = V>(key: Key$1, options?: CollectionOptions): SharedList<T>
+  list<T = V>(key: Key, options?: CollectionOptions): SharedList<T>
   /**
    * The set under `key`: different values. As `hash` else.
    *
    * @example
    * cache.setOf('online').add('ada')
    */
-  setOf<T = V>(key: Key$1, options?: CollectionOptions): SharedSet<T>
+  setOf<T = V>(key: Key, options?: CollectionOptions): SharedSet<T>
   /**
    * The sorted set under `key`: different values, each with a score, in the order of their scores. As `hash` else.
    *
    * @example
    * cache.sortedSet('scores').incr('ada', 10)
    */
-  sortedSet<T = V>(key: Key$1, options?: CollectionOptions): SharedSortedSet<T>
+  sortedSet<T = V>(key: Key, options?: CollectionOptions): SharedSortedSet<T>
   /**
    * A part of this cache in the same segment, with its own keys, tags, `clear` and stats. A name always stands for the
    * same namespace, in every process and for the life of the segment; there are at most 1,023 namespaces. A namespace
@@ -2825,7 +2580,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const { value } = await cache.waitFor(`job:${id}`, { timeout: '10m' })
    */
-  waitFor(key: Key$1, options?: WaitOptions): Promise<Entry<V>>
+  waitFor(key: Key, options?: WaitOptions): Promise<Entry<V>>
   /**
    * The lock of `key`, as soon as it is granted: one holder over all processes and threads, in this namespace. Callers
    * of one thread get it in the order of asking, and alternate with other threads and processes. The lock of a key is
@@ -2842,7 +2597,7 @@ export declare class SharedCache<V = unknown>
    * await using lock = await cache.lock(`invoice:${id}`, { timeout: '5s' })
    * await invoices.save(invoice, { fence: lock.token })
    */
-  lock(key: Key$1, options?: LockOptions): Promise<Lock>
+  lock(key: Key, options?: LockOptions): Promise<Lock>
   /**
    * The lock of `key` if it is free and no caller waits for it, otherwise undefined. Synchronous.
    *
@@ -2852,7 +2607,7 @@ export declare class SharedCache<V = unknown>
    * const lock = cache.tryLock('nightly-report', { ttl: '1h' })
    * if (lock === undefined) return // another process makes it
    */
-  tryLock(key: Key$1, options?: TryLockOptions): Lock | undefined
+  tryLock(key: Key, options?: TryLockOptions): Lock | undefined
   /**
    * Acquires the lock of `key`, runs `work`, and always releases the lock. If a `ttl` may end before `work` does,
    * `work` should check `lock.signal`: its result is returned even if the lock was lost.
@@ -2863,7 +2618,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
    */
-  withLock<T>(key: Key$1, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
+  withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
   /**
    * The semaphore of this name: up to `permits` holders over all processes and threads, in this namespace. Creating the
    * object costs nothing and holds nothing.
@@ -2874,7 +2629,7 @@ export declare class SharedCache<V = unknown>
    * const renders = cache.semaphore('renders', 4)
    * const pdf = await renders.use(() => render(report), { timeout: '1m' })
    */
-  semaphore(name: Key$1, permits: number): Semaphore
+  semaphore(name: Key, permits: number): Semaphore
   /**
    * Resolves when this handle leads: at once for the first caller, for later ones in the order of asking, when the
    * leader resigns, closes its cache or dies. A death is noticed within 100 ms.
@@ -2886,7 +2641,7 @@ export declare class SharedCache<V = unknown>
    * const timer = setInterval(runDueJobs, 1000)
    * leadership.signal.addEventListener('abort', () => clearInterval(timer))
    */
-  elect(name: Key$1, options?: AcquireOptions): Promise<Leadership>
+  elect(name: Key, options?: AcquireOptions): Promise<Leadership>
   /**
    * Named raw bytes in their own segment, initially zero, as an ArrayBuffer with a lock: creates or attaches. Short for
    * `openRegion` with the name, folder and group of this cache, so a namespace has no regions of its own. A region stays open
@@ -2983,7 +2738,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * const user = await cache.getOrSet(`user:${id}`, () => db.users.find(id), { ttl: '5m', stale: '1h' })
    */
-  getOrSet<T extends V | undefined = V>(key: Key$1, load: Load<V, T>, options?: Duration | LoadOptions<T>): Promise<T>
+  getOrSet<T extends V | undefined = V>(key: Key, load: Load<V, T>, options?: Duration | LoadOptions<T>): Promise<T>
   /**
    * A function that behaves like `fn`, through `getOrSet`: with the same key, one run of it serves the whole host.
    * `this` and all arguments are passed on.
@@ -3016,7 +2771,7 @@ export declare class SharedCache<V = unknown>
    * @example
    * await cache.once('migrate-to-v7', () => migrate(), { ttl: '1d' })
    */
-  once<T>(name: Key$1, fn: () => T | PromiseLike<T>, options?: Duration | OnceOptions): Promise<T>
+  once<T>(name: Key, fn: () => T | PromiseLike<T>, options?: Duration | OnceOptions): Promise<T>
   /**
    * Checks whether the cache can be used now: for the probes of Kubernetes, a load balancer, or a dashboard. It
    * counts as no read and no write. It asks the system about each attached process: call it once a second, not for each
@@ -3134,7 +2889,5 @@ export declare class SharedCache<V = unknown>
    */
   [Symbol.dispose](): void
 }
-
-export { Item$1 as Item, Key$1 as Key }
 
 export {}

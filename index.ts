@@ -1,17 +1,13 @@
 /** cache-machine: a cache in shared memory for all processes and threads of one host. This file only re-exports. */
 export type { Codec } from './lib/codec/codec.ts'
 export type { CollectionOptions } from './lib/collections/collection.ts'
-export type { FieldOptions, SharedHash } from './lib/collections/hash.ts'
-export type { PushOptions, SharedList } from './lib/collections/list.ts'
-export type { SharedSet } from './lib/collections/set.ts'
-export type {
-  AddOptions,
-  RankOptions,
-  ScoreOptions,
-  ScoreRangeOptions,
-  Scored,
-  SharedSortedSet,
-} from './lib/collections/sorted-set.ts'
+export { SharedHash } from './lib/collections/hash.ts'
+export type { FieldOptions } from './lib/collections/hash.ts'
+export { SharedList } from './lib/collections/list.ts'
+export type { PushOptions } from './lib/collections/list.ts'
+export { SharedSet } from './lib/collections/set.ts'
+export { SharedSortedSet } from './lib/collections/sorted-set.ts'
+export type { AddOptions, RankOptions, ScoreOptions, ScoreRangeOptions, Scored } from './lib/collections/sorted-set.ts'
 export type { CacheMessage } from './lib/segment/diagnostics.ts'
 export type { Engine } from './lib/engine/engine.ts'
 export { CacheError } from './lib/errors.ts'

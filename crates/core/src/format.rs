@@ -797,7 +797,6 @@ mod tests {
     use crate::shard::index::Position;
     use crate::{Cache, OpenOptions};
     use cache_machine_shm::atomic::AtomicU8;
-    use std::time::Duration;
 
     #[test]
     fn format_fields_do_not_overlap_and_stay_inside_their_block() {
@@ -838,20 +837,7 @@ mod tests {
     #[test]
     fn format_places_of_an_index_line_are_those_that_the_search_uses() {
         let name = format!("format-line-{}", std::process::id());
-        let options = OpenOptions {
-            name: name.clone(),
-            directory: None,
-            group: None,
-            version: None,
-            size: 4 << 20,
-            max_entry: None,
-            eviction: Eviction::S3Fifo,
-            lock_memory: false,
-            write_timeout: Duration::from_secs(10),
-            open_timeout: Duration::from_secs(2),
-            create: true,
-            manual_clock: true,
-        };
+        let options = OpenOptions { size: 4 << 20, ..OpenOptions::of_test(&name) };
         let cache = Cache::open(&options).expect("a new cache").0;
         let shard = cache.shard(0);
         let address = |byte: &AtomicU8| byte.as_ptr() as usize - shard.region.base().as_ptr() as usize;

@@ -2,6 +2,8 @@
 //!
 //! The core interprets only two of them: it increments numbers, and it marks texts that are ASCII.
 
+use crate::error::CacheError;
+
 /// UTF-8 text.
 pub const STRING: u8 = 1;
 /// A double, 8 bytes, little endian.
@@ -33,6 +35,17 @@ pub const LIST: u8 = 14;
 pub const SET: u8 = 15;
 /// A sorted set.
 pub const SORTED_SET: u8 = 16;
+
+/// Maximum of the numbers that JavaScript counts exactly.
+const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+
+/// The result of an increment.
+///
+/// # Errors
+/// `Overflow` if it is not finite, or beyond the whole numbers that JavaScript counts exactly.
+pub(crate) fn checked_sum(sum: f64) -> Result<f64, CacheError> {
+    if sum.is_finite() && sum.abs() <= MAX_SAFE_INTEGER { Ok(sum) } else { Err(CacheError::Overflow) }
+}
 
 /// Whether entries of this kind are collections, which are read and changed by their elements.
 pub fn is_collection(kind: u8) -> bool {

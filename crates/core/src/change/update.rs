@@ -29,8 +29,6 @@ pub struct Increment {
     pub binary_key: bool,
 }
 
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
-
 impl Locked<'_> {
     /// Deletes the key's entry, if its version is `version` (0: any).
     pub(crate) fn delete(&mut self, key: &Key<'_>, version: u64) -> Result<bool, ChangeError> {
@@ -100,9 +98,7 @@ impl Locked<'_> {
         if sum > options.max {
             sum = options.max;
         }
-        if !sum.is_finite() || sum.abs() > MAX_SAFE_INTEGER {
-            return Err(CacheError::Overflow.into());
-        }
+        let sum = kind::checked_sum(sum)?;
         let Increment { binary_key, ttl_ms, .. } = *options;
         let value = sum.to_le_bytes();
         let kept = Write { binary_key, ttl_ms, keep_ttl: true, keep_tags: true, ..Write::new(kind::NUMBER, &value) };

@@ -7,8 +7,6 @@ use crate::error::CacheError;
 use crate::kind;
 use std::cmp::Ordering;
 
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
-
 /// The elements that have not expired.
 fn living(bytes: &[u8], now: u64) -> impl Iterator<Item = Element<'_>> {
     places(bytes).map(|place| place.element).filter(move |element| !element.is_over(now))
@@ -231,10 +229,7 @@ pub(crate) fn incr(
         }
         Err(at) => (Err(at), init, 0),
     };
-    let sum = start + by;
-    if !sum.is_finite() || sum.abs() > MAX_SAFE_INTEGER {
-        return Err(CacheError::Overflow);
-    }
+    let sum = kind::checked_sum(start + by)?;
     let bytes = sum.to_le_bytes();
     let element = Element { value: Some(Item { kind: kind::NUMBER, bytes: &bytes }), deadline, ..Element::of(key) };
     match at {

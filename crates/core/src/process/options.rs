@@ -37,6 +37,25 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// For unit tests: a segment of 2 MiB with a clock that stands still.
+    #[cfg(test)]
+    pub(crate) fn of_test(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            directory: None,
+            group: None,
+            version: None,
+            size: 2 << 20,
+            max_entry: None,
+            eviction: Eviction::S3Fifo,
+            lock_memory: false,
+            write_timeout: Duration::from_secs(10),
+            open_timeout: Duration::from_secs(2),
+            create: true,
+            manual_clock: true,
+        }
+    }
+
     pub(crate) fn location(&self) -> Location<'_> {
         Location { directory: self.directory.as_deref(), group: self.group.as_ref() }
     }

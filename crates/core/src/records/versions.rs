@@ -308,7 +308,6 @@ mod tests {
     use crate::cache::handle::Cache;
     use crate::change::set::Write;
     use crate::kind;
-    use crate::layout::geometry::Eviction;
     use crate::process::options::OpenOptions;
     use crate::segments::destroy;
 
@@ -322,20 +321,7 @@ mod tests {
 
     impl Scene {
         fn new(test: &str) -> Self {
-            let options = OpenOptions {
-                name: format!("t-versions-{test}-{}", std::process::id()),
-                directory: None,
-                group: None,
-                version: None,
-                size: 2 << 20,
-                max_entry: None,
-                eviction: Eviction::S3Fifo,
-                lock_memory: false,
-                write_timeout: Duration::from_secs(10),
-                open_timeout: Duration::from_secs(2),
-                create: true,
-                manual_clock: true,
-            };
+            let options = OpenOptions::of_test(&format!("t-versions-{test}-{}", std::process::id()));
             let none = Cache::open(&options).unwrap().0;
             none.forbid_sweeps();
             Self { options, none, sweep: VersionSweep::default() }

@@ -323,10 +323,8 @@ mod tests {
 
     use super::*;
     use crate::cache::handle::Cache;
-    use crate::layout::geometry::Eviction;
     use crate::process::options::OpenOptions;
     use std::cell::Cell;
-    use std::time::Duration;
 
     const LISTENER: u64 = 7;
 
@@ -335,20 +333,7 @@ mod tests {
     impl Scene {
         fn new(test: &str) -> Self {
             let name = format!("by-stripe-{test}-{}", std::process::id());
-            let options = OpenOptions {
-                name: name.clone(),
-                directory: None,
-                group: None,
-                version: None,
-                size: 2 << 20,
-                max_entry: None,
-                eviction: Eviction::S3Fifo,
-                lock_memory: false,
-                write_timeout: Duration::from_secs(10),
-                manual_clock: true,
-                open_timeout: Duration::from_secs(2),
-                create: true,
-            };
+            let options = OpenOptions::of_test(&name);
             Self(Cache::open(&options).unwrap().0, name)
         }
     }

@@ -13,6 +13,7 @@ import { canContain, inContainer } from '../helpers/container.ts'
 import type { ContainerOptions } from '../helpers/container.ts'
 import { fork } from '../helpers/fork.ts'
 import type { Child } from '../helpers/fork.ts'
+import { ok } from '../helpers/member.ts'
 import { smallFileSystem } from '../helpers/segment.ts'
 import { canMount, testIf } from '../helpers/system.ts'
 
@@ -25,12 +26,6 @@ async function contained(t: ExecutionContext, options: ContainerOptions): Promis
   const child = fork(t, 'member', {}, inContainer(options))
   await child.next()
   return child
-}
-
-async function ok(child: Child, ...order: readonly unknown[]): Promise<unknown> {
-  const answer = await child.ask<Answer>(order)
-  if (answer.code !== undefined) throw new Error(`${order[0] as string}: ${answer.code} ${answer.message}`)
-  return answer.value
 }
 
 /** A folder of this host that a container sees as another one. */

@@ -13,6 +13,7 @@ import { within } from '../helpers/eventually.ts'
 import { fork } from '../helpers/fork.ts'
 import type { Child } from '../helpers/fork.ts'
 import { problems, root } from '../helpers/internals.ts'
+import { ok } from '../helpers/member.ts'
 import { openCache, segmentName, temporaryDirectory } from '../helpers/segment.ts'
 import { testIf, works } from '../helpers/system.ts'
 
@@ -35,12 +36,6 @@ async function member(t: ExecutionContext, user: number, before?: readonly strin
   const child = fork(t, 'member', {}, as(user, before))
   await child.next()
   return child
-}
-
-async function ok(child: Child, ...order: readonly unknown[]): Promise<unknown> {
-  const answer = await child.ask<Answer>(order)
-  if (answer.code !== undefined) throw new Error(`${order[0] as string}: ${answer.code} ${answer.message}`)
-  return answer.value
 }
 
 async function refused(t: ExecutionContext, child: Child, order: readonly unknown[], message: RegExp, hint: RegExp) {

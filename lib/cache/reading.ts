@@ -6,9 +6,10 @@
  */
 import type { Entry, Key } from '../arguments/keys.ts'
 import { fromBytes, fromText, isBytes } from '../codec/codec.ts'
-import { contentOf, isCollection } from '../collections/content.ts'
+import { contentOf } from '../collections/content.ts'
 import { CacheError } from '../errors.ts'
 import type { Previous } from '../loading/flights.ts'
+import { isCollection } from '../native/elements.ts'
 import { ASK_ALONE, GetFlag, Kind, MetaFloat, MetaInt, Status } from '../native/layout.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { openNearCache } from '../near/near-cache.ts'

@@ -6,10 +6,6 @@ import { COLLECTION_HEADER } from '../native/elements.ts'
 import { Kind } from '../native/layout.ts'
 import { Reply } from './reply.ts'
 
-export function isCollection(kind: number): boolean {
-  return kind >= Kind.Hash && kind <= Kind.SortedSet
-}
-
 /**
  * A Map of fields or of scores, an array, or a Set. A field that has expired stays in it until the next change. Damaged
  * bytes throw any error.

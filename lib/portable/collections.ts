@@ -60,25 +60,26 @@ function compareScored(a: Element, b: Element): number {
   return left < right ? -1 : left > right ? 1 : compareItems(a.key, b.key)
 }
 
-/** The last element of each key. */
-function lastOfEach(elements: readonly Element[]): Element[] {
-  return elements.filter((element, at) => !elements.slice(at + 1).some((other) => isEqual(other.key, element.key)))
+/** An item as the key of a map. */
+function nameOf({ kind, bytes }: Item): string {
+  return `${kind}:${bytes.toString('latin1')}`
+}
+
+/** The elements by their keys: of several with one key, the last. */
+function byName(elements: readonly Element[]): Map<string, Element> {
+  return new Map(elements.map((element) => [nameOf(element.key), element]))
 }
 
 function find(scene: Scene, key: Item): Element | undefined {
   return scene.elements.find((element) => isEqual(element.key, key))
 }
 
-function put(scene: Scene, element: Element): void {
-  // An item of a request lies in memory that the next request overwrites.
-  const key = { kind: element.key.kind, bytes: Buffer.from(element.key.bytes) }
-  const value = element.value && { kind: element.value.kind, bytes: Buffer.from(element.value.bytes) }
-  const own = { ...element, key, value }
-  const rest = scene.elements.filter((other) => !isEqual(other.key, key))
+/** Puts elements in their places, instead of those with the same keys. Each key comes once. */
+function put(scene: Scene, elements: readonly Element[]): void {
+  const names = new Set(elements.map(({ key }) => nameOf(key)))
+  const rest = scene.elements.filter(({ key }) => !names.has(nameOf(key)))
   const order = scene.kind === Kind.SortedSet ? compareScored : (a: Element, b: Element) => compareItems(a.key, b.key)
-  const at = rest.findIndex((other) => order(other, own) > 0)
-  rest.splice(at === -1 ? rest.length : at, 0, own)
-  scene.elements = rest
+  scene.elements = [...rest, ...elements.map(own)].toSorted(order)
 }
 
 function remove(scene: Scene, isWanted: (element: Element, at: number) => boolean): Element[] {
@@ -227,21 +228,20 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
 
   [CollectionRequest.Put](scene) {
     const only = scene.request.byte()
-    let [added, stored] = [0, 0]
-    for (const element of lastOfEach(scene.request.elements())) {
-      const isThere = find(scene, element.key) !== undefined
-      if (only !== 0 && (only === 2) !== isThere) continue
-      put(scene, { ...element, deadline: deadlineOf(scene, element.deadline) })
-      stored++
-      if (!isThere) added++
-    }
-    scene.answer.count(added).count(stored)
-    return stored !== 0
+    const known = byName(scene.elements)
+    const given = [...byName(scene.request.elements())]
+    const stored = given.filter(([name]) => only === 0 || (only === 2) === known.has(name))
+    put(
+      scene,
+      stored.map(([, element]) => ({ ...element, deadline: deadlineOf(scene, element.deadline) })),
+    )
+    scene.answer.count(stored.filter(([name]) => !known.has(name)).length).count(stored.length)
+    return stored.length !== 0
   },
 
   [CollectionRequest.Delete](scene) {
-    const keys = scene.request.elements()
-    const gone = remove(scene, (element) => keys.some(({ key }) => isEqual(key, element.key)))
+    const wanted = byName(scene.request.elements())
+    const gone = remove(scene, ({ key }) => wanted.has(nameOf(key)))
     scene.answer.count(gone.length)
     return gone.length !== 0
   },
@@ -253,7 +253,8 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
       scene.answer.byte(element === undefined ? 0 : 1)
       if (element !== undefined) show(scene, element)
     }
-    return remove(scene, (element) => keys.some(({ key }) => isEqual(key, element.key))).length !== 0
+    const wanted = byName(keys)
+    return remove(scene, ({ key }) => wanted.has(nameOf(key))).length !== 0
   },
 
   [CollectionRequest.Incr](scene) {
@@ -269,17 +270,17 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
     }
     const bytes = Buffer.alloc(8)
     bytes.writeDoubleLE(sum)
-    put(scene, { key, value: { kind: Kind.Number, bytes }, score: undefined, deadline: old?.deadline ?? 0 })
+    put(scene, [{ key, value: { kind: Kind.Number, bytes }, score: undefined, deadline: old?.deadline ?? 0 }])
     scene.answer.number(sum)
     return true
   },
 
   [CollectionRequest.Expire](scene) {
     const deadline = deadlineOf(scene, scene.request.number())
-    const keys = scene.request.elements()
+    const wanted = byName(scene.request.elements())
     let found = 0
     scene.elements = scene.elements.map((element) => {
-      if (!keys.some(({ key }) => isEqual(key, element.key))) return element
+      if (!wanted.has(nameOf(element.key))) return element
       found++
       return { ...element, deadline }
     })
@@ -355,16 +356,18 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
 
   [CollectionRequest.Add](scene) {
     const flags = scene.request.byte()
-    let [added, changed] = [0, 0]
-    for (const element of lastOfEach(scene.request.elements())) {
-      const old = find(scene, element.key)?.score
-      if (old === element.score || !isAllowed(flags, old, element.score ?? 0)) continue
-      put(scene, element)
-      if (old === undefined) added++
-      else changed++
-    }
-    scene.answer.count(added).count(changed)
-    return added + changed !== 0
+    const known = byName(scene.elements)
+    const stored = [...byName(scene.request.elements())].filter(([name, { score }]) => {
+      const old = known.get(name)?.score
+      return old !== score && isAllowed(flags, old, score ?? 0)
+    })
+    put(
+      scene,
+      stored.map(([, element]) => element),
+    )
+    const added = stored.filter(([name]) => !known.has(name)).length
+    scene.answer.count(added).count(stored.length - added)
+    return stored.length !== 0
   },
 
   [CollectionRequest.IncrScore](scene) {
@@ -374,7 +377,7 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
     const score = (old ?? 0) + by
     if (Number.isNaN(score)) throw failure('ERR_OVERFLOW', 'the result is not a finite number of at most 2^53 - 1')
     const isDone = isAllowed(flags, old, score)
-    if (isDone) put(scene, { key, value: undefined, score, deadline: 0 })
+    if (isDone) put(scene, [{ key, value: undefined, score, deadline: 0 }])
     scene.answer.number(isDone ? score : Number.NaN)
     return isDone
   },
@@ -388,5 +391,10 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
 
 /** An element of a request, which lies in memory that the next request overwrites. */
 function own(element: Element): Element {
-  return { ...element, key: { kind: element.key.kind, bytes: Buffer.from(element.key.bytes) } }
+  const { key, value } = element
+  return { ...element, key: copied(key), value: value && copied(value) }
+}
+
+function copied({ kind, bytes }: Item): Item {
+  return { kind, bytes: Buffer.from(bytes) }
 }

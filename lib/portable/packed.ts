@@ -2,7 +2,6 @@
  * Collections as bytes, as in `crates/core/src/collections/`: the elements of a value, of a request and of an answer.
  */
 import { COLLECTION_HEADER, DEADLINE_BYTES, ElementFlag } from '../native/elements.ts'
-import { Kind } from '../native/layout.ts'
 
 const FORMAT = 1
 const COUNT_AT = 4
@@ -21,10 +20,6 @@ export interface Element {
   readonly score: number | undefined
   /** Milliseconds on the clock of the segment; 0: never. In a request a lifetime, in an answer what is left of it. */
   readonly deadline: number
-}
-
-export function isCollection(kind: number): boolean {
-  return kind === Kind.Hash || kind === Kind.List || kind === Kind.Set || kind === Kind.SortedSet
 }
 
 /** Thrown for bytes that are not what they should be. */

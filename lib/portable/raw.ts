@@ -18,6 +18,7 @@ import {
   SetFlag,
   Status,
 } from '../native/layout.ts'
+import { isCollection } from '../native/elements.ts'
 import type { RawCalls, RawKey } from '../native/raw-calls.ts'
 import { runRequest } from './collections.ts'
 import { UNIT } from './geometry.ts'
@@ -31,7 +32,7 @@ import { readKey } from './keys.ts'
 import type { StoredKey } from './keys.ts'
 import { askLimiter } from './limits.ts'
 import { Metrics } from './metrics.ts'
-import { isCollection, pack, unpack } from './packed.ts'
+import { pack, unpack } from './packed.ts'
 import type { Segment } from './segment.ts'
 import type { Write } from './store.ts'
 import { tagsOf } from './tag-identity.ts'

@@ -9,6 +9,7 @@ import type {
   NativeRestoreRules,
   NativeTarget,
 } from '../native/addon.ts'
+import { isCollection } from '../native/elements.ts'
 import { Kind } from '../native/layout.ts'
 import {
   RECORD_BYTES,
@@ -29,7 +30,7 @@ import type { Entry, Space } from './entry.ts'
 import { Failure, invalid, statusOf } from './failure.ts'
 import { bytesOf, readKey } from './keys.ts'
 import type { StoredKey } from './keys.ts'
-import { isCollection, shifted } from './packed.ts'
+import { shifted } from './packed.ts'
 import type { Segment } from './segment.ts'
 import { salted, unsalted } from './tag-identity.ts'
 import { isText } from './values.ts'

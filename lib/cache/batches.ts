@@ -46,7 +46,8 @@ export class Batches<V> {
 
   setMany(items: Iterable<Item<V>>, options: Duration | Omit<SetOptions, 'if'>): boolean[] {
     const common = resolveSet(options, this.#writing.defaultTtl, 0, SET_MANY)
-    const prepared = Array.from(listOf(items), (item) => this.#prepare(item, common))
+    const { maxEntrySize } = this.#connection.live().dimensions()
+    const prepared = Array.from(listOf(items), (item) => this.#prepare(item, common, maxEntrySize))
     return inChunks(prepared, (chunk) => this.#store(chunk))
   }
 
@@ -64,7 +65,7 @@ export class Batches<V> {
     })
   }
 
-  #prepare(item: Item<V>, common: ResolvedSet): Prepared {
+  #prepare(item: Item<V>, common: ResolvedSet, maxEntrySize: number): Prepared {
     if (!Array.isArray(item)) throw invalid('an item must be [key, value] or [key, value, options]', item)
     const [given, value, own] = item as Item<V>
     const { encoder, defaultTtl } = this.#writing
@@ -79,7 +80,6 @@ export class Batches<V> {
     }
     // The next value is encoded into the same bytes, and a custom codec may do the same.
     if (kind >= Kind.Structured && isBytes(kind)) payload = Uint8Array.from(payload as Uint8Array)
-    const { maxEntrySize } = this.#connection.live()
     if (!fits(maxEntrySize, key, payload, set.tags.length)) {
       throw entryTooLarge(given, maxEntrySize)
     }

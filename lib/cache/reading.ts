@@ -395,7 +395,9 @@ export class Reading<V> implements Dependent, EntryProbe<Entry<V>> {
     let handle = connection.live()
     let length = handle.ints[MetaInt.Length] as number
     for (let tries = 0; ; tries++) {
-      const target = Buffer.allocUnsafeSlow(tries < FITTING_TRIES ? length : Math.max(length, handle.maxEntrySize))
+      const target = Buffer.allocUnsafeSlow(
+        tries < FITTING_TRIES ? length : Math.max(length, handle.dimensions().maxEntrySize),
+      )
       // Peek: the first raw call has counted this read.
       const found =
         mode === 'take'

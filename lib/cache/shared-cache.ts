@@ -812,8 +812,8 @@ export class SharedCache<V = unknown>
     const scope = options.scope ?? (this.namespaceName === '' ? 'segment' : 'namespace')
     countNearHits()
     const counts = this.#connection.read((id) => native.stats(id)) ?? NO_STATS
-    const { path, size } = this.#connection.live()
-    return toStats(counts, scope, { path, size }, this.#connection.counts)
+    const { path, dimensions } = this.#connection.live()
+    return toStats(counts, scope, { path, size: dimensions().size }, this.#connection.counts)
   }
 
   /**

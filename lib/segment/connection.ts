@@ -166,7 +166,8 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
         reopens++
       } else if (status !== Status.SuspectText) {
         const { name, writeTimeout } = this.options.native
-        return this.refuse(mode, fromStatus(status, { name, writeTimeout, maxEntrySize: handle.maxEntrySize }, key))
+        const { maxEntrySize } = handle.dimensions()
+        return this.refuse(mode, fromStatus(status, { name, writeTimeout, maxEntrySize }, key))
       }
       const result = attempt(handle, rawKey, status)
       if (result !== undefined) return result

@@ -13,14 +13,15 @@ import { missing } from './missing.ts'
 import { warnOfNeighbours } from './neighbours.ts'
 import { explained } from './permission.ts'
 
-/** The raw calls and the views of their memory. A plain object: a call costs one property load. */
+/**
+ * The raw calls and the views of their memory. A plain object: a call costs one property load. Caution: with an
+ * accessor of its own V8 would keep it as a dictionary, and each raw call would begin with a search.
+ */
 export interface SegmentHandle extends Omit<RawCalls, 'meta' | 'scratch'> {
   readonly id: number
   readonly path: string
-  /** Bytes of the segment now. */
-  readonly size: number
-  /** Its maximum bytes of key and value now. */
-  readonly maxEntrySize: number
+  /** Bytes of the segment, and its maximum bytes of key and value; both as they are now. Not for hot paths. */
+  readonly dimensions: () => NativeDimensions
   readonly rootEpochOffset: number
   readonly epochOffset: number
   readonly tagClockOffset: number
@@ -132,12 +133,7 @@ function toHandle(opened: NativeOpened, raw: RawCalls): SegmentHandle {
   return {
     id,
     path,
-    get size() {
-      return dimensions(id)?.size ?? size
-    },
-    get maxEntrySize() {
-      return dimensions(id)?.maxEntrySize ?? maxEntrySize
-    },
+    dimensions: () => dimensions(id) ?? { size, maxEntrySize },
     rootEpochOffset,
     epochOffset,
     tagClockOffset,

@@ -203,7 +203,7 @@ class Restore {
   }
 
   async #storeAll(rules: Rules): Promise<void> {
-    const { maxEntrySize } = this.#segment.calls.live()
+    const { maxEntrySize } = this.#segment.calls.live().dimensions()
     const cutter = new RecordCutter(maxEntrySize)
     await this.#file.readAll(async (payload) => {
       for (const batch of cutter.push(payload)) await this.#storeBatch(batch, rules)

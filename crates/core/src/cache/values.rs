@@ -36,8 +36,12 @@ impl Cache {
         meta: &mut EntryMeta,
     ) -> Result<bool, CacheError> {
         // Not by `in_area`: its loop would take fifty instructions of a hit.
-        let found = self.read_to(self.namespace_of_values(), key, mode, sink, meta);
-        if matches!(found, Err(CacheError::Moved)) { self.get_again(key, mode, sink, meta) } else { found }
+        match self.read_to(self.namespace_of_values(), key, mode, sink, meta) {
+            // Built anew: a copy of the whole result, written a moment ago in narrower parts, stalls the processor.
+            Ok(found) => Ok(found),
+            Err(CacheError::Moved) => self.get_again(key, mode, sink, meta),
+            Err(error) => Err(error),
+        }
     }
 
     /// `get_to` after a resize has moved the entries.

@@ -843,6 +843,118 @@ export interface Lock extends Disposable, AsyncDisposable {
    */
   release(): boolean
 }
+/** Options of `withLock`. */
+export interface WithLockOptions extends LockOptions {
+  /**
+   * Inside the work of another reentrant `withLock` of the same key and cache, run the work at once under the lock that
+   * is held there; it is released when the outer work is done. What belongs to the outer work is what it awaits or
+   * starts. The other options are then those of the outer call. Default: false; the call waits for its own lock.
+   */
+  reentrant?: boolean | undefined
+}
+/**
+ * Holds its callers back until `parties` of them wait, then lets all of them go on, and begins again. A caller that
+ * gives up (`timeout`, `signal`) or dies leaves the barrier; the others wait for a replacement.
+ */
+export interface Barrier {
+  readonly name: Key
+  readonly parties: number
+  /** Living callers that wait. Takes no lock. */
+  readonly waiting: number
+  /**
+   * Resolves when as many callers wait as it has parties: with true for the last one, with false for all others. So
+   * exactly one of them can do what is to be done once per round.
+   *
+   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default true).
+   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the reason of the signal; with `ERR_CLOSED` when the cache is
+   * closed; with `ERR_NO_SPACE` if too many wait; with `ERR_BUSY`, `ERR_INVALID_ARGUMENT`.
+   * @example
+   * const isLast = await cache.barrier('loaded', 4).wait({ timeout: '1m' })
+   * if (isLast) console.log('all four workers are ready')
+   */
+  wait(options?: AcquireOptions): Promise<boolean>
+}
+/**
+ * Holders of a lock wait for a change that other holders of this lock announce, such as with Python's `Condition`.
+ *
+ * The lock protects what is waited for. A waiter looks again after each `wait`, since another caller may have been
+ * faster.
+ */
+export interface Condition {
+  readonly name: Key
+  /** Living callers that wait. Takes no lock. */
+  readonly waiting: number
+  /**
+   * Releases the lock, waits for `notify`, and acquires the lock again, for the same `ttl`. The release and the
+   * beginning of the wait are one step for every other holder, so no `notify` of theirs is missed.
+   *
+   * The caller that is notified by a process is the first one that waits. If it dies or gives up before it goes on, the
+   * next one is notified in its place, so a waiter may be notified once too often.
+   *
+   * @param lock A held lock of this cache, or a held permit. It is over afterwards, in any case.
+   * @param options `timeout`: of the wait and the lock together, default none; `signal`; `ref`: keep the process alive
+   * while waiting (default true).
+   * @returns The new lock.
+   * @throws {CacheError} Rejects as `lock`, and then the caller holds no lock; with `ERR_LOCK_LOST` if the lock is not
+   * held.
+   * @example
+   * const condition = cache.condition('stock')
+   * let lock = await cache.lock('stock')
+   * while ((cache.get('stock') ?? 0) === 0) lock = await condition.wait(lock)
+   * cache.incr('stock', -1)
+   * lock.release()
+   */
+  wait(lock: Lock, options?: AcquireOptions): Promise<Lock>
+  /**
+   * Lets the callers go on that wait longest, `count` at most (default 1). Returns their number.
+   *
+   * @throws {CacheError} `ERR_BUSY`, `ERR_INVALID_ARGUMENT`.
+   * @example
+   * await cache.withLock('stock', () => {
+   *   cache.incr('stock', 1)
+   *   cache.condition('stock').notify()
+   * })
+   */
+  notify(count?: number): number
+  /** Lets all waiting callers go on. Returns their number. Throws as `notify`. */
+  notifyAll(): number
+}
+/**
+ * A flag that every process can set, clear and wait for, such as Python's `Event`. It is not an entry: no eviction,
+ * expiry or `clear` of the cache changes it, and it outlives its processes.
+ */
+export interface SharedEvent {
+  readonly name: Key
+  /** Whether it is set. Takes no lock. */
+  readonly isSet: boolean
+  /** Living callers that wait for it. Takes no lock. */
+  readonly waiting: number
+  /**
+   * Sets it: all waiting callers go on, and later ones do not wait. Returns false if it was set already.
+   *
+   * @throws {CacheError} `ERR_NO_SPACE`, `ERR_BUSY`.
+   * @example
+   * cache.event('warm').set()
+   */
+  set(): boolean
+  /**
+   * Clears it: later callers wait again. Returns false if it was not set. A caller that was waiting at `set` goes on
+   * even if `clear` follows at once.
+   *
+   * @throws {CacheError} `ERR_NO_SPACE`, `ERR_BUSY`.
+   */
+  clear(): boolean
+  /**
+   * Resolves when it is set, at once if it is.
+   *
+   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default true).
+   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the reason of the signal; with `ERR_CLOSED` when the cache is
+   * closed; with `ERR_NO_SPACE` if too many wait; with `ERR_BUSY`, `ERR_INVALID_ARGUMENT`.
+   * @example
+   * await cache.event('warm').wait({ timeout: '30s' })
+   */
+  wait(options?: AcquireOptions): Promise<void>
+}
 /** The leadership of this handle of the cache. `using` and `await using` resign at the end of their block. */
 export interface Leadership extends Disposable, AsyncDisposable {
   readonly name: Key
@@ -2586,7 +2698,7 @@ export declare class SharedCache<V = unknown>
    * of one thread get it in the order of asking, and alternate with other threads and processes. The lock of a key is
    * independent of its entry: `clear`, expiry and eviction do not affect it.
    *
-   * A lock is not reentrant: a holder that asks for it again waits until its `timeout`.
+   * A lock is not reentrant: a holder that asks for it again waits until its `timeout`. `withLock` has an option.
    *
    * @param options `ttl`: when it is lost at the latest (default: never, while its process lives); `timeout`: default
    * none; `signal`; `ref`: keep the process alive while waiting (default true). A held lock never keeps it alive.
@@ -2612,13 +2724,46 @@ export declare class SharedCache<V = unknown>
    * Acquires the lock of `key`, runs `work`, and always releases the lock. If a `ttl` may end before `work` does,
    * `work` should check `lock.signal`: its result is returned even if the lock was lost.
    *
-   * @param options As `lock`.
+   * @param options As `lock`. `reentrant`: inside the work of another reentrant `withLock` of the same key, run `work` at
+   * once under the lock that is held there (default false).
    * @returns The result of `work`.
    * @throws {CacheError} Rejects as `lock`, and with the errors of `work`.
    * @example
    * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
    */
-  withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T>
+  withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: WithLockOptions): Promise<T>
+  /**
+   * The event of this name: a flag that all processes and threads can set, clear and wait for, in this namespace.
+   * Creating the object costs nothing and changes nothing.
+   *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const warm = cache.event('warm')
+   * if (leads) await fill().then(() => warm.set())
+   * else await warm.wait({ timeout: '1m' })
+   */
+  event(name: Key): SharedEvent
+  /**
+   * The barrier of this name: its callers wait until `parties` of them have come, over all processes and threads, in
+   * this namespace. Creating the object costs nothing and changes nothing.
+   *
+   * @param parties 1 to 1,000. All callers should pass the same number.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * await cache.barrier('loaded', 4).wait({ timeout: '1m' })
+   */
+  barrier(name: Key, parties: number): Barrier
+  /**
+   * The condition of this name: holders of a lock wait for what other holders of this lock announce, in this namespace.
+   * Creating the object costs nothing and changes nothing.
+   *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const condition = cache.condition('stock')
+   * let lock = await cache.lock('stock')
+   * while ((cache.get('stock') ?? 0) === 0) lock = await condition.wait(lock)
+   */
+  condition(name: Key): Condition
   /**
    * The semaphore of this name: up to `permits` holders over all processes and threads, in this namespace. Creating the
    * object costs nothing and holds nothing.

@@ -12,6 +12,9 @@ export type { CacheMessage } from './lib/segment/diagnostics.ts'
 export type { Engine } from './lib/engine/engine.ts'
 export { CacheError } from './lib/errors.ts'
 export type { CacheErrorCode } from './lib/errors.ts'
+export type { Barrier } from './lib/coordination/barriers.ts'
+export type { Condition } from './lib/coordination/conditions.ts'
+export type { SharedEvent } from './lib/coordination/events.ts'
 export type { Leadership } from './lib/coordination/elections.ts'
 export type {
   CacheEvents,
@@ -66,7 +69,14 @@ export type {
   UpdateOptions,
   WaitOptions,
 } from './lib/arguments/options.ts'
-export type { AcquireOptions, Lock, LockOptions, TryLockOptions, TurnOptions } from './lib/coordination/locks.ts'
+export type {
+  AcquireOptions,
+  Lock,
+  LockOptions,
+  TryLockOptions,
+  TurnOptions,
+  WithLockOptions,
+} from './lib/coordination/locks.ts'
 export { Region, openRegion, regions } from './lib/segment/region.ts'
 export type { RegionInfo, RegionLock, RegionLockOptions, RegionOptions, Regions } from './lib/segment/region.ts'
 export type { SnapshotCompression } from './lib/snapshots/format.ts'

@@ -413,6 +413,9 @@ export declare function clear(id: number): void
 /** Closes a handle. A second call does nothing. */
 export declare function close(id: number): void
 
+/** Lets the first waiters of a condition pass, up to `count`. Returns their number. */
+export declare function conditionNotify(id: number, key: Key, count: number): number
+
 /**
  * Deletes entries of the namespace with keys that start with `prefix`, from `cursor` on (0 at first): one step of about a
  * millisecond.
@@ -421,6 +424,9 @@ export declare function deletePrefix(id: number, cursor: number, prefix: Key): B
 
 /** The present size of the segment of a handle, and its maximum entry. */
 export declare function dimensions(id: number): BindingDimensions
+
+/** Sets an event, which lets all its waiters pass, or clears it. Returns whether that changed it. */
+export declare function eventSet(id: number, key: Key, isSet: boolean): boolean
 
 /** Ends a flight as if it had not begun. False: the flight was over. */
 export declare function flightAbandon(id: number, once: boolean, key: Key, token: number): boolean
@@ -449,6 +455,12 @@ export declare function flightOutcome(id: number, once: boolean, key: Key, token
  * gets.
  */
 export declare function flightWatch(id: number, once: boolean, key: Key, token: number): number
+
+/** Passes an event, a barrier for `parties` or a condition, or enters its queue. `Granted`: it passes, and holds nothing. */
+export declare function gateEnter(id: number, keyspace: number, key: Key, parties: number): BindingPermit
+
+/** 1 if an event is set, otherwise 0; and the number of the living waiters of a gate. */
+export declare function gateState(id: number, keyspace: number, key: Key): Array<number>
 
 /** Invalidates the namespace's entries with one of the tags: removes them, or with `outdate` makes them stale. */
 export declare function invalidateTags(id: number, tags: readonly string[], outdate: boolean): void

@@ -49,6 +49,10 @@ const CALLS: Record<string, AnyCall> = {
   tryAcquire: (cache, options) => cache.semaphore('s', 1).tryAcquire(options),
   use: (cache, options) => cache.semaphore('s', 1).use(load, options),
   elect: (cache, options) => cache.elect('e', options),
+  'wait of an event': (cache, options) => cache.event('e').wait(options),
+  'wait of a barrier': (cache, options) => cache.barrier('b', 1).wait(options),
+  'wait of a condition': async (cache, options) =>
+    cache.condition('c').wait(await cache.semaphore('of c', 1000).acquire(), options),
   'the filter of watch': (cache, options) => cache.watch(options),
   watch: (cache, options) => cache.watch({}, options),
   subscribe: (cache, options) => cache.subscribe('c', options),

@@ -83,6 +83,9 @@ export const synchronous: Record<string, Call> = {
   collect: (cache) => cache.metrics().collect(),
   'permits of a semaphore': (cache) => cache.semaphore('permits', 2).counts(),
   tryLock: (cache) => cache.tryLock('tried')?.release(),
+  'set and clear of an event': (cache) => [cache.event('event').set(), cache.event('event').clear()],
+  'state of an event': (cache) => cache.event('event').isSet,
+  notify: (cache) => cache.condition('condition').notifyAll(),
   publish: (cache, i) => cache.publish('news', i),
   'list and inspection of segments': (cache) => [segments.list(), segments.inspect(cache.name)],
   'destruction of a segment': (cache) => {
@@ -108,6 +111,13 @@ export const asynchronous: Record<string, Call> = {
   lock: (cache) => cache.withLock('locked', () => undefined),
   semaphore: (cache) => cache.semaphore('permits', 2).use(() => undefined),
   elect: async (cache) => (await cache.elect('leader')).resign(),
+  event: (cache) => Promise.all([cache.event('gate').wait(), cache.event('gate').set(), cache.event('gate').clear()]),
+  barrier: (cache) => Promise.all([cache.barrier('barrier', 2).wait(), cache.barrier('barrier', 2).wait()]),
+  condition: async (cache) => {
+    const waiting = cache.condition('condition').wait(await cache.lock('of the condition'))
+    cache.condition('condition').notify()
+    ;(await waiting).release()
+  },
   waitFor: (cache, i) => Promise.allSettled([cache.waitFor(`w${i}`), cache.set(`w${i}`, i)]),
   subscribe: async (cache, i) => {
     const messages = cache.subscribe('news')

@@ -284,6 +284,23 @@ const coordination = [
       call('tryAcquire', [name, given], (side) => shownLock(side, side.root.semaphore(name, 2).tryAcquire(given))),
     ),
   lockKey.map((name) => call('counts', [name], (side) => side.root.semaphore(name, 2).counts())),
+  fc
+    .tuple(lockKey, fc.boolean())
+    .map(([name, on]) =>
+      call('event', [name, on], (side) => [side.root.event(name)].map((e) => [on ? e.set() : e.clear(), e.isSet])),
+    ),
+  fc
+    .tuple(lockKey, fc.integer({ min: 0, max: 3 }))
+    .map(([name, count]) => call('notify', [name, count], (side) => side.root.condition(name).notify(count))),
+  // Callers of a barrier, one more than it has parties.
+  lockKey.map((name) =>
+    call('barrier', [name], async (side) => {
+      const waits = [1, 2, 3].map(() => side.root.barrier(name, 2).wait({ timeout: '10s' }))
+      const first = await within('two parties', Promise.all(waits.slice(0, 2)))
+      const { waiting } = side.root.barrier(name, 2)
+      return [first, waiting, await side.root.barrier(name, 2).wait(), await waits[2]]
+    }),
+  ),
   onLock('release', (lock) => lock.release()),
   onLock('held', (lock) => lock.held),
   onLock('extend', (lock) => lock.extend(50)),

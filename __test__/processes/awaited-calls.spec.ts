@@ -16,6 +16,9 @@ const CALLS = [
   'acquire',
   'use',
   'elect',
+  'event',
+  'barrier',
+  'condition',
   'once',
   'next of watch',
   'next of subscribe',
@@ -42,6 +45,9 @@ for (const call of CALLS) {
     leadership.resign()
     finish()
     await running
+    cache.event('held').set()
+    cache.condition('held').notify()
+    if (call === 'barrier') await cache.barrier('held', 2).wait()
     cache.set('key', 1)
     cache.publish('channel', 1)
     t.is(await child.next(), 'done')

@@ -76,8 +76,15 @@ import { waitForLeadership } from '../coordination/elections.ts'
 import type { Leadership } from '../coordination/elections.ts'
 import { KeyLimiter } from '../coordination/limiter.ts'
 import type { Limiter, LimiterOptions } from '../coordination/limiter.ts'
-import { WITH_LOCK, checkWork, takeLock, waitForLock, whileHeld } from '../coordination/locks.ts'
-import type { AcquireOptions, Lock, LockOptions, TryLockOptions } from '../coordination/locks.ts'
+import { takeLock, waitForLock, workLocked } from '../coordination/locks.ts'
+import type { AcquireOptions, Lock, LockOptions, TryLockOptions, WithLockOptions } from '../coordination/locks.ts'
+import { barrierOf } from '../coordination/barriers.ts'
+import type { Barrier } from '../coordination/barriers.ts'
+import { conditionOf } from '../coordination/conditions.ts'
+import type { Condition } from '../coordination/conditions.ts'
+import { eventOf } from '../coordination/events.ts'
+import type { SharedEvent } from '../coordination/events.ts'
+import { Gates } from '../coordination/gates.ts'
 import { Permits } from '../coordination/permits.ts'
 import { semaphoreOf } from '../coordination/semaphores.ts'
 import type { Semaphore } from '../coordination/semaphores.ts'
@@ -193,6 +200,7 @@ export class SharedCache<V = unknown>
   readonly #waits: Waits<Entry<V>>
   readonly #streams: Streams
   readonly #permits: Permits
+  readonly #gates: Gates
   /** Namespaces made from this cache. They close with it. */
   readonly #children = new Set<SharedCache<unknown>>()
   #parent: SharedCache<unknown> | undefined
@@ -225,7 +233,9 @@ export class SharedCache<V = unknown>
     connection.attach(this.#streams, Notice.Streams)
     this.#loads = new Loads(connection, recordWatches, this.#reading, this.#writing)
     this.#permits = new Permits(connection, recordWatches)
+    this.#gates = new Gates(connection, recordWatches)
     connection.attach(this.#permits)
+    connection.attach(this.#gates)
     if (this.namespaceName === '') connection.attach(sampler)
     connection.opened()
   }
@@ -876,7 +886,7 @@ export class SharedCache<V = unknown>
    * of one thread get it in the order of asking, and alternate with other threads and processes. The lock of a key is
    * independent of its entry: `clear`, expiry and eviction do not affect it.
    *
-   * A lock is not reentrant: a holder that asks for it again waits until its `timeout`.
+   * A lock is not reentrant: a holder that asks for it again waits until its `timeout`. `withLock` has an option.
    *
    * @param options `ttl`: when it is lost at the latest (default: never, while its process lives); `timeout`: default
    * none; `signal`; `ref`: keep the process alive while waiting (default true). A held lock never keeps it alive.
@@ -910,16 +920,60 @@ export class SharedCache<V = unknown>
    * Acquires the lock of `key`, runs `work`, and always releases the lock. If a `ttl` may end before `work` does,
    * `work` should check `lock.signal`: its result is returned even if the lock was lost.
    *
-   * @param options As `lock`.
+   * @param options As `lock`. `reentrant`: inside the work of another reentrant `withLock` of the same key, run `work` at
+   * once under the lock that is held there (default false).
    * @returns The result of `work`.
    * @throws {CacheError} Rejects as `lock`, and with the errors of `work`.
    * @example
    * const balance = await cache.withLock(`account:${id}`, () => withdraw(id, 100), { timeout: '5s' })
    */
-  async withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: LockOptions): Promise<T> {
-    checkWork(work)
+  async withLock<T>(key: Key, work: (lock: Lock) => T | PromiseLike<T>, options?: WithLockOptions): Promise<T> {
     this.#open()
-    return whileHeld(waitForLock(this.#permits, key, options, WITH_LOCK), work)
+    return workLocked(this.#permits, key, work, options)
+  }
+
+  /**
+   * The event of this name: a flag that all processes and threads can set, clear and wait for, in this namespace.
+   * Creating the object costs nothing and changes nothing.
+   *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const warm = cache.event('warm')
+   * if (leads) await fill().then(() => warm.set())
+   * else await warm.wait({ timeout: '1m' })
+   */
+  event(name: Key): SharedEvent {
+    this.#open()
+    return eventOf(this.#gates, name)
+  }
+
+  /**
+   * The barrier of this name: its callers wait until `parties` of them have come, over all processes and threads, in
+   * this namespace. Creating the object costs nothing and changes nothing.
+   *
+   * @param parties 1 to 1,000. All callers should pass the same number.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * await cache.barrier('loaded', 4).wait({ timeout: '1m' })
+   */
+  barrier(name: Key, parties: number): Barrier {
+    this.#open()
+    return barrierOf(this.#gates, name, parties)
+  }
+
+  /**
+   * The condition of this name: holders of a lock wait for what other holders of this lock announce, in this namespace.
+   * Creating the object costs nothing and changes nothing.
+   *
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const condition = cache.condition('stock')
+   * let lock = await cache.lock('stock')
+   * while ((cache.get('stock') ?? 0) === 0) lock = await condition.wait(lock)
+   */
+  condition(name: Key): Condition {
+    this.#open()
+    return conditionOf(this.#gates, this.#permits, name)
   }
 
   /**

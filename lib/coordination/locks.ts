@@ -5,6 +5,7 @@
  * A lock is a permit of the keyspace `Locks` with one holder; `permits.ts` does the work. A lock without `ttl` still
  * ends with its process, its worker thread, or its cache.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { wholeKey } from '../arguments/keys.ts'
 import type { Key } from '../arguments/keys.ts'
 import { accepted, checkOptions } from '../arguments/option-names.ts'
@@ -14,6 +15,7 @@ import type { Duration, Milliseconds } from '../arguments/units.ts'
 import { invalid } from '../errors.ts'
 import { Keyspace } from '../native/layout.ts'
 import type { WaitLimits } from '../waiting/timers.ts'
+import { nameOf } from './permits.ts'
 import type { Permits } from './permits.ts'
 
 /** Options of `tryLock`. */
@@ -82,10 +84,24 @@ export interface Lock extends Disposable, AsyncDisposable {
   release(): boolean
 }
 
-const WAIT_NAMES = { timeout: true, signal: true, ref: true } as const
+export const WAIT_NAMES = { timeout: true, signal: true, ref: true } as const
+/** Options of `withLock`. */
+export interface WithLockOptions extends LockOptions {
+  /**
+   * Inside the work of another reentrant `withLock` of the same key and cache, run the work at once under the lock that
+   * is held there; it is released when the outer work is done. What belongs to the outer work is what it awaits or
+   * starts. The other options are then those of the outer call. Default: false; the call waits for its own lock.
+   */
+  reentrant?: boolean | undefined
+}
+
 const TRY_LOCK = accepted<TryLockOptions>('tryLock', { ttl: true })
 const LOCK = accepted<LockOptions>('lock', { ...WAIT_NAMES, ttl: true })
-export const WITH_LOCK: AcceptedOptions = accepted<LockOptions>('withLock', { ...WAIT_NAMES, ttl: true })
+export const WITH_LOCK: AcceptedOptions = accepted<WithLockOptions>('withLock', {
+  ...WAIT_NAMES,
+  ttl: true,
+  reentrant: true,
+})
 export const ACQUIRE: AcceptedOptions = accepted<LockOptions>('acquire', { ...WAIT_NAMES, ttl: true })
 export const USE: AcceptedOptions = accepted<LockOptions>('use', { ...WAIT_NAMES, ttl: true })
 export const TRY_ACQUIRE: AcceptedOptions = accepted<TryLockOptions>('tryAcquire', { ttl: true })
@@ -106,6 +122,37 @@ export async function waitForLock(
 ): Promise<Lock> {
   const { ttl, limits } = resolveAcquire(options, expected)
   return permits.wait({ keyspace: Keyspace.Locks, key: wholeKey(key), permits: 1, ttl }, limits)
+}
+
+/** The locks that the running work holds by reentrant calls, for each cache by key. */
+type HeldLocks = ReadonlyMap<Permits, ReadonlyMap<string, Lock>>
+
+const heldLocks = new AsyncLocalStorage<HeldLocks>()
+
+/** Runs `work` while the lock of `key` is held: a new one, or that of a reentrant call around this one. */
+export async function workLocked<T>(
+  permits: Permits,
+  key: Key,
+  work: (lock: Lock) => T | PromiseLike<T>,
+  options: WithLockOptions | undefined,
+): Promise<T> {
+  checkWork(work)
+  const { ttl, limits } = resolveAcquire(options, WITH_LOCK)
+  const reentrant: unknown = options?.reentrant ?? false
+  if (typeof reentrant !== 'boolean') throw invalid('reentrant must be true or false', reentrant)
+  const request = { keyspace: Keyspace.Locks, key: wholeKey(key), permits: 1, ttl }
+  if (!reentrant) return whileHeld(permits.wait(request, limits), work)
+
+  const name = nameOf(request)
+  const around = heldLocks.getStore()
+  const held = around?.get(permits)
+  const lock = held?.get(name)
+  // Work that the outer call did not wait for may run on after its lock was released.
+  if (lock?.held === true) return work(lock)
+  return whileHeld(permits.wait(request, limits), (granted) => {
+    const inner = new Map(around).set(permits, new Map(held).set(name, granted))
+    return heldLocks.run(inner, () => work(granted))
+  })
 }
 
 /** Runs `work` while a lock is held, and always releases it afterwards. */

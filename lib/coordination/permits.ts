@@ -270,6 +270,10 @@ export class HeldPermit {
     this.#deadline = performance.now() + remaining
   }
 
+  get request(): PermitRequest {
+    return this.#request
+  }
+
   get key(): Key {
     return givenKey(this.#request.key)
   }
@@ -384,7 +388,8 @@ function headOf(queue: WaitQueue): Waiter | undefined {
   return queue.head
 }
 
-function nameOf({ keyspace, key, permits }: PermitRequest): string {
+/** Different for different permits. */
+export function nameOf({ keyspace, key, permits }: PermitRequest): string {
   const text = typeof key === 'string' ? key : `#${Buffer.from(key.buffer, key.byteOffset, key.length).toString('hex')}`
   return `${keyspace} ${permits} ${typeof key} ${text}`
 }

@@ -36,6 +36,7 @@ const READS: ReadonlySet<string> = new Set([
   'shards',
   'permitIsHeld',
   'permitCounts',
+  'gateState',
   'permitsHeld',
   'flightOutcome',
   'onceResult',

@@ -323,11 +323,14 @@ export const RemovalReason = {
   Expired: 1,
 } as const
 
-/** The coordinated things that have permits. */
+/** The coordinated things that have permits or waiters. */
 export const Keyspace = {
   Locks: 1,
   Semaphores: 2,
   Elections: 3,
+  Events: 9,
+  Barriers: 10,
+  Conditions: 11,
 } as const
 
 /**

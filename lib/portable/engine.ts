@@ -29,7 +29,7 @@ import { givenForm, prefixTest, readKey, readName } from './keys.ts'
 import { Metrics } from './metrics.ts'
 import { ROOT_EPOCH_OFFSET, TAG_CLOCK_OFFSET, epochOffset } from './near.ts'
 import { PermitRecord } from './permits.ts'
-import type { Grant } from './permits.ts'
+import type { Gate, Grant } from './permits.ts'
 import { rawCallsOf } from './raw.ts'
 import {
   bufferOf,
@@ -217,9 +217,7 @@ export const portable: Native = {
       const result = subject.record.acquire(permits, Math.floor(ttl), wait)
       if (result === undefined) return NO_PERMIT
       if (typeof result === 'object') return granted(subject, result, permits)
-      const { handle, purpose, text, record } = subject
-      handle.hold('ticket', purpose, text, result, () => record.cancel(result, permits))
-      return waiting(result)
+      return queued(subject, result, permits)
     })
   },
 
@@ -260,6 +258,23 @@ export const portable: Native = {
 
   permitCounts(id, keyspace, key) {
     return onPermits(id, keyspace, key, ({ record }) => record.counts())
+  },
+
+  gateEnter(id, keyspace, key, parties) {
+    const gate = gateOf(keyspace, parties)
+    return onPermits(id, keyspace, key, (subject) => {
+      const result = subject.record.enter(gate)
+      if (typeof result === 'object') return grantedAt(subject, result)
+      return queued(subject, result, 0)
+    })
+  },
+
+  conditionNotify: (id, key, count) => onPermits(id, Keyspace.Conditions, key, ({ record }) => record.notify(count)),
+  eventSet: (id, key, isSet) => onPermits(id, Keyspace.Events, key, ({ record }) => record.setEvent(isSet)),
+
+  gateState(id, keyspace, key) {
+    const [isSet, waiters] = onPermits(id, keyspace, key, ({ record }) => record.gateState())
+    return [Number(isSet), waiters]
   },
 
   permitsHeld(id, keyspace) {
@@ -443,10 +458,29 @@ function checkKeyspace(keyspace: number): void {
   if (!KEYSPACES.has(keyspace)) throw invalid(`there is no keyspace ${keyspace} of permits`)
 }
 
-function granted({ segment, handle, purpose, text, record }: Subject, grant: Grant, permits: number): NativePermit {
-  const { token, deadline } = grant
+function gateOf(keyspace: number, parties: number): Gate {
+  if (keyspace === Keyspace.Events) return { kind: 'event' }
+  if (keyspace === Keyspace.Barriers) return { kind: 'barrier', parties }
+  if (keyspace === Keyspace.Conditions) return { kind: 'condition' }
+  throw invalid(`there is no keyspace ${keyspace} of gates`)
+}
+
+/** Notes a permit, and makes the answer. */
+function granted(subject: Subject, grant: Grant, permits: number): NativePermit {
+  const { handle, purpose, text, record } = subject
+  const { token } = grant
   handle.hold('permit', purpose, text, token, () => void record.release(token, permits))
+  return grantedAt(subject, grant)
+}
+
+function grantedAt({ segment }: Subject, { token, deadline }: Grant): NativePermit {
   return { state: PermitState.Granted, number: token, remaining: remaining(segment, deadline) }
+}
+
+/** Notes a ticket, and makes the answer. */
+function queued({ handle, purpose, text, record }: Subject, ticket: number, permits: number): NativePermit {
+  handle.hold('ticket', purpose, text, ticket, () => record.cancel(ticket, permits))
+  return waiting(ticket)
 }
 
 function waiting(ticket: number): NativePermit {

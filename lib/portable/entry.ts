@@ -17,6 +17,9 @@ export const Purpose = {
   Once: 6,
   OnceFlights: 7,
   Metrics: 8,
+  Events: 9,
+  Barriers: 10,
+  Conditions: 11,
 } as const
 
 /** The kind of a record, beside the kinds of `Kind`. */

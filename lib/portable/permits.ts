@@ -5,6 +5,7 @@
  * All owners are in this thread and alive: a handle that is closed gives back what it holds.
  */
 import { noSpace } from './failure.ts'
+import { Purpose } from './entry.ts'
 import type { Space } from './entry.ts'
 import type { StoredKey } from './keys.ts'
 import { KEEP, REMOVE, readRecord, storeRecord } from './records.ts'
@@ -27,6 +28,8 @@ interface Waiter {
 interface Table {
   readonly holders: readonly Holder[]
   readonly waiters: readonly Waiter[]
+  /** Of an event. */
+  readonly isSet: boolean
 }
 
 /** A granted permit. */
@@ -35,11 +38,15 @@ export interface Grant {
   readonly deadline: number
 }
 
+/** What opens a gate for those that come. */
+export type Gate =
+  { readonly kind: 'event' } | { readonly kind: 'barrier'; readonly parties: number } | { readonly kind: 'condition' }
+
 export type TicketState = { readonly grant: Grant } | 'waiting' | 'lost'
 
 /** Maximum size of a record, in words. */
 const MAX_WORDS = 8192
-const EMPTY: Table = { holders: [], waiters: [] }
+const EMPTY: Table = { holders: [], waiters: [], isSet: false }
 
 /** The permits of one key. */
 export class PermitRecord {
@@ -103,8 +110,12 @@ export class PermitRecord {
   cancel(ticket: number, permits: number): void {
     this.#change(permits, (table, version, now) => {
       const holders = table.holders.filter((holder) => holder.ticket !== ticket)
-      if (holders.length < table.holders.length)
-        return [grantFirst({ ...table, holders }, permits, version, now), undefined]
+      if (holders.length < table.holders.length) {
+        // A caller that was notified and gives up lets the next one pass.
+        const without =
+          this.#space.purpose === Purpose.Conditions ? letPass({ ...table, holders }, 1) : { ...table, holders }
+        return [grantFirst(without, permits, version, now), undefined]
+      }
       const waiters = table.waiters.filter((waiter) => waiter.ticket !== ticket)
       return [waiters.length < table.waiters.length ? { ...table, waiters } : table, undefined]
     })
@@ -119,6 +130,40 @@ export class PermitRecord {
   counts(): [held: number, waiting: number] {
     const { holders, waiters } = purge(this.#read(), this.#store.now())
     return [holders.length, waiters.length]
+  }
+
+  /** Passes the gate of an event, a barrier or a condition, or enters its queue; then the result is a ticket. */
+  enter(gate: Gate): Grant | number {
+    return this.#change<Grant | number>(0, (table, version) => {
+      const passed = { token: version, deadline: 0 }
+      if (gate.kind === 'event' && table.isSet) return [table, passed]
+      if (gate.kind === 'barrier' && table.waiters.length + 1 >= gate.parties) {
+        return [letPass(table, table.waiters.length), passed]
+      }
+      return [grow(table, { waiters: [...table.waiters, { ticket: version, ttl: 0 }] }), version]
+    })
+  }
+
+  /** Lets the first waiters pass, up to `count`, and returns their number. */
+  notify(count: number): number {
+    return this.#change(0, (table) => {
+      const passed = Math.min(count, table.waiters.length)
+      return [letPass(table, passed), passed]
+    })
+  }
+
+  /** Sets the event, and lets all waiters pass; or clears it. Returns whether that changed it. */
+  setEvent(isSet: boolean): boolean {
+    return this.#change(0, (table) => {
+      if (table.isSet === isSet) return [table, false]
+      return [{ ...(isSet ? letPass(table, table.waiters.length) : table), isSet }, true]
+    })
+  }
+
+  /** Whether the event is set, and the number of waiters. */
+  gateState(): [isSet: boolean, waiting: number] {
+    const { isSet, waiters } = this.#read()
+    return [isSet, waiters.length]
   }
 
   /** Removes the holders past their deadline, and grants free permits. */
@@ -155,8 +200,8 @@ export class PermitRecord {
   }
 
   #write(table: Table, before?: Table): void {
-    const { holders, waiters } = table
-    const isEmpty = holders.length === 0 && waiters.length === 0
+    const { holders, waiters, isSet } = table
+    const isEmpty = holders.length === 0 && waiters.length === 0 && !isSet
     const becomes = table === before ? KEEP : isEmpty ? REMOVE : { record: table, words: wordsOf(table), ttl: 0 }
     storeRecord(this.#store, this.#space, this.#key, becomes)
   }
@@ -174,7 +219,14 @@ function grantFirst(table: Table, permits: number, version: number, now: number)
   const [first, ...waiters] = table.waiters
   if (first === undefined || table.holders.length >= permits) return table
   const holder = { token: version, deadline: deadlineIn(now, first.ttl), ticket: first.ticket }
-  return { holders: [...table.holders, holder], waiters }
+  return { ...table, holders: [...table.holders, holder], waiters }
+}
+
+/** The table after its first waiters became holders, each under its ticket. */
+function letPass(table: Table, count: number): Table {
+  const passing = table.waiters.slice(0, count).map(({ ticket }) => ({ token: ticket, deadline: 0, ticket }))
+  if (passing.length === 0) return table
+  return { ...table, holders: [...table.holders, ...passing], waiters: table.waiters.slice(count) }
 }
 
 function grow(table: Table, change: Partial<Table>): Table {

@@ -10,9 +10,9 @@ import { native } from '../engine/engine.ts'
 import { Keyspace } from '../native/layout.ts'
 import { nativeHandles } from './handle.ts'
 
-/** A lock, semaphore or leadership that living processes hold or wait for. */
+/** What living processes hold or wait for. Nobody holds an event, a barrier or a condition. */
 export interface Held {
-  readonly kind: 'lock' | 'semaphore' | 'leadership'
+  readonly kind: 'lock' | 'semaphore' | 'leadership' | 'event' | 'barrier' | 'condition'
   readonly key: Key
   /** With the time until each permit ends; Infinity: as long as its process lives. */
   readonly holders: readonly { readonly pid: number; readonly remaining: Milliseconds }[]
@@ -24,6 +24,9 @@ const KINDS = [
   ['lock', Keyspace.Locks],
   ['semaphore', Keyspace.Semaphores],
   ['leadership', Keyspace.Elections],
+  ['event', Keyspace.Events],
+  ['barrier', Keyspace.Barriers],
+  ['condition', Keyspace.Conditions],
 ] as const
 
 /** Those of the namespace of an open cache; none if its segment was destroyed. Reads without a lock. */

@@ -452,6 +452,20 @@ export const mutants = [
     caught: ['permits', 'processes', 'crash'],
   },
   {
+    id: 'passes-one-fewer',
+    name: 'The last waiter of an event, a barrier or a condition does not pass',
+    from: 'for _ in 0..passing {',
+    to: 'for _ in 1..passing {',
+    caught: ['gates', 'crash'],
+  },
+  {
+    id: 'notice-dies-with-waiter',
+    name: 'The notice of a waiter that leaves its condition goes to nobody',
+    from: '            table.let_pass(count);\n',
+    to: '            let _ = (table, count);\n',
+    caught: ['gates'],
+  },
+  {
     id: 'destroyed-takes-writes',
     name: 'A destroyed segment accepts writes',
     from: '        if self.segment.header().state() != State::Ready {\n            lock::abandon(',

@@ -620,6 +620,9 @@ fn keyspaces() -> Table {
         Once => "what was done once",
         OnceFlights => "the run of what is done once",
         Metrics => "a metric",
+        Events => "state and waiters of an event",
+        Barriers => "waiters of a barrier",
+        Conditions => "waiters of a condition",
         Versions => "the table of versions",
     });
     table("Keyspaces", Unit::Numbers, 64, rows)

@@ -85,6 +85,7 @@ pub use reading::scan::{Deletion, Page};
 pub use reading::walk::ScannedKey;
 pub use records::flight_board::MAX_OUTCOME;
 pub use records::flights::{FinishResult, FlightKind, FlightOptions, FlightStart};
+pub use records::gates::Gate;
 pub use records::limits::{Demand, Verdict};
 pub use records::meters::{Algorithm, Limit, MAX_TOKENS};
 pub use records::metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};

@@ -367,11 +367,14 @@ numbers_of_core! {
         "DeleteByScore" = Operation::DeleteByScore,
     }
 
-    /// The coordinated things that have permits.
+    /// The coordinated things that have permits or waiters.
     Keyspace as keyspaces {
         "Locks" = CoreKeyspace::Locks,
         "Semaphores" = CoreKeyspace::Semaphores,
         "Elections" = CoreKeyspace::Elections,
+        "Events" = CoreKeyspace::Events,
+        "Barriers" = CoreKeyspace::Barriers,
+        "Conditions" = CoreKeyspace::Conditions,
     }
 
     /// What happened to an entry, or a message: an item of a watch or a subscription.
@@ -412,9 +415,15 @@ pub(crate) const ALGORITHMS: [CoreAlgorithm; 3] =
 /// The bits of `LimitInt::How` that hold an algorithm; the others hold a `Demand`.
 pub(crate) const ALGORITHM_BITS: u32 = 3;
 
-/// The keyspaces that have permits.
-pub(crate) const PERMIT_KEYSPACES: [CoreKeyspace; 3] =
-    [CoreKeyspace::Locks, CoreKeyspace::Semaphores, CoreKeyspace::Elections];
+/// The keyspaces that have permits, or tickets of waiters.
+pub(crate) const PERMIT_KEYSPACES: [CoreKeyspace; 6] = [
+    CoreKeyspace::Locks,
+    CoreKeyspace::Semaphores,
+    CoreKeyspace::Elections,
+    CoreKeyspace::Events,
+    CoreKeyspace::Barriers,
+    CoreKeyspace::Conditions,
+];
 
 numbers! {
     /// Bits of the `flags` argument of `get` and `getInto`.

@@ -9,7 +9,7 @@ use crate::holdings;
 use crate::keys::{Key, key_bytes, key_of};
 use crate::layout::{PERMIT_KEYSPACES, PermitState};
 use cache_machine_core::{
-    Acquisition, Awaited, Cache, CacheError, Grant, HeldPermits, Keyspace, PermitRequest, TicketState,
+    Acquisition, Awaited, Cache, CacheError, Gate, Grant, HeldPermits, Keyspace, PermitRequest, TicketState,
 };
 use napi_derive::napi;
 
@@ -151,6 +151,47 @@ pub fn permit_is_held(id: u32, keyspace: u32, key: Key, token: f64) -> Result<bo
 pub fn permit_counts(id: u32, keyspace: u32, key: Key) -> Result<Vec<u32>> {
     on(id, keyspace, &key, |&Subject { cache, keyspace, key, .. }| {
         cache.permit_counts(keyspace, key).map(|(held, queued)| vec![held as u32, queued as u32])
+    })
+}
+
+/// Passes an event, a barrier for `parties` or a condition, or enters its queue. `Granted`: it passes, and holds nothing.
+#[napi(catch_unwind)]
+pub fn gate_enter(id: u32, keyspace: u32, key: Key, parties: u32) -> Result<BindingPermit> {
+    let gate = match keyspace_of(keyspace)? {
+        Keyspace::Events => Gate::Event,
+        Keyspace::Barriers => Gate::Barrier(parties),
+        Keyspace::Conditions => Gate::Condition,
+        _ => return Err(invalid(format!("there is no keyspace {keyspace} of gates"))),
+    };
+    on(id, keyspace, &key, |&Subject { cache, handle, keyspace, key }| {
+        Ok(match cache.enter_gate(key, gate)? {
+            Acquisition::Granted(grant) => BindingPermit::granted(cache, grant),
+            Acquisition::Waiting(ticket) => {
+                handle.hold(holdings::ticket(cache, keyspace, key, ticket, 0));
+                BindingPermit::waiting(ticket)
+            }
+            Acquisition::Refused => BindingPermit::none(),
+        })
+    })
+}
+
+/// Lets the first waiters of a condition pass, up to `count`. Returns their number.
+#[napi(catch_unwind)]
+pub fn condition_notify(id: u32, key: Key, count: u32) -> Result<u32> {
+    with(id, |cache| cache.notify(key_bytes(&key), count))
+}
+
+/// Sets an event, which lets all its waiters pass, or clears it. Returns whether that changed it.
+#[napi(catch_unwind)]
+pub fn event_set(id: u32, key: Key, is_set: bool) -> Result<bool> {
+    with(id, |cache| cache.set_event(key_bytes(&key), is_set))
+}
+
+/// 1 if an event is set, otherwise 0; and the number of the living waiters of a gate.
+#[napi(catch_unwind)]
+pub fn gate_state(id: u32, keyspace: u32, key: Key) -> Result<Vec<u32>> {
+    on(id, keyspace, &key, |&Subject { cache, keyspace, key, .. }| {
+        cache.gate_state(keyspace, key).map(|(is_set, waiting)| vec![u32::from(is_set), waiting as u32])
     })
 }
 

@@ -9,6 +9,7 @@ use crate::layout::key::Key;
 use crate::layout::keyspaces::Keyspace;
 use crate::reading::read::ReadMode;
 use crate::records::flights::{FinishResult, FlightKind, FlightOptions, FlightStart, Flights};
+use crate::records::gates::Gate;
 use crate::records::limits::{Demand, Limiter, Verdict};
 use crate::records::meters::Limit;
 use crate::records::orphans::Orphan;
@@ -128,6 +129,39 @@ impl Cache {
             }
             other => other,
         }
+    }
+
+    /// Passes the gate of an event, a barrier or a condition, or enters its queue: then `ticket_state`, `watch_record` and
+    /// `leave` take the ticket, all with 0 permits. A ticket that is granted is given back by `release` with its token.
+    ///
+    /// # Errors
+    /// `NoSpace` if too many wait; `Busy`, `Detached`, `Corrupt`, and an invalid key.
+    pub fn enter_gate(&self, key: &[u8], gate: Gate) -> Result<Acquisition, CacheError> {
+        self.in_area(|| self.permit_record(gate.keyspace(), key).enter(gate))
+    }
+
+    /// Lets the first waiters of a condition pass, up to `count`, and returns their number.
+    ///
+    /// # Errors
+    /// `Busy`, `Detached`, `Corrupt`, and an invalid key.
+    pub fn notify(&self, key: &[u8], count: u32) -> Result<u32, CacheError> {
+        self.in_area(|| self.permit_record(Keyspace::Conditions, key).notify(count))
+    }
+
+    /// Sets an event, and lets all its waiters pass; or clears it. Returns whether that changed it.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Busy`, `Detached`, `Corrupt`, and an invalid key.
+    pub fn set_event(&self, key: &[u8], is_set: bool) -> Result<bool, CacheError> {
+        self.in_area(|| self.permit_record(Keyspace::Events, key).set_event(is_set))
+    }
+
+    /// Whether an event is set, and the number of living waiters of any gate. Reads without a lock.
+    ///
+    /// # Errors
+    /// `Detached`, and an invalid key.
+    pub fn gate_state(&self, keyspace: Keyspace, key: &[u8]) -> Result<(bool, usize), CacheError> {
+        self.in_area(|| self.permit_record(keyspace, key).gate_state())
     }
 
     /// The numbers of holders and waiters. Dead ones may count until the next request.

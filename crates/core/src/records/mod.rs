@@ -5,6 +5,7 @@
 //! keyspace       reads and changes records of one keyspace
 //! keys           the keys of all records of a keyspace
 //! permit_table   words of a record of permits         permits   locks, semaphores, leaderships
+//!                                                 gates     events, barriers, conditions
 //! flight_board   words of a record of flights         flights   one load of a key on the whole host
 //! meters         words of a limiter's state           limits    limiters
 //! metrics        counters, gauges, histograms
@@ -16,6 +17,7 @@
 
 pub(crate) mod flight_board;
 pub(crate) mod flights;
+pub(crate) mod gates;
 pub(crate) mod keys;
 pub(crate) mod keyspace;
 pub(crate) mod limits;

@@ -1,7 +1,7 @@
 //! The words of a record of permits: holders and waiters.
 //!
 //! ```text
-//! record   number of holders · holders · waiters
+//! record   number of holders, with `SET` for an event that is set · holders · waiters
 //! holder   owner u32 · token · deadline, 0: none · ticket that it waited with, 0: none
 //! waiter   owner u32 · ticket · time to live in milliseconds, 0: for ever · –, so that it can become a holder
 //! ```
@@ -13,6 +13,8 @@ use crate::change::record::{RecordChange, Words};
 pub(crate) const HOLDER: usize = 4;
 
 pub(crate) const WAITER: usize = 4;
+/// In the word of the number of holders: the event is set. Below it is the number.
+const SET: u64 = 1 << 32;
 /// Index of the deadline among a holder's words.
 pub(crate) const DEADLINE: usize = 2;
 
@@ -39,7 +41,7 @@ pub(crate) struct Waiter {
 impl<'w> PermitTable<'w> {
     /// Interprets the words of a record. Inconsistent words become an empty record.
     pub(crate) fn of(words: &'w mut Words) -> Self {
-        let holders = words.first().map_or(0, |count| *count as usize);
+        let holders = words.first().map_or(0, |count| *count as u32 as usize);
         let rest = words.len().saturating_sub(1);
         if words.is_empty() || holders > rest / HOLDER || !(rest - holders * HOLDER).is_multiple_of(WAITER) {
             words.clear();
@@ -49,7 +51,15 @@ impl<'w> PermitTable<'w> {
     }
 
     pub(crate) fn held(&self) -> usize {
-        self.words[0] as usize
+        self.words[0] as u32 as usize
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.words[0] & SET != 0
+    }
+
+    pub(crate) fn set(&mut self, is_set: bool) {
+        self.words[0] = self.words[0] & !SET | if is_set { SET } else { 0 };
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -141,8 +151,24 @@ impl<'w> PermitTable<'w> {
         self.add_holder(Holder { owner, token: version, deadline: deadline(now, ttl_ms), ticket })
     }
 
+    /// Lets the first waiters pass, up to `count`. Each becomes a holder until it has noticed; its token is its ticket, and
+    /// so its own. Returns their number.
+    pub(crate) fn let_pass(&mut self, count: usize) -> usize {
+        let passing = count.min(self.queued());
+        // mutant: passes-one-fewer
+        for _ in 0..passing {
+            let at = self.waiter_at(0);
+            let ticket = self.words[at + 1];
+            // A waiter's words, now a holder's: owner, token, no deadline, ticket.
+            self.words[at + 2] = 0;
+            self.words[at + 3] = ticket;
+            self.words[0] += 1;
+        }
+        passing
+    }
+
     pub(crate) fn becomes(&self) -> RecordChange {
-        if self.held() == 0 && self.queued() == 0 { RecordChange::Remove } else { RecordChange::Store { ttl_ms: 0 } }
+        if self.words[0] == 0 && self.queued() == 0 { RecordChange::Remove } else { RecordChange::Store { ttl_ms: 0 } }
     }
 }
 

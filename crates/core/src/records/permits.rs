@@ -183,6 +183,7 @@ impl PermitRecord<'_> {
             if let Some(index) = table.holder_where(|holder| holder.ticket == ticket) {
                 table.remove_holder(index);
                 table.grant_first(permits, version, now);
+                self.pass_on(table, 1);
             } else if let Some(index) = table.waiter_where(|waiter| waiter.ticket == ticket) {
                 table.remove_waiter(index);
             } else {
@@ -230,12 +231,12 @@ impl PermitRecord<'_> {
         self.change_table(permits, &dead, |_, _, _| Ok((false, ())))
     }
 
-    fn me(&self) -> u32 {
+    pub(crate) fn me(&self) -> u32 {
         self.records.attachment.owner_word()
     }
 
     /// The dead owners among holders and waiters.
-    fn dead_owners(&self) -> Result<Vec<u32>, CacheError> {
+    pub(crate) fn dead_owners(&self) -> Result<Vec<u32>, CacheError> {
         let mut words = Words::default();
         if self.records.read(self.key, &mut words)?.is_none() {
             return Ok(Vec::new());
@@ -244,7 +245,7 @@ impl PermitRecord<'_> {
     }
 
     /// Changes the record. It removes the dead owners first, and grants free permits to waiters at the end.
-    fn change_table<R>(
+    pub(crate) fn change_table<R>(
         &self,
         permits: u32,
         dead: &[u32],
@@ -252,7 +253,10 @@ impl PermitRecord<'_> {
     ) -> Result<R, CacheError> {
         let (result, mut more) = self.records.change(self.key, |edit| {
             let mut table = PermitTable::of(edit.words);
+            let held = table.held();
             let purged = table.purge(dead, edit.now);
+            let gone = held - table.held();
+            self.pass_on(&mut table, gone);
             let (changed, result) = change(&mut table, edit.version, edit.now)?;
             let becomes = if purged || changed { table.becomes() } else { RecordChange::Keep };
             Ok((becomes, (result, table.can_grant(permits))))

@@ -2,9 +2,9 @@
 
 use crate::scenarios::permits::LOCK;
 use crate::scenarios::{get, set};
-use crate::support::permits::{ONE, token};
+use crate::support::permits::{ONE, ticket, token};
 use crate::support::{assert_valid, bytes};
-use cache_machine_core::{Cache, Invalidation, Keyspace, PermitRequest, QuotaSetting, Write};
+use cache_machine_core::{Cache, Gate, Invalidation, Keyspace, PermitRequest, QuotaSetting, Write};
 
 /// Invalidations work after the death of an invalidator: the next one leaves an even clock, and removes the entries
 /// that were made before it and no others.
@@ -40,6 +40,16 @@ pub(crate) fn check_permits(cache: &Cache) {
         assert_eq!(cache.permit_counts(keyspace, LOCK).unwrap(), (1, 0));
         assert!(cache.release(keyspace, LOCK, token, permits).unwrap());
         assert_eq!(cache.words_of(keyspace, LOCK).unwrap(), [0u64; 0]);
+    }
+    // Dead parties count for no barrier, and a condition notifies no dead waiter.
+    let first = ticket(cache.enter_gate(LOCK, Gate::Barrier(2)).unwrap());
+    token(cache.enter_gate(LOCK, Gate::Barrier(2)).unwrap());
+    assert!(cache.release(Keyspace::Barriers, LOCK, first, 0).unwrap());
+    assert_eq!(cache.notify(LOCK, 5).unwrap(), 0);
+    cache.set_event(LOCK, true).unwrap();
+    assert!(cache.set_event(LOCK, false).unwrap());
+    for keyspace in [Keyspace::Barriers, Keyspace::Conditions, Keyspace::Events] {
+        assert_eq!(cache.words_of(keyspace, LOCK).unwrap().get(1..).unwrap_or_default(), [0u64; 0], "{keyspace:?}");
     }
     assert_valid(cache);
 }

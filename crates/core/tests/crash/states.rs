@@ -11,7 +11,17 @@ pub(crate) fn universe() -> Vec<String> {
     let series = [("e", 60), ("x", 6000), ("f", 6000), ("b", 20), ("o", 12_000), ("m", 8000), ("y", 3)];
     let new = [("d", 10), ("g", 20), ("h", 20), ("p", 40), ("@ns/d", 10), ("@ns/n", 20), ("@ns/p", 1)];
     let numbered = series.iter().chain(&new).flat_map(|(name, count)| (0..*count).map(move |i| format!("{name}{i}")));
-    let records = [LIMIT_STATE, DRAIN_STATE, METRIC_FAMILY, METRIC_SERIES, "#locks", "#semaphores"];
+    let records = [
+        LIMIT_STATE,
+        DRAIN_STATE,
+        METRIC_FAMILY,
+        METRIC_SERIES,
+        "#locks",
+        "#semaphores",
+        "#events",
+        "#barriers",
+        "#conditions",
+    ];
     let others = ["target", "key", "kept", "@ns/target", "@fresh/target"];
     numbered.chain(others.into_iter().chain(records).map(String::from)).collect()
 }
@@ -62,6 +72,9 @@ fn keyspace_of(key: &str) -> Option<Keyspace> {
     match key {
         "#locks" => Some(Keyspace::Locks),
         "#semaphores" => Some(Keyspace::Semaphores),
+        "#events" => Some(Keyspace::Events),
+        "#barriers" => Some(Keyspace::Barriers),
+        "#conditions" => Some(Keyspace::Conditions),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod collections;
 pub(crate) mod entries;
 pub(crate) mod flights;
+pub(crate) mod gates;
 pub(crate) mod limits_and_metrics;
 pub(crate) mod permits;
 pub(crate) mod quotas;
@@ -14,6 +15,7 @@ pub(crate) mod tags;
 use crate::scenarios::collections::collections;
 use crate::scenarios::entries::entries;
 use crate::scenarios::flights::flights;
+use crate::scenarios::gates::gates;
 use crate::scenarios::limits_and_metrics::limits_and_metrics;
 use crate::scenarios::permits::permits;
 use crate::scenarios::quotas::quotas;
@@ -53,8 +55,18 @@ pub(crate) const BASE: Scenario = Scenario {
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    let of_one_area =
-        [quotas(), entries(), collections(), tags(), restores(), flights(), streams(), limits_and_metrics(), permits()];
+    let of_one_area = [
+        quotas(),
+        entries(),
+        collections(),
+        tags(),
+        restores(),
+        flights(),
+        streams(),
+        limits_and_metrics(),
+        permits(),
+        gates(),
+    ];
     of_one_area.into_iter().flatten().chain(resizes()).collect()
 }
 

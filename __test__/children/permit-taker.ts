@@ -20,6 +20,8 @@ type Order =
   | readonly ['lock' | 'tryLock', key: string, options?: LockOptions]
   | readonly ['acquire', key: string, permits: number, options?: LockOptions]
   | readonly ['elect' | 'release' | 'held', key: string]
+  | readonly ['event' | 'notified', key: string]
+  | readonly ['barrier', key: string, parties: number]
   | readonly ['block', until: string]
   | readonly ['close']
 
@@ -41,6 +43,14 @@ async function run(order: Order): Promise<unknown> {
       return keep(order[1], await cache.semaphore(order[1], order[2]).acquire(order[3]))
     case 'elect':
       return keep(order[1], await cache.elect(order[1]))
+    case 'event':
+      await cache.event(order[1]).wait()
+      return 'set'
+    case 'notified':
+      await cache.condition(order[1]).wait(await cache.lock(`${order[1]} of ${process.pid}`))
+      return 'notified'
+    case 'barrier':
+      return cache.barrier(order[1], order[2]).wait()
     case 'release': {
       const held = got.get(order[1])
       return held !== undefined && ('resign' in held ? held.resign() : held.release())

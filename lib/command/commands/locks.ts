@@ -1,4 +1,4 @@
-/** `locks`: held locks, semaphores and leaderships, with their holders and waiters. */
+/** `locks`: held locks, semaphores and leaderships, with their holders and waiters, and the waiters of gates. */
 import { openSegment } from '../command.ts'
 import type { Command } from '../command.ts'
 import { NAMESPACE, SEGMENT } from '../grammar.ts'
@@ -11,7 +11,8 @@ export const locks: Command = {
   summary: 'show held locks, semaphores and leaderships, with holders and waiters',
   about: [
     'Shows what cache.lock, cache.semaphore and cache.elect hold now, by the numbers of the processes, and which processes ' +
-      'wait for it. Dead processes are left out. Nothing is locked, and nothing changes.',
+      'wait for it. Waiters of cache.event, cache.barrier and cache.condition, which no process holds, are shown as well. ' +
+      'Dead processes are left out. Nothing is locked, and nothing changes.',
     'ENDS is the time until a permit with a ttl is lost; without one it ends with its process. Limits of rates, waits for ' +
       'entries and loads of getOrSet are not shown.',
   ],
@@ -21,7 +22,7 @@ export const locks: Command = {
     ['cache-machine locks app', 'which process holds what'],
     ['cache-machine locks app -n jobs', 'those of a namespace, which has its own'],
   ],
-  json: 'an array of "kind" (lock, semaphore, leadership), "key", "holders" ("pid" and "remaining" in milliseconds, null: no end) and "waiters" (process numbers, in order)',
+  json: 'an array of "kind" (lock, semaphore, leadership, event, barrier, condition), "key", "holders" ("pid" and "remaining" in milliseconds, null: no end) and "waiters" (process numbers, in order)',
   run(call, world) {
     using opened = openSegment(call, world)
     const held = world.heldIn(opened.cache)

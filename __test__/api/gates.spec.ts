@@ -16,7 +16,7 @@ function inOrder(promises: readonly Promise<unknown>[]): number[] {
   return order
 }
 
-test('an event lets nobody pass until it is set, and everybody while it is', async (t) => {
+test('an event holds every caller back until it is set, and none while it is', async (t) => {
   const cache = openCache(t)
   const event = cache.event('warm')
   t.is(event.name, 'warm')
@@ -39,7 +39,7 @@ test('an event lets nobody pass until it is set, and everybody while it is', asy
   t.is(event.waiting, 0)
 })
 
-test('whoever waits at set goes on, even if clear follows at once', async (t) => {
+test('a caller that waits at set goes on, even if clear follows at once', async (t) => {
   const event = openCache(t).event('pulse')
   const waits = Array.from({ length: 50 }, async () => event.wait())
   event.set()

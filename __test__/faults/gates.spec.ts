@@ -92,6 +92,6 @@ test.serial('a terminated thread leaves the barrier', async (t) => {
   void asks(thread, ['barrier', 'b', 2])
   await eventually('it waits', () => cache.barrier('b', 2).waiting === 1)
   await thread.worker.terminate()
-  await eventually('nobody waits', () => cache.barrier('b', 2).waiting === 0)
+  await eventually('no thread waits', () => cache.barrier('b', 2).waiting === 0)
   t.deepEqual(problems(cache), [])
 })

@@ -119,14 +119,14 @@ export class Gates implements Dependent {
   lose(): void {}
 
   restart(): void {
-    for (const wait of [...this.#waits]) {
+    for (const wait of this.#waits) {
       wait.ticket = undefined
       this.#enter(wait)
     }
   }
 
   reject(error: unknown): void {
-    for (const wait of [...this.#waits]) {
+    for (const wait of this.#waits) {
       this.#leave(wait)
       wait.fail(error)
     }

@@ -10,7 +10,7 @@ import { native } from '../engine/engine.ts'
 import { Keyspace } from '../native/layout.ts'
 import { nativeHandles } from './handle.ts'
 
-/** What living processes hold or wait for. Nobody holds an event, a barrier or a condition. */
+/** What living processes hold or wait for. Events, barriers and conditions have only waiters. */
 export interface Held {
   readonly kind: 'lock' | 'semaphore' | 'leadership' | 'event' | 'barrier' | 'condition'
   readonly key: Key

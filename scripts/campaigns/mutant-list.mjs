@@ -460,7 +460,7 @@ export const mutants = [
   },
   {
     id: 'notice-dies-with-waiter',
-    name: 'The notice of a waiter that leaves its condition goes to nobody',
+    name: 'The notice of a waiter that leaves its condition is lost',
     from: '            table.let_pass(count);\n',
     to: '            let _ = (table, count);\n',
     caught: ['gates'],

@@ -36,7 +36,7 @@ fn passes(cache: &Cache, gate: Gate, ticket: u64) -> bool {
     }
 }
 
-/// Whether nobody waits, and nobody has yet to notice a pass.
+/// Whether there is no waiter, and no pass that is not noticed yet.
 fn is_empty(cache: &Cache, gate: Gate) -> bool {
     cache.permit_counts(keyspace(gate), KEY).unwrap() == (0, 0)
 }

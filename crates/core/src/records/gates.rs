@@ -1,5 +1,5 @@
 //! Gates: events, barriers and conditions. A gate is a record of permits without permits: its waiters pass by another
-//! waiter's arrival, or by a call of somebody else, and not by a release.
+//! waiter's arrival, or by a call of another process, and not by a release.
 //!
 //! Promises: each waiter has a ticket of its own, and passes exactly once for it. All that one step lets pass are decided
 //! in that step, in the order of their arrival. A waiter that dies leaves the gate: it is passed over, and a barrier no

@@ -11,7 +11,7 @@ import { eventually, within } from '../helpers/eventually.ts'
 import { rendered } from '../helpers/exposition.ts'
 import { fork } from '../helpers/fork.ts'
 import { gate } from '../helpers/gate.ts'
-import { problems } from '../helpers/internals.ts'
+import { native, problems } from '../helpers/internals.ts'
 import { near, openCounted } from '../helpers/near-cache.ts'
 import { SMALL, openCache, segmentName } from '../helpers/segment.ts'
 import { take, told } from '../helpers/streams.ts'
@@ -51,6 +51,27 @@ test('a call that finds the segment destroyed opens it anew, also while a lock i
   t.truthy(cache.tryLock('b'))
   t.false(lock.held)
   t.true((await waiting).held)
+})
+
+test.serial('a write waits for the thread that opens the segment, although a read has just found it busy', (t) => {
+  const name = segmentName(t)
+  const cache = openCache(t, { name })
+  const strict = openCache(t, { name, strict: true })
+  segments.destroy(name, { force: true })
+  const { open } = native
+  let refused = 0
+  native.open = (options) => {
+    if (options.openTimeout !== 0) return open(options)
+    refused++
+    throw Object.assign(new Error('another thread of this process is opening the segment'), { code: 'ERR_BUSY' })
+  }
+  t.teardown(() => (native.open = open))
+  t.is(cache.get('key'), undefined)
+  t.is(cache.get('key'), undefined)
+  t.is(refused, 1)
+  cache.set('key', 1)
+  t.is(cache.get('key'), 1)
+  t.is(strict.get('key'), 1)
 })
 
 test('a destroyed segment ends a leadership, and a new leader is elected', async (t) => {

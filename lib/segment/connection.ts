@@ -69,8 +69,8 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
     mismatchedReads: 0,
     unstored: 0,
   }
-  /** Why the last attempt to open the segment again failed, and when reads try again. */
-  #failure: { readonly error: unknown; readonly until: Milliseconds } | undefined
+  /** Why the last attempt to open the segment again failed, whether it waited, and when reads try again. */
+  #failure: { readonly error: unknown; readonly hasWaited: boolean; readonly until: Milliseconds } | undefined
 
   /** Opens the segment. Throws the `CacheError`s of `open`. */
   constructor(owner: object, options: ResolvedOptions) {
@@ -248,8 +248,10 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
     if (this.#handle !== lost) return this.live()
     const isMiss = mode === 'read' && !this.options.strict
     const failure = this.#failure
-    if (failure !== undefined && performance.now() < failure.until && (isMiss || isBusy(failure.error))) {
-      return this.refuse(mode, failure.error)
+    if (failure !== undefined && performance.now() < failure.until) {
+      // A read does not wait for a process or thread that is opening the segment right now. A write does, so it must not
+      // end with what a read has found.
+      if (isMiss || (failure.hasWaited && isBusy(failure.error))) return this.refuse(mode, failure.error)
     }
     let handle: SegmentHandle | undefined
     try {
@@ -258,7 +260,7 @@ export class Connection implements RawAccess, NativeCalls, Degrading {
     } catch (error) {
       if (handle !== undefined) closeHandle(handle)
       const reason = fromNative(error)
-      this.#failure = { error: reason, until: performance.now() + REOPEN_PAUSE }
+      this.#failure = { error: reason, hasWaited: !isMiss, until: performance.now() + REOPEN_PAUSE }
       return this.refuse(mode, reason)
     }
     this.#failure = undefined

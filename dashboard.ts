@@ -152,19 +152,20 @@ function sourceOf({ name, directory, group, engine, codec, version }: OpenOption
   return {
     version: packageVersion(),
     only: name,
+    appVersion: version,
     list: () => {
       const info = segments.inspect(name, place)
       return info === undefined ? [] : [info]
     },
     inspect: () => segments.inspect(name, place),
-    open: () =>
+    open: (_, appVersion) =>
       open({
         name,
         ...place,
         create: false,
         near: false,
         strict: true,
-        version,
+        version: appVersion,
         ...(codec !== undefined && { codec }),
       }) as unknown as ViewedCache,
     heldIn,

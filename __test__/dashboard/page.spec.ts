@@ -179,6 +179,25 @@ serial('with --write the page deletes an entry and changes a lifetime, after a q
   t.true(cache.has('b'))
 })
 
+serial('keys of a version of the application are found and shown', async (t) => {
+  const cache = openCache(t)
+  const page = await openPage(t, browser, await serve(t, [cache.name]))
+  await go(page, 'keys')
+  await page.getByRole('tab', { name: 'Browse' }).click()
+  const version = page.getByLabel('Version')
+  await page.locator('#connection', { hasText: 'Live' }).waitFor()
+  t.false(await version.isVisible(), 'an application without versions need not know of them')
+  openCache(t, { name: cache.name, version: 'v2' }).set('user:1', 'of the second version')
+  await version.waitFor()
+  await page.getByRole('button', { name: 'Search' }).click()
+  await page.getByText('0 keys found').waitFor()
+  await version.selectOption('v2')
+  await page.getByRole('button', { name: 'Search' }).click()
+  await page.getByRole('button', { name: 'user:1', exact: true }).click()
+  await page.locator('#entry', { hasText: 'of the second version' }).waitFor()
+  t.true((await page.locator('#entry').innerText()).includes('v2'))
+})
+
 serial('the keyboard reaches everything', async (t) => {
   const page = await openPage(t, browser, url)
   await page.locator('#connection', { hasText: 'Live' }).waitFor()

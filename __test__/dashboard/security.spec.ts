@@ -286,6 +286,38 @@ test('reads of the dashboard leave no trace, and create nothing', async (t) => {
   t.deepEqual([after.hits, after.misses, after.sets], [before.hits, before.misses, before.sets])
 })
 
+test('the keys of each version of the application, first those of the cache itself', async (t) => {
+  const cache = openCache(t)
+  const own = openCache(t, { name: cache.name, version: 'v2' })
+  cache.set('a', 'without')
+  own.set('a', 'second')
+  own.namespace('n').set('b', 1)
+  const { port } = await mounted(t, own, { write: true })
+  const overview = JSON.parse((await ask(port, '/api/segments')).text) as { appVersion: string }
+  t.is(overview.appVersion, 'v2')
+  const keysOf = async (query: string): Promise<string[]> => {
+    const { keys } = JSON.parse((await ask(port, `/api/keys?${query}`)).text) as { keys: { text: string }[] }
+    return keys.map(({ text }) => text)
+  }
+  t.deepEqual(await keysOf('namespace=n'), ['b'])
+  t.deepEqual(await keysOf('appVersion=&namespace=n'), [])
+  const valueOf = async (query: string): Promise<unknown> =>
+    (JSON.parse((await ask(port, `/api/entry?text=a${query}`)).text) as { value: { text?: string } }).value.text
+  t.deepEqual(
+    [await valueOf(''), await valueOf('&appVersion=v2'), await valueOf('&appVersion=')],
+    ['second', 'second', 'without'],
+  )
+  const missing = await ask(port, '/api/keys?appVersion=v3')
+  t.deepEqual([missing.status, codeOf(missing)], [400, 'ERR_INVALID_ARGUMENT'])
+  t.deepEqual(
+    own.stats().versions.map(({ name }) => name),
+    ['v2'],
+    'no version is made',
+  )
+  t.is((await ask(port, '/api/change/delete', { body: { text: 'a', appVersion: '' } })).text, '{"done":true}')
+  t.deepEqual([cache.has('a'), own.get('a')], [false, 'second'])
+})
+
 test('pages of keys: each key once, also over many pages; a walk that is over is said', async (t) => {
   const cache = openCache(t)
   for (let i = 0; i < 450; i++) cache.set(`k${i}`, i)

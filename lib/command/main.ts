@@ -55,9 +55,11 @@ function dashboardSource(
   return {
     version,
     only,
+    appVersion: undefined,
     list: () => segments.list(place),
     inspect: (name) => segments.inspect(name, place),
-    open: (name) => open({ name, ...place, create: false, near: false, strict: true }) as unknown as ViewedCache,
+    open: (name, appVersion) =>
+      open({ name, ...place, version: appVersion, create: false, near: false, strict: true }) as unknown as ViewedCache,
     heldIn,
     shardsOf,
   }

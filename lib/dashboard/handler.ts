@@ -125,7 +125,8 @@ export class DashboardHandler {
       size,
       processes: processes.length,
     }))
-    return { version: source.version, write, only: source.only ?? null, segments }
+    const { version, only = null, appVersion = '' } = source
+    return { version, write, only, appVersion, segments }
   }
 
   #feed({ request, response, query }: Call): void {
@@ -161,14 +162,18 @@ export class DashboardHandler {
     }
     const body = await bodyOf(request)
     const query = new URLSearchParams()
-    for (const field of ['segment', 'namespace']) {
+    for (const field of ['segment', 'namespace', 'appVersion']) {
       if (typeof body[field] === 'string') query.set(field, body[field])
     }
     sendJson(response, 200, change(this.#cacheOf(query), body as ChangeRequest))
   }
 
   #cacheOf(query: URLSearchParams): ViewedCache {
-    return this.#segments.use(this.#segmentOf(query), query.get('namespace') ?? '')
+    return this.#segments.use(
+      this.#segmentOf(query),
+      query.get('namespace') ?? '',
+      query.get('appVersion') ?? undefined,
+    )
   }
 
   #segmentOf(query: URLSearchParams): string {

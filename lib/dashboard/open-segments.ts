@@ -24,9 +24,12 @@ export class OpenSegments {
     this.#source = source
   }
 
-  /** The root of a segment, or one of its namespaces. Throws `ERR_NO_SEGMENT` if there is none, and creates nothing. */
-  use(name: string, namespace: string): ViewedCache {
-    const { cache } = this.#find(name)
+  /**
+   * The root of a segment, or one of its namespaces, with the keys of a version of the application; '': those without
+   * one. Throws `ERR_NO_SEGMENT` if there is no segment, and creates nothing.
+   */
+  use(name: string, namespace: string, appVersion = this.#source.appVersion ?? ''): ViewedCache {
+    const { cache } = this.#find(name, this.#known(name, appVersion))
     if (namespace === '') return cache
     if (!cache.stats().namespaces.includes(namespace)) {
       const message = `the segment ${JSON.stringify(name)} has no namespace ${JSON.stringify(namespace)}`
@@ -37,13 +40,13 @@ export class OpenSegments {
 
   /** The root, open until `release`. */
   keep(name: string): ViewedCache {
-    const segment = this.#find(name)
+    const segment = this.#find(name, this.#source.appVersion)
     segment.users++
     return segment.cache
   }
 
   release(name: string): void {
-    const segment = this.#open.get(name)
+    const segment = this.#open.get(idOf(name, this.#source.appVersion))
     if (segment !== undefined) segment.users--
   }
 
@@ -54,11 +57,21 @@ export class OpenSegments {
     this.#open.clear()
   }
 
-  #find(name: string): OpenSegment {
-    let segment = this.#open.get(name)
+  /** The version, if it has entries or users: to open another one would make it. */
+  #known(name: string, appVersion: string): string | undefined {
+    if (appVersion === '' || appVersion === this.#source.appVersion) return appVersion || undefined
+    const { versions } = this.#find(name, this.#source.appVersion).cache.stats()
+    if (versions.some((version) => version.name === appVersion)) return appVersion
+    const message = `the segment ${JSON.stringify(name)} has no version ${JSON.stringify(appVersion)}`
+    throw new CacheError('ERR_INVALID_ARGUMENT', message, { hint: 'Choose one that the dashboard lists.' })
+  }
+
+  #find(name: string, appVersion: string | undefined): OpenSegment {
+    const id = idOf(name, appVersion)
+    let segment = this.#open.get(id)
     if (segment === undefined) {
-      segment = { cache: this.#source.open(name), users: 0, usedAt: 0 }
-      this.#open.set(name, segment)
+      segment = { cache: this.#source.open(name, appVersion), users: 0, usedAt: 0 }
+      this.#open.set(id, segment)
     }
     segment.usedAt = performance.now()
     this.#wait()
@@ -80,4 +93,9 @@ export class OpenSegments {
     }
     this.#wait()
   }
+}
+
+/** Names have no slash. */
+function idOf(name: string, appVersion = ''): string {
+  return `${name}/${appVersion}`
 }

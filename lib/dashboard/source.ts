@@ -23,10 +23,12 @@ export interface DashboardSource {
   readonly version: string
   /** The only segment that may be viewed; undefined: all of them. */
   readonly only: string | undefined
+  /** The version of the application with the keys that the page shows first; undefined: the key space without one. */
+  readonly appVersion: string | undefined
   list(): SegmentInfo[]
   inspect(name: string): SegmentInfo | undefined
-  /** Throws `ERR_NO_SEGMENT` if there is none. */
-  open(name: string): ViewedCache
+  /** With the keys of a version of the application. Throws `ERR_NO_SEGMENT` if there is no segment. */
+  open(name: string, appVersion: string | undefined): ViewedCache
   heldIn(cache: ViewedCache): Held[]
   shardsOf(cache: ViewedCache): ShardUse[]
 }

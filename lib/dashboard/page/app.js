@@ -18,6 +18,8 @@ const find = (selector) => document.querySelector(selector)
 
 const app = {
   segment: '',
+  /** The version of the application with the keys that are shown first; '': the key space without one. */
+  appVersion: '',
   canWrite: false,
   /** Shows the value of a key. */
   openKey(key) {
@@ -151,10 +153,11 @@ function setUpTheme() {
 
 async function start() {
   setUpTheme()
-  const { only, write, segments } = await get('segments')
+  const { only, write, appVersion, segments } = await get('segments')
   const asked = new URLSearchParams(location.search).get('segment')
   app.segment = only ?? asked ?? ''
   app.canWrite = write
+  app.appVersion = appVersion
   if (app.segment === '') {
     find('#connection').hidden = true
     find('#view').replaceChildren(segmentList(segments))

@@ -37,12 +37,13 @@ export function entryPanel(app) {
     }
   }
 
-  function facts({ namespace }, entry) {
+  function facts({ namespace, appVersion }, entry) {
     const expires =
       entry.expiresAt === null ? 'never' : `${moment(entry.expiresAt)} (in ${span(entry.expiresAt - Date.now())})`
     const pairs = [
       ['type', typeText(entry.value)],
       ['namespace', namespace || 'root'],
+      ...(appVersion ? [['of version', appVersion]] : []),
       ['size', size(entry.size)],
       ['version', String(entry.version)],
       ['written', `${moment(entry.createdAt)} (${span(Date.now() - entry.createdAt)} ago)`],

@@ -6,7 +6,7 @@ import { keyText, plural, rate, size, span } from './format.js'
 
 export function keys(app, { tagged = false } = {}) {
   const entry = entryPanel(app)
-  const open = (row) => void entry.show({ namespace: row.namespace, text: row.text, hex: row.hex })
+  const open = ({ namespace, appVersion, text, hex }) => void entry.show({ namespace, appVersion, text, hex })
   const search = searchPanel(app, open, tagged)
   const views = tagged ? [search] : [hottestPanel(open), largestPanel(open), search]
   const list = tagged ? search.element : tabs(views)
@@ -104,6 +104,8 @@ function largestPanel(open) {
 /** A form that searches keys by prefix and tags; `tagged`: by tags alone. */
 export function searchPanel(app, open, tagged) {
   const namespace = h('select', { name: 'namespace' })
+  const version = h('select', { name: 'version' })
+  const versionField = h('label', { hidden: true }, 'Version', version)
   const prefix = h('input', {
     type: 'search',
     name: 'prefix',
@@ -136,6 +138,7 @@ export function searchPanel(app, open, tagged) {
   const form = h(
     'form',
     { class: 'fields', onsubmit: (event) => (event.preventDefault(), void search()) },
+    versionField,
     h('label', {}, 'Namespace', namespace),
     tagged ? h('label', {}, 'Tags, with commas', tags) : h('label', {}, 'Prefix of the key', prefix),
     tagged ? undefined : h('label', {}, 'Tags, with commas', tags),
@@ -149,6 +152,7 @@ export function searchPanel(app, open, tagged) {
   function search() {
     const query = {
       segment: app.segment,
+      appVersion: version.value,
       namespace: namespace.value,
       prefix: prefix.value || undefined,
       tag: tagsOf(tags),
@@ -163,12 +167,13 @@ export function searchPanel(app, open, tagged) {
     more.hidden = true
     setText(status, 'Searching')
     let isFirst = query !== undefined
+    const place = { namespace: namespace.value, appVersion: version.value }
     try {
       const until = rows.length + 100
       do {
         const page = await get('keys', isFirst ? query : { walk })
         if (mine !== turn) return
-        rows = [...rows, ...page.keys.map((key) => ({ ...key, namespace: namespace.value }))]
+        rows = [...rows, ...page.keys.map((key) => ({ ...key, ...place }))]
         walk = page.walk
         isFirst = false
         table.update(rows)
@@ -192,20 +197,33 @@ export function searchPanel(app, open, tagged) {
       ? h('section', { class: 'panel', 'aria-label': 'Entries with a tag' }, form, table.element, status, more)
       : h('div', {}, form, table.element, h('div', { class: 'actions' }, status, more)),
     tagsNow: () => tagsOf(tags),
-    namespaceNow: () => namespace.value,
+    placeNow: () => ({ namespace: namespace.value, appVersion: version.value }),
     searchIn(name) {
       namespace.value = name
       void search()
     },
-    update({ namespaces }) {
-      const names = namespaces.map(({ name }) => name)
-      if (namespace.dataset.names === JSON.stringify(names)) return
-      namespace.dataset.names = JSON.stringify(names)
-      const chosen = namespace.value
-      namespace.replaceChildren(...names.map((name) => h('option', { value: name }, name || 'root')))
-      namespace.value = names.includes(chosen) ? chosen : ''
+    update({ namespaces, stats }) {
+      offer(
+        namespace,
+        namespaces.map(({ name }) => name),
+        'root',
+        '',
+      )
+      const versions = ['', ...stats.versions.map(({ name }) => name)]
+      offer(version, versions, 'none', app.appVersion)
+      // An application without versions need not know of them.
+      versionField.hidden = versions.length === 1
     },
   }
+}
+
+/** Fills a choice of names, and keeps what is chosen. `unnamed`: the text for ''. */
+function offer(select, names, unnamed, first) {
+  if (select.dataset.names === JSON.stringify(names)) return
+  const chosen = select.dataset.names === undefined ? first : select.value
+  select.dataset.names = JSON.stringify(names)
+  select.replaceChildren(...names.map((name) => h('option', { value: name }, name || unnamed)))
+  select.value = names.includes(chosen) ? chosen : ''
 }
 
 function tagsOf(input) {

@@ -7,7 +7,7 @@ import { searchPanel } from './keys.js'
 
 export function tags(app) {
   const entry = entryPanel(app)
-  const open = ({ namespace, text, hex }) => void entry.show({ namespace, text, hex })
+  const open = ({ namespace, appVersion, text, hex }) => void entry.show({ namespace, appVersion, text, hex })
   const search = searchPanel(app, open, true)
   const facts = h('dl', { class: 'facts' })
   const says = h('p', { class: 'note', role: 'status' })
@@ -25,7 +25,7 @@ export function tags(app) {
     const text = `All entries with ${list.join(', ')} end at once, for every process.`
     if (!(await confirmed('Invalidate?', text, 'Invalidate'))) return
     try {
-      await change('invalidate', { segment: app.segment, namespace: search.namespaceNow(), tags: list })
+      await change('invalidate', { segment: app.segment, ...search.placeNow(), tags: list })
       setText(says, `Invalidated ${list.join(', ')}.`)
     } catch (error) {
       setText(says, error.message)

@@ -81,13 +81,6 @@ export const mutants = [
     caught: ['crash'],
   },
   {
-    id: 'freed-not-noted',
-    name: 'A change does not note the units that it frees',
-    from: 'self.note(Note::Freed(unit));',
-    to: '',
-    caught: ['crash'],
-  },
-  {
     id: 'chain-not-noted',
     name: 'A change does not note the runs of a chain',
     from: 'self.note_chained(extents, chain);\n                }\n            }\n            if left',

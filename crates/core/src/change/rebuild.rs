@@ -214,7 +214,7 @@ impl Locked<'_> {
                 if claimed > 0 {
                     claimed -= 1;
                     shard.run_offset(run)?;
-                    shard.unmark(run);
+                    shard.set_marks(run, false);
                 }
                 Ok(())
             };

@@ -70,11 +70,6 @@ impl ShardView<'_> {
         self.set_marks(run, true);
     }
 
-    /// Unmarks units that are in use. The caller has noted it.
-    pub(crate) fn unmark(&self, run: Run) {
-        self.set_marks(run, false);
-    }
-
     pub(crate) fn set_marks(&self, run: Run, marked: bool) {
         let bitmap = self.bitmap();
         each_mask(run, |word, mask| {
@@ -83,21 +78,6 @@ impl ShardView<'_> {
             bits.store(if marked { now | mask } else { now & !mask }, Ordering::Relaxed);
             step("space.mark");
         });
-    }
-
-    /// Marks all units of an entry, which may be marked already.
-    pub(crate) fn mark_entry(&self, unit: u32) -> Result<(), Damaged> {
-        let head = self.head(unit)?;
-        self.set_marks(Run { unit, count: 1 }, true);
-        runs(self, &head, |run| {
-            self.run_offset(run)?;
-            self.set_marks(run, true);
-            Ok(())
-        })?;
-        extents(self, &head, |extent| {
-            self.set_marks(Run { unit: extent, count: 1 }, true);
-            Ok(())
-        })
     }
 
     /// Marks all units but unit 0 as free, for a rebuild.
@@ -238,8 +218,10 @@ impl ShardView<'_> {
         None
     }
 
+    /// Without a note: after a death the entry is freed once more if its removal was committed, and if not, its units were
+    /// those of a new entry, which has notes of its own.
     fn give_back(&self, run: Run) {
-        self.unmark(run);
+        self.set_marks(run, false);
         self.add(Field::Free, run.count);
         self.put(Field::WarmUnit, run.unit);
         self.put(Field::WarmUnits, run.count);
@@ -247,14 +229,11 @@ impl ShardView<'_> {
 
     /// Frees a head alone: its body has got a new head.
     pub(crate) fn free_head(&self, head: u32) {
-        self.note(Note::Unmarked(Run { unit: head, count: 1 }));
         self.give_back(Run { unit: head, count: 1 });
     }
 
     /// Frees an entry that no index word names any more.
     pub(crate) fn free_entry(&self, unit: u32, head: &Head) -> Result<(), Damaged> {
-        // mutant: freed-not-noted
-        self.note(Note::Freed(unit));
         if head.flags & CHAINED == 0 {
             // Usually the head lies before its body.
             self.run_offset(head.run)?;

@@ -222,11 +222,6 @@ impl<'a> ShardView<'a> {
                 self.run_offset(run)?;
                 self.set_marks(run, false);
             }
-            Note::Unmarked(run) => {
-                self.run_offset(run)?;
-                self.set_marks(run, true);
-            }
-            Note::Freed(unit) => self.mark_entry(unit)?,
             Note::Chain { extents, runs } => self.unmark_chain(extents, runs)?,
         }
         Ok(())

@@ -21,10 +21,6 @@ pub(crate) enum Note {
     Lowered { offset: usize, old: u8 },
     /// Units that were free.
     Marked(Run),
-    /// Units that were in use.
-    Unmarked(Run),
-    /// The entry with this head was freed, with all its units.
-    Freed(u32),
     /// The number of reserved units.
     Reserved(u32),
     /// A chain is being taken: its number of extents, and the first of them with the number of runs.
@@ -48,8 +44,6 @@ impl Note {
             Self::Raised { offset, old } => (4, offset as u64, u64::from(old)),
             Self::Lowered { offset, old } => (5, offset as u64, u64::from(old)),
             Self::Marked(run) => (6, 0, run.word()),
-            Self::Unmarked(run) => (7, 0, run.word()),
-            Self::Freed(unit) => (8, 0, u64::from(unit)),
             Self::Reserved(units) => (9, 0, u64::from(units)),
             Self::Chain { extents, runs } => (10, u64::from(extents), runs.word()),
             Self::Divided(level) => (11, 0, u64::from(level)),
@@ -69,8 +63,6 @@ impl Note {
             4 => Self::Raised { offset, old: old as u8 },
             5 => Self::Lowered { offset, old: old as u8 },
             6 => Self::Marked(Run::of(old)),
-            7 => Self::Unmarked(Run::of(old)),
-            8 => Self::Freed(old as u32),
             9 => Self::Reserved(old as u32),
             10 => Self::Chain { extents: place as u32, runs: Run::of(old) },
             11 => Self::Divided(old as u32),

@@ -2089,6 +2089,128 @@ export interface Health {
   readonly status: HealthStatus
   readonly checks: readonly HealthCheck[]
 }
+/** Options of `queue`. All callers should pass the same. */
+export interface QueueOptions {
+  /** Maximum number of items, those in hand and dead letters included: 1 to 1,000. Default: 1,000. */
+  capacity?: number | undefined
+  /**
+   * An item that is not acknowledged within this time returns to the queue, although its taker lives; `extend` renews
+   * the time. Infinity: only a release or the end of its taker returns it. Default: 5 minutes.
+   */
+  visibility?: Duration | undefined
+  /**
+   * An item that was taken so often and not acknowledged becomes a dead letter, so that an item that ends each of its
+   * workers does not go round for ever. 1 to 1,000,000, or Infinity. Default: 5.
+   */
+  attempts?: number | undefined
+}
+/** Numbers of a queue, over all processes. */
+export interface QueueCounts {
+  /** Items that wait for a taker. */
+  readonly ready: number
+  /** Items in hand. Those of dead processes count as ready. */
+  readonly taken: number
+  /** Dead letters. */
+  readonly dead: number
+  /** Callers that wait for an item. */
+  readonly waiting: number
+}
+/**
+ * An item in hand. `await using` releases it at the end of its block unless it was acknowledged.
+ *
+ * It returns to the queue by `release`, after its `visibility`, with the death of its process or worker thread, and with
+ * `close` of the cache.
+ */
+export interface QueueItem<T = unknown> extends Disposable, AsyncDisposable {
+  /** The number of the item, which grows with each push to this queue. */
+  readonly id: number
+  readonly value: T
+  /** How often it was taken, this time included. Above 1 its work may be done already, in part or in whole. */
+  readonly attempts: number
+  /** When it returns to the queue unless it is acknowledged, in epoch milliseconds; undefined: never by time. */
+  readonly expiresAt: number | undefined
+  /**
+   * Ends the item: its work is done. False: it was no longer in hand, so that another caller may have it.
+   *
+   * @throws {CacheError} `ERR_BUSY`, which changes nothing.
+   */
+  ack(): boolean
+  /**
+   * Puts the item back to its place in the order, for the next taker. False: it was no longer in hand.
+   *
+   * @throws {CacheError} `ERR_BUSY`, which changes nothing.
+   */
+  release(): boolean
+  /**
+   * Lets the `visibility` begin anew, or sets another one from now on. False: it is no longer in hand.
+   *
+   * @throws {CacheError} `ERR_INVALID_TTL`; `ERR_BUSY`, which changes nothing.
+   */
+  extend(visibility?: Duration): boolean
+}
+/** An item that was taken as often as it may be. It stays until it is discarded or all are revived. */
+export interface DeadLetter<T = unknown> {
+  readonly id: number
+  readonly value: T
+  /** Ends it. False: it had ended, or was revived and is done. */
+  discard(): boolean
+}
+/**
+ * A queue of work that all processes and threads share: first in, first out. Each item is in the hand of one taker at a
+ * time, and is delivered at least once: again only after the death of a taker, after `visibility`, or after `release`.
+ *
+ * Items are no entries: no eviction, expiry or `clear` of the cache removes them.
+ */
+export interface Queue<T = unknown> extends AsyncIterable<QueueItem<T>> {
+  readonly name: Key
+  readonly capacity: number
+  /**
+   * Adds an item at the end. When it returns, the item survives this process. Returns the item's number.
+   *
+   * @throws {CacheError} `ERR_NO_SPACE` if the queue has `capacity` items or the segment no room; `ERR_VALUE_TOO_LARGE`;
+   * the error of `set` for a value that cannot be stored; `ERR_BUSY`. None of them leaves an item.
+   * @example
+   * cache.queue('mails').push({ to: 'ada@example.com', template: 'welcome' })
+   */
+  push(value: T): number
+  /**
+   * The same, and undefined if the queue has `capacity` items.
+   *
+   * @example
+   * if (queue.tryPush(job) === undefined) response.writeHead(503)
+   */
+  tryPush(value: T): number | undefined
+  /**
+   * The first item, as soon as there is one. Waiting callers get items in the order of their calls.
+   *
+   * @param options `timeout`: default none; `signal`; `ref`: keep the process alive while waiting (default true).
+   * @throws {CacheError} Rejects with `ERR_TIMEOUT`; with the reason of the signal; with `ERR_CLOSED` when the cache is
+   * closed; with `ERR_NO_SPACE` if too many wait; with `ERR_BUSY`, `ERR_INVALID_ARGUMENT`.
+   * @example
+   * const item = await queue.take()
+   * await send(item.value)
+   * item.ack()
+   */
+  take(options?: AcquireOptions): Promise<QueueItem<T>>
+  /**
+   * The first item, or undefined if there is none.
+   *
+   * @throws {CacheError} `ERR_NO_SPACE`, `ERR_BUSY`.
+   */
+  tryTake(): QueueItem<T> | undefined
+  /** Numbers of items and waiting callers. Takes no lock. */
+  counts(): QueueCounts
+  /** The items that were taken `attempts` times and not acknowledged, the oldest first. */
+  deadLetters(): DeadLetter<T>[]
+  /**
+   * Makes all dead letters ready again, behind the others and with new attempts. Returns their number.
+   *
+   * @throws {CacheError} `ERR_BUSY`.
+   */
+  revive(): number
+  /** Takes one item after the other; a caller acknowledges each. */
+  [Symbol.asyncIterator](): AsyncIterator<QueueItem<T>, undefined>
+}
 /** The present use of a semaphore, over all processes. */
 export interface SemaphoreCounts {
   /** Held permits. Those of a dead process count until the next caller asks for one. */
@@ -2775,6 +2897,23 @@ export declare class SharedCache<V = unknown>
    * const pdf = await renders.use(() => render(report), { timeout: '1m' })
    */
   semaphore(name: Key, permits: number): Semaphore
+  /**
+   * The queue of work of this name: first in, first out, over all processes and threads, in this namespace. Each item is
+   * in the hand of one taker at a time, and is delivered at least once. Creating the object costs nothing.
+   *
+   * @param options `capacity`: maximum number of items, up to 1,000 (default); `visibility`: an item that is not
+   * acknowledged within this time returns (default 5 minutes); `attempts`: after so many it becomes a dead letter
+   * (default 5). All callers should pass the same.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const mails = cache.queue<Mail>('mails')
+   * mails.push({ to: 'ada@example.com', template: 'welcome' })
+   * for await (const item of mails) {
+   *   await send(item.value)
+   *   item.ack()
+   * }
+   */
+  queue<T = unknown>(name: Key, options?: QueueOptions): Queue<T>
   /**
    * Resolves when this handle leads: at once for the first caller, for later ones in the order of asking, when the
    * leader resigns, closes its cache or dies. A death is noticed within 100 ms.

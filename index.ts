@@ -91,6 +91,7 @@ export type {
 export type { Health, HealthCheck, HealthStatus } from './lib/segment/health.ts'
 export { segments } from './lib/segment/segments.ts'
 export type { DestroyOptions, ResizeResult, SegmentInfo, SegmentProcess, Segments } from './lib/segment/segments.ts'
+export type { DeadLetter, Queue, QueueCounts, QueueItem, QueueOptions } from './lib/coordination/queues.ts'
 export type { Semaphore, SemaphoreCounts } from './lib/coordination/semaphores.ts'
 export { SharedCache, open } from './lib/cache/shared-cache.ts'
 export type { LockWaitBucket, OwnCounts, Stats, VersionStats } from './lib/segment/stats.ts'

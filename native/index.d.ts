@@ -394,6 +394,20 @@ export interface BindingTarget {
   hasQuota: boolean
 }
 
+/** The answer to a request for an item, or the state of its ticket. */
+export interface BindingTurn {
+  /** By `TurnState`. */
+  state: number
+  /** Taken: the number of the item. Waiting: the ticket. */
+  number: number
+  /** Taken: the proof for acknowledge, release and extend. */
+  token: number
+  /** Taken: how often the item was taken, this time included. */
+  times: number
+  /** Taken: milliseconds until it is taken back; Infinity: with the end of its taker. */
+  remaining: number
+}
+
 /** A version of the application. */
 export interface BindingVersion {
   name: string
@@ -518,6 +532,48 @@ export declare function permitsHeld(id: number, keyspace: number): Array<Binding
 
 /** Publishes a message: the bytes of its kind, a text as it is. Returns for how many subscriptions it was written. */
 export declare function publish(id: number, channel: string, kind: number, value: Key): number
+
+/** Ends an item in hand. False: it was no longer in hand. */
+export declare function queueAcknowledge(id: number, key: Key, item: number, token: number, attempts: number): boolean
+
+/** Numbers of ready items, of items in hand, of items that were put aside, and of waiters. */
+export declare function queueCounts(id: number, key: Key, attempts: number): Array<number>
+
+/** The numbers of the items that were put aside. */
+export declare function queueDead(id: number, key: Key): Array<number>
+
+/** Ends an item, wherever it is. False: it had ended. */
+export declare function queueDiscard(id: number, key: Key, item: number, attempts: number): boolean
+
+/**
+ * Gives an item in hand `visibility` milliseconds from now (0: until the end of its taker). Returns the milliseconds that are
+ * left; null: it is no longer in hand.
+ */
+export declare function queueExtend(id: number, key: Key, item: number, token: number, visibility: number, attempts: number): number | null
+
+/** Leaves with a ticket. An item that was handed to it meanwhile goes to the next one. */
+export declare function queueLeave(id: number, key: Key, ticket: number, attempts: number): void
+
+/** Adds an item. Returns its number; 0: the queue has `capacity` items. */
+export declare function queuePush(id: number, key: Key, value: Uint8Array, capacity: number, attempts: number): number
+
+/** Puts an item in hand back to its place in the order. False: it was no longer in hand. */
+export declare function queueRelease(id: number, key: Key, item: number, token: number, attempts: number): boolean
+
+/** Makes the items that were put aside ready again. Returns their number. */
+export declare function queueRevive(id: number, key: Key): number
+
+/** Takes the first item, for `visibility` milliseconds (0: until the end of its taker), or with `wait` enters the queue. */
+export declare function queueTake(id: number, key: Key, visibility: number, attempts: number, wait: boolean): BindingTurn
+
+/** The state of a ticket. A ticket is valid until it is taken, or its state is `Empty`. */
+export declare function queueTurn(id: number, key: Key, ticket: number, attempts: number): BindingTurn
+
+/** The value of an item; null: it has ended. */
+export declare function queueValue(id: number, key: Key, item: number): Uint8Array | null
+
+/** Begins a record watch for the moment when the ticket no longer waits. Returns its id, which the notifier gets. */
+export declare function queueWatch(id: number, key: Key, ticket: number, attempts: number): number
 
 /** The raw calls of an open handle; to be called once per handle. `RawCalls` of `lib/native/raw-calls.ts`. */
 export declare function rawCalls(id: number): object

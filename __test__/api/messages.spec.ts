@@ -99,6 +99,7 @@ test('the hint for a wrong argument says what to pass', async (t) => {
     ],
     [() => cache.getOrSet('a', never, { jitter: 2 }), 'Pass a number from 0 to 1 as jitter.'],
     [() => cache.semaphore('s', 0), 'Pass a whole number from 1 to 1000 as permits.'],
+    [() => cache.queue('q', { capacity: 0 }), 'Pass a whole number from 1 to 1000 as capacity.'],
     [() => cache.barrier('b', 0), 'Pass a whole number from 1 to 1000 as parties.'],
     [() => cache.incr('a', 1, { min: 2, max: 1 }), 'Change the argument: min must not be above max.'],
   ]
@@ -113,6 +114,7 @@ const TIMEOUTS: Record<string, (cache: SharedCache) => Promise<unknown>> = {
   acquire: (cache) => cache.semaphore('held', 1).acquire({ timeout: 1 }),
   use: (cache) => cache.semaphore('held', 1).use(never, { timeout: 1 }),
   elect: (cache) => cache.elect('held', { timeout: 1 }),
+  'take of a queue': (cache) => cache.queue('q').take({ timeout: 1 }),
   'wait of an event': (cache) => cache.event('e').wait({ timeout: 1 }),
   'wait of a barrier': (cache) => cache.barrier('b', 2).wait({ timeout: 1 }),
   'getOrSet with a hardTimeout': (cache) => cache.getOrSet('missing', never, { hardTimeout: 1 }),

@@ -18,6 +18,7 @@ const WAITS: Record<string, Wait> = {
   acquire: (cache, signal) => cache.semaphore('held', 1).acquire({ signal }),
   use: (cache, signal) => cache.semaphore('held', 1).use(() => undefined, { signal }),
   elect: (cache, signal) => cache.elect('held', { signal }),
+  'take of a queue': (cache, signal) => cache.queue('q').take({ signal }),
   event: (cache, signal) => cache.event('e').wait({ signal }),
   barrier: (cache, signal) => cache.barrier('b', 1000).wait({ signal }),
   watch: (cache, signal) => cache.watch({}, { signal }).next(),

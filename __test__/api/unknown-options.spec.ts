@@ -49,6 +49,12 @@ const CALLS: Record<string, AnyCall> = {
   tryAcquire: (cache, options) => cache.semaphore('s', 1).tryAcquire(options),
   use: (cache, options) => cache.semaphore('s', 1).use(load, options),
   elect: (cache, options) => cache.elect('e', options),
+  queue: (cache, options) => cache.queue('q', options),
+  'take of a queue': (cache, options) => {
+    const queue = cache.queue('q')
+    queue.tryPush(1)
+    return queue.take(options)
+  },
   'wait of an event': (cache, options) => cache.event('e').wait(options),
   'wait of a barrier': (cache, options) => cache.barrier('b', 1).wait(options),
   'wait of a condition': async (cache, options) =>

@@ -27,6 +27,7 @@ const CALLS = {
   acquire: (cache: SharedCache, wait: Wait) => cache.semaphore('held', 1).acquire(wait),
   use: (cache: SharedCache, wait: Wait) => cache.semaphore('held', 1).use(() => 1, wait),
   elect: (cache: SharedCache, wait: Wait) => cache.elect('held', wait),
+  'take of a queue': (cache: SharedCache, wait: Wait) => cache.queue('held').take(wait),
   event: (cache: SharedCache, wait: Wait) => cache.event('held').wait(wait),
   barrier: (cache: SharedCache, wait: Wait) => cache.barrier('held', 2).wait(wait),
   condition: async (cache: SharedCache, wait: Wait) => cache.condition('held').wait(await cache.lock('free'), wait),

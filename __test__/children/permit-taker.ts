@@ -20,7 +20,7 @@ type Order =
   | readonly ['lock' | 'tryLock', key: string, options?: LockOptions]
   | readonly ['acquire', key: string, permits: number, options?: LockOptions]
   | readonly ['elect' | 'release' | 'held', key: string]
-  | readonly ['event' | 'notified', key: string]
+  | readonly ['event' | 'notified' | 'takeItem', key: string]
   | readonly ['barrier', key: string, parties: number]
   | readonly ['block', until: string]
   | readonly ['close']
@@ -43,6 +43,8 @@ async function run(order: Order): Promise<unknown> {
       return keep(order[1], await cache.semaphore(order[1], order[2]).acquire(order[3]))
     case 'elect':
       return keep(order[1], await cache.elect(order[1]))
+    case 'takeItem':
+      return (await cache.queue(order[1], { attempts: 2 }).take()).value
     case 'event':
       await cache.event(order[1]).wait()
       return 'set'

@@ -85,6 +85,14 @@ export const synchronous: Record<string, Call> = {
   tryLock: (cache) => cache.tryLock('tried')?.release(),
   'set and clear of an event': (cache) => [cache.event('event').set(), cache.event('event').clear()],
   'state of an event': (cache) => cache.event('event').isSet,
+  'push, take, release and ack of an item': (cache, i) => {
+    const queue = cache.queue('items', { capacity: 20 })
+    queue.tryPush(i)
+    queue.tryTake()?.release()
+    queue.tryTake()?.ack()
+  },
+  'counts and dead letters of a queue': (cache) => [cache.queue('items').counts(), cache.queue('items').deadLetters()],
+  'revival of dead letters': (cache) => cache.queue('items').revive(),
   notify: (cache) => cache.condition('condition').notifyAll(),
   publish: (cache, i) => cache.publish('news', i),
   'list and inspection of segments': (cache) => [segments.list(), segments.inspect(cache.name)],
@@ -113,6 +121,14 @@ export const asynchronous: Record<string, Call> = {
   elect: async (cache) => (await cache.elect('leader')).resign(),
   event: (cache) => Promise.all([cache.event('gate').wait(), cache.event('gate').set(), cache.event('gate').clear()]),
   barrier: (cache) => Promise.all([cache.barrier('barrier', 2).wait(), cache.barrier('barrier', 2).wait()]),
+  queue: async (cache, i) => {
+    const queue = cache.queue('awaited', { capacity: 20 })
+    const taking = queue.take()
+    queue.tryPush(i)
+    const item = await taking
+    item.extend('1m')
+    item.ack()
+  },
   condition: async (cache) => {
     const waiting = cache.condition('condition').wait(await cache.lock('of the condition'))
     cache.condition('condition').notify()

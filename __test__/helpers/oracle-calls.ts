@@ -292,6 +292,18 @@ const coordination = [
   fc
     .tuple(lockKey, fc.integer({ min: 0, max: 3 }))
     .map(([name, count]) => call('notify', [name, count], (side) => side.root.condition(name).notify(count))),
+  fc.tuple(lockKey, fc.integer({ min: 0, max: 3 })).map(([name, n]) =>
+    call('queue', [name, n], (side) => {
+      const queue = side.root.queue(name, { capacity: 4, attempts: 2, visibility: '1h' })
+      if (n === 0) return [queue.tryPush(n) !== undefined, queue.counts()]
+      const item = queue.tryTake()
+      const shown = [item?.value, item?.attempts]
+      if (n === 1) return [shown, item?.ack(), item?.release(), queue.counts()]
+      if (n === 2) return [shown, item?.release(), item?.ack(), queue.counts()]
+      const letters = queue.deadLetters().map(({ value }) => value)
+      return [shown, item?.extend(), item?.release(), letters, queue.revive(), queue.counts()]
+    }),
+  ),
   // Callers of a barrier, one more than it has parties.
   lockKey.map((name) =>
     call('barrier', [name], async (side) => {

@@ -16,6 +16,7 @@ const CALLS = [
   'acquire',
   'use',
   'elect',
+  'take of a queue',
   'event',
   'barrier',
   'condition',
@@ -46,6 +47,7 @@ for (const call of CALLS) {
     finish()
     await running
     cache.event('held').set()
+    cache.queue('held').push(1)
     cache.condition('held').notify()
     if (call === 'barrier') await cache.barrier('held', 2).wait()
     cache.set('key', 1)

@@ -86,6 +86,8 @@ import { eventOf } from '../coordination/events.ts'
 import type { SharedEvent } from '../coordination/events.ts'
 import { Gates } from '../coordination/gates.ts'
 import { Permits } from '../coordination/permits.ts'
+import { Queues, queueOf } from '../coordination/queues.ts'
+import type { Queue, QueueOptions } from '../coordination/queues.ts'
 import { semaphoreOf } from '../coordination/semaphores.ts'
 import type { Semaphore } from '../coordination/semaphores.ts'
 import { invalid } from '../errors.ts'
@@ -201,6 +203,7 @@ export class SharedCache<V = unknown>
   readonly #streams: Streams
   readonly #permits: Permits
   readonly #gates: Gates
+  readonly #queues: Queues
   /** Namespaces made from this cache. They close with it. */
   readonly #children = new Set<SharedCache<unknown>>()
   #parent: SharedCache<unknown> | undefined
@@ -236,6 +239,8 @@ export class SharedCache<V = unknown>
     this.#gates = new Gates(connection, recordWatches)
     connection.attach(this.#permits)
     connection.attach(this.#gates)
+    this.#queues = new Queues(connection, recordWatches)
+    connection.attach(this.#queues)
     if (this.namespaceName === '') connection.attach(sampler)
     connection.opened()
   }
@@ -989,6 +994,27 @@ export class SharedCache<V = unknown>
   semaphore(name: Key, permits: number): Semaphore {
     this.#open()
     return semaphoreOf(this.#permits, name, permits)
+  }
+
+  /**
+   * The queue of work of this name: first in, first out, over all processes and threads, in this namespace. Each item is
+   * in the hand of one taker at a time, and is delivered at least once. Creating the object costs nothing.
+   *
+   * @param options `capacity`: maximum number of items, up to 1,000 (default); `visibility`: an item that is not
+   * acknowledged within this time returns (default 5 minutes); `attempts`: after so many it becomes a dead letter
+   * (default 5). All callers should pass the same.
+   * @throws {CacheError} `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TTL`, `ERR_KEY_TOO_LONG`.
+   * @example
+   * const mails = cache.queue<Mail>('mails')
+   * mails.push({ to: 'ada@example.com', template: 'welcome' })
+   * for await (const item of mails) {
+   *   await send(item.value)
+   *   item.ack()
+   * }
+   */
+  queue<T = unknown>(name: Key, options?: QueueOptions): Queue<T> {
+    this.#open()
+    return queueOf<T>(this.#queues, name, options)
   }
 
   /**

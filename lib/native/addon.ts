@@ -23,6 +23,7 @@ export type {
   BindingOpenOptions as NativeOpenOptions,
   BindingPage as NativePage,
   BindingPermit as NativePermit,
+  BindingTurn as NativeTurn,
   BindingPlace as NativePlace,
   BindingProcess as NativeProcess,
   BindingQuota as NativeQuota,

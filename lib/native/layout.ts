@@ -374,6 +374,14 @@ export const PermitState = {
   None: 2,
 } as const
 
+/** Of `BindingTurn.state`. */
+export const TurnState = {
+  Taken: 0,
+  Waiting: 1,
+  /** There is no ready item, or the ticket is no longer valid. */
+  Empty: 2,
+} as const
+
 /** What happened to an entry, or a message: an item of a watch or a subscription. */
 export const What = {
   Set: 1,

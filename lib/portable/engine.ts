@@ -16,7 +16,14 @@
  * ```
  */
 import { Keyspace, MetricKind, PermitState, FlightState, FinishResult, Kind } from '../native/layout.ts'
-import type { Native, NativeFlight, NativeOpened, NativeOpenOptions, NativePermit } from '../native/addon.ts'
+import type {
+  Native,
+  NativeFlight,
+  NativeOpened,
+  NativeOpenOptions,
+  NativePermit,
+  NativeTurn,
+} from '../native/addon.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { ManualClock, realClock } from './clock.ts'
 import type { Clock } from './clock.ts'
@@ -24,11 +31,21 @@ import { Purpose } from './entry.ts'
 import { closed, invalid } from './failure.ts'
 import { Flights } from './flights.ts'
 import type { FlightStart } from './flights.ts'
-import { Handle, addHandle, findHandle, isViewed, removeHandle, withHandle, withListener } from './handles.ts'
+import {
+  Handle,
+  addHandle,
+  findHandle,
+  isViewed,
+  removeHandle,
+  remaining,
+  withHandle,
+  withListener,
+} from './handles.ts'
 import { givenForm, prefixTest, readKey, readName } from './keys.ts'
 import { Metrics } from './metrics.ts'
 import { ROOT_EPOCH_OFFSET, TAG_CLOCK_OFFSET, epochOffset } from './near.ts'
 import { PermitRecord } from './permits.ts'
+import { queueCalls } from './queue-calls.ts'
 import type { Gate, Grant } from './permits.ts'
 import { rawCallsOf } from './raw.ts'
 import {
@@ -56,6 +73,8 @@ export interface PortableOpenOptions extends NativeOpenOptions {
 
 /** The calls of `Native`. */
 export const portable: Native = {
+  ...queueCalls,
+
   open(options) {
     const { segment, created } = openSegment(options, () => clockFor(options))
     const namespace = options.namespace === undefined ? 0 : segment.namespaceNumber(options.namespace, options.create)
@@ -485,10 +504,6 @@ function queued({ handle, purpose, text, record }: Subject, ticket: number, perm
 
 function waiting(ticket: number): NativePermit {
   return { state: PermitState.Waiting, number: ticket, remaining: Number.POSITIVE_INFINITY }
-}
-
-function remaining({ store }: Segment, deadline: number): number {
-  return deadline === 0 ? Number.POSITIVE_INFINITY : Math.max(0, deadline - store.now())
 }
 
 function flightPurpose(once: boolean): number {

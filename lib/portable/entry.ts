@@ -20,6 +20,8 @@ export const Purpose = {
   Events: 9,
   Barriers: 10,
   Conditions: 11,
+  Queues: 12,
+  QueueItems: 13,
 } as const
 
 /** The kind of a record, beside the kinds of `Kind`. */

@@ -9,7 +9,7 @@ import { FIRST_ID } from './marks.ts'
 import type { Listener } from './notices.ts'
 import type { Segment } from './segment.ts'
 
-type Holding = 'permit' | 'ticket' | 'flight'
+type Holding = 'permit' | 'ticket' | 'turn' | 'item' | 'flight'
 
 /** One open handle. Its raw calls refer to it, so a closed one stays in memory, without its segment. */
 export class Handle {
@@ -93,4 +93,9 @@ export function withListener<T>(id: number, run: (segment: Segment, listener: Li
     if (handle.listener === undefined) throw invalid('the handle has no notifier')
     return run(segment, handle.listener, handle)
   })
+}
+
+/** Milliseconds until a deadline; Infinity without one. */
+export function remaining({ store }: Segment, deadline: number): number {
+  return deadline === 0 ? Number.POSITIVE_INFINITY : Math.max(0, deadline - store.now())
 }

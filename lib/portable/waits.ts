@@ -11,6 +11,7 @@ import type { StoredKey } from './keys.ts'
 import { Batch, post } from './notices.ts'
 import type { Listener } from './notices.ts'
 import { PermitRecord } from './permits.ts'
+import { Queue } from './queues.ts'
 import type { Store } from './store.ts'
 
 /** Something that waits for a key. */
@@ -104,7 +105,9 @@ export class Waits {
 
 /** The awaited change of a record. */
 export type Awaited =
-  { readonly ticket: number; readonly permits: number } | { readonly token: number; readonly once: boolean }
+  | { readonly ticket: number; readonly permits: number }
+  | { readonly turn: number; readonly attempts: number }
+  | { readonly token: number; readonly once: boolean }
 
 interface RecordWatch {
   readonly space: Space
@@ -154,9 +157,11 @@ export class RecordWatches {
     if (this.#items.size === 0) return
     const probed = new Set<string>()
     for (const { place, awaits } of this.#items.all()) {
-      if (probed.has(place) || !('ticket' in awaits.awaited)) continue
+      if (probed.has(place)) continue
       probed.add(place)
-      this.#permits(awaits).grantNext(awaits.awaited.permits)
+      const { awaited } = awaits
+      if ('ticket' in awaited) this.#permits(awaits).grantNext(awaited.permits)
+      else if ('turn' in awaited) this.#queue(awaits).settle(awaited.attempts)
     }
     this.#report(this.#items.all())
   }
@@ -176,15 +181,21 @@ export class RecordWatches {
 
   #isOver({ space, key, awaited }: RecordWatch): boolean {
     if ('token' in awaited) return this.#flights({ space, key, awaited }).isOver(awaited.token)
+    if ('turn' in awaited) return typeof this.#queue({ space, key, awaited }).turn(awaited.turn) !== 'number'
     return this.#permits({ space, key, awaited }).ticketState(awaited.ticket) !== 'waiting'
   }
 
   #nextEnd(watch: RecordWatch): number {
+    if ('turn' in watch.awaited) return this.#queue(watch).nextEnd()
     return 'token' in watch.awaited ? this.#flights(watch).nextEnd() : this.#permits(watch).nextEnd()
   }
 
   #flights({ space, key }: RecordWatch): Flights {
     return new Flights(this.#source, space.namespace, space.purpose === Purpose.OnceFlights, key, space.version)
+  }
+
+  #queue({ space, key }: RecordWatch): Queue {
+    return new Queue(this.#source.store, space.namespace, key)
   }
 
   #permits({ space, key }: RecordWatch): PermitRecord {

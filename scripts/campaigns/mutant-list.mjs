@@ -445,6 +445,20 @@ export const mutants = [
     caught: ['permits', 'processes', 'crash'],
   },
   {
+    id: 'dead-keep-items',
+    name: 'An item past its deadline stays in hand',
+    from: 'is_dead(hand[2]) || is_over(hand[DEADLINE], moment.now)',
+    to: 'is_dead(hand[2])',
+    caught: ['queues'],
+  },
+  {
+    id: 'released-to-the-end',
+    name: 'A released item goes to the end of its queue',
+    from: 'self.find(Part::Ready, |ready| ready[0] > item).unwrap_or(self.count(Part::Ready))',
+    to: 'self.count(Part::Ready)',
+    caught: ['queues'],
+  },
+  {
     id: 'passes-one-fewer',
     name: 'The last waiter of an event, a barrier or a condition does not pass',
     from: 'for _ in 0..passing {',

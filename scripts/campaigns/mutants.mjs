@@ -34,6 +34,7 @@ const suites = {
   interface: { args: ['-p', 'cache-machine-core', '--test', 'interface'] },
   units: { args: ['-p', 'cache-machine-core', '--lib'] },
   hostile: { args: ['-p', 'cache-machine-core', '--test', 'hostile'] },
+  queues: { args: ['-p', 'cache-machine-core', '--test', 'queues'] },
   gates: { args: ['-p', 'cache-machine-core', '--test', 'gates'] },
   permits: { args: ['-p', 'cache-machine-core', '--test', 'permits'] },
   snapshots: { args: ['-p', 'cache-machine-core', '--test', 'snapshots'] },

@@ -623,6 +623,8 @@ fn keyspaces() -> Table {
         Events => "state and waiters of an event",
         Barriers => "waiters of a barrier",
         Conditions => "waiters of a condition",
+        Queues => "where the items of a queue are",
+        QueueItems => "the value of an item of a queue",
         Versions => "the table of versions",
     });
     table("Keyspaces", Unit::Numbers, 64, rows)

@@ -91,6 +91,7 @@ pub use records::meters::{Algorithm, Limit, MAX_TOKENS};
 pub use records::metrics::{Family, MAX_BOUNDS, MAX_HELP, Measured, Measurement, Metric, MetricKind};
 pub use records::orphans::Orphan;
 pub use records::permits::{Acquisition, Grant, HeldPermits, PermitRequest, TicketState};
+pub use records::queues::{MAX_ITEMS, QueueCounts, QueueRules, Taken, Turn};
 pub use regions::{MAX_REGION, RegionInfo, RegionOptions, SharedRegion, destroy_region, inspect_region, list_regions};
 pub use resize::Resized;
 pub use segments::{SegmentInfo, destroy, inspect, list};

@@ -21,3 +21,15 @@ pub(crate) fn ticket(cache: &Cache, keyspace: Keyspace, key: &[u8], ticket: u64,
     let namespace = Orphan::namespace_of(keyspace, cache.namespace_of_values());
     Orphan::Ticket { namespace, key: key.to_vec(), ticket, permits }
 }
+
+/// A place in the queue for items.
+pub(crate) fn turn(cache: &Cache, key: &[u8], ticket: u64, attempts: u32) -> Orphan {
+    let namespace = Orphan::namespace_of(Keyspace::Queues, cache.namespace_of_values());
+    Orphan::Turn { namespace, key: key.to_vec(), ticket, attempts }
+}
+
+/// An item of a queue in hand.
+pub(crate) fn item(cache: &Cache, key: &[u8], item: u64, token: u64, attempts: u32) -> Orphan {
+    let namespace = Orphan::namespace_of(Keyspace::Queues, cache.namespace_of_values());
+    Orphan::Item { namespace, key: key.to_vec(), item, token, attempts }
+}

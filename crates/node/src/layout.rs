@@ -526,6 +526,14 @@ numbers! {
         None = 2,
     }
 
+    /// Of `BindingTurn.state`.
+    TurnState {
+        Taken = 0,
+        Waiting = 1,
+        /// There is no ready item, or the ticket is no longer valid.
+        Empty = 2,
+    }
+
     /// Of `BindingFlight.state`.
     FlightState {
         /// There is a fresh value.
@@ -606,6 +614,7 @@ pub(crate) fn number_groups() -> Vec<NumberGroup> {
         keyspaces(),
         collection_requests(),
         PermitState::group(),
+        TurnState::group(),
         changes(),
         FlightState::group(),
         FinishResult::group(),

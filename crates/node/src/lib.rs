@@ -24,6 +24,7 @@ mod layout;
 mod metrics;
 mod options;
 mod permits;
+mod queues;
 #[allow(unsafe_code, reason = "raw Node-API functions; each block is justified")]
 mod raw;
 mod region_handles;

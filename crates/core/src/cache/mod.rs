@@ -19,6 +19,7 @@ mod coordination;
 pub(crate) mod handle;
 mod metrics;
 mod namespace;
+pub(crate) mod queues;
 pub(crate) mod snapshots;
 mod streams;
 mod values;

@@ -43,12 +43,16 @@ pub enum Keyspace {
     Barriers = 10,
     /// The waiters of a condition.
     Conditions = 11,
+    /// Where the items of a queue are.
+    Queues = 12,
+    /// The value of an item of a queue.
+    QueueItems = 13,
     /// The table of versions.
     Versions = 15,
 }
 
 /// The highest keyspace in use below `Versions`.
-const LAST: u16 = Keyspace::Conditions as u16;
+const LAST: u16 = Keyspace::QueueItems as u16;
 /// Maximum number of versions with entries at once. The keyspace of the values of version 0 is `FIRST_OF_VERSIONS`, that of
 /// their flights is the next one, and so on.
 pub(crate) const MAX_VERSIONS: usize = ((1 << (16 - SHIFT)) - FIRST_OF_VERSIONS as usize) / 2;

@@ -6,6 +6,7 @@
 //! keys           the keys of all records of a keyspace
 //! permit_table   words of a record of permits         permits   locks, semaphores, leaderships
 //!                                                 gates     events, barriers, conditions
+//! queue_table    words of a record of a queue         queues    items that are taken and acknowledged
 //! flight_board   words of a record of flights         flights   one load of a key on the whole host
 //! meters         words of a limiter's state           limits    limiters
 //! metrics        counters, gauges, histograms
@@ -26,4 +27,6 @@ pub(crate) mod metrics;
 pub(crate) mod orphans;
 pub(crate) mod permit_table;
 pub(crate) mod permits;
+pub(crate) mod queue_table;
+pub(crate) mod queues;
 pub(crate) mod versions;

@@ -10,6 +10,7 @@ use crate::layout::keyspaces::Keyspace;
 use crate::records::flights;
 use crate::records::keyspace::Records;
 use crate::records::permits::PermitRecord;
+use crate::records::queues::{Queue, QueueRules};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -38,6 +39,39 @@ pub enum Orphan {
         /// Maximum number of holders at once.
         permits: u32,
     },
+    /// A ticket of a queue, or the item that it was handed.
+    Turn {
+        /// See `Orphan::namespace_of`.
+        namespace: u16,
+        /// Key of the queue.
+        key: Vec<u8>,
+        /// Ticket of the waiter.
+        ticket: u64,
+        /// How often an item may be taken; 0: without a limit.
+        attempts: u32,
+    },
+    /// An item of a queue in hand.
+    Item {
+        /// See `Orphan::namespace_of`.
+        namespace: u16,
+        /// Key of the queue.
+        key: Vec<u8>,
+        /// Number of the item.
+        item: u64,
+        /// Token of the taker.
+        token: u64,
+        /// How often an item may be taken; 0: without a limit.
+        attempts: u32,
+    },
+    /// An item of a queue that its pusher will not finish, or one without a value.
+    Push {
+        /// See `Orphan::namespace_of`.
+        namespace: u16,
+        /// Key of the queue.
+        key: Vec<u8>,
+        /// Number of the item.
+        item: u64,
+    },
     /// A load that its owner will not end.
     Flight {
         /// See `FlightKind::flights_of`.
@@ -64,11 +98,25 @@ impl Orphan {
             Self::Ticket { namespace, key, ticket, permits } => {
                 PermitRecord { records: records(namespace), key }.cancel_ticket(*ticket, *permits)
             }
+            Self::Turn { namespace, key, ticket, attempts } => {
+                Queue::of(records(namespace), key).leave(*ticket, &rules(*attempts))
+            }
+            Self::Item { namespace, key, item, token, attempts } => {
+                Queue::of(records(namespace), key).release(*item, *token, &rules(*attempts)).map(drop)
+            }
+            Self::Push { namespace, key, item } => {
+                let queue = Queue::of(records(namespace), key);
+                queue.end(*item).and_then(|_| queue.forget(*item, &rules(0)))
+            }
             Self::Flight { namespace, key, token } => {
                 flights::end(&records(namespace), key, *token, None, false).map(drop)
             }
         }
     }
+}
+
+fn rules(attempts: u32) -> QueueRules {
+    QueueRules { attempts, capacity: 0, visibility_ms: 0 }
 }
 
 /// The orphans of one process that are not given back yet.

@@ -12,6 +12,7 @@ use crate::layout::key::Key;
 use crate::records::flights;
 use crate::records::keyspace::Records;
 use crate::records::permits::PermitRecord;
+use crate::records::queues::{Queue, QueueRules};
 use crate::waiting::by_stripe::{Begun, ByStripe, Checked, NEVER, Ready};
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::slot::{SlotState, has_death};
@@ -27,6 +28,13 @@ pub enum Awaited {
         ticket: u64,
         /// Maximum number of holders at once.
         permits: u32,
+    },
+    /// The item of a queue for this ticket.
+    Item {
+        /// Ticket of the waiter.
+        ticket: u64,
+        /// How often an item may be taken; 0: without a limit.
+        attempts: u32,
     },
     /// The end of the flight of this token, or the death of its owner.
     Flight {
@@ -144,11 +152,16 @@ impl RecordWatch {
         Records { attachment, namespace: self.namespace, patience: PATIENCE }
     }
 
+    fn queue<'a>(&'a self, attachment: &'a Attachment) -> Queue<'a> {
+        Queue::of(self.records(attachment), &self.key)
+    }
+
     /// Reads the record. `probe`: also asks whether the owner of a flight lives.
     fn check(&self, attachment: &Attachment, probe: bool) -> Checked {
         let records = self.records(attachment);
         let until = match self.awaited {
             Awaited::Permit { ticket, .. } => PermitRecord { records, key: &self.key }.waits_until(ticket),
+            Awaited::Item { ticket, .. } => self.queue(attachment).waits_until(ticket),
             Awaited::Flight { token } => flights::lasts_until(&records, &self.key, token, probe),
         };
         match until {
@@ -164,6 +177,9 @@ impl RecordWatch {
         match self.awaited {
             Awaited::Permit { permits, .. } => {
                 PermitRecord { records: self.records(attachment), key: &self.key }.grant_next(permits)
+            }
+            Awaited::Item { attempts, .. } => {
+                self.queue(attachment).settle(&QueueRules { attempts, capacity: 0, visibility_ms: 0 })
             }
             // The waiter begins a flight of its own, which replaces that of a dead owner.
             Awaited::Flight { .. } => Ok(()),

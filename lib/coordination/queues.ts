@@ -360,14 +360,13 @@ class HeldItem {
 
   /** The item of a turn; undefined: it has ended. Throws for a value that cannot be read; the item then goes back. */
   static of(rules: Rules, handle: number, turn: NativeTurn): HeldItem | undefined {
-    const { number, token } = turn
     try {
-      const bytes = native.queueValue(handle, rules.key, number)
+      const bytes = native.queueValue(handle, rules.key, turn.number)
       if (bytes !== null) return new HeldItem(rules, handle, turn, valueOf(bytes))
-      native.queueDiscard(handle, rules.key, number, rules.attempts)
+      native.queueDiscard(handle, rules.key, turn.number, rules.attempts)
       return undefined
     } catch (error) {
-      giveBack(handle, rules, { ...turn, number, token })
+      giveBack(handle, rules, turn)
       throw fromNative(error)
     }
   }

@@ -16,14 +16,7 @@
  * ```
  */
 import { Keyspace, MetricKind, PermitState, FlightState, FinishResult, Kind } from '../native/layout.ts'
-import type {
-  Native,
-  NativeFlight,
-  NativeOpened,
-  NativeOpenOptions,
-  NativePermit,
-  NativeTurn,
-} from '../native/addon.ts'
+import type { Native, NativeFlight, NativeOpened, NativeOpenOptions, NativePermit } from '../native/addon.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { ManualClock, realClock } from './clock.ts'
 import type { Clock } from './clock.ts'

@@ -24,7 +24,7 @@ impl Cache {
         }
         let Some(item) = reserved else { return Ok(None) };
         let published = self
-            .in_area(|| self.queue(key).store(item, write))
+            .in_area(|| self.queue(key).keep_value(item, write))
             .and_then(|()| self.in_area(|| self.queue(key).publish(item, rules)));
         match published {
             Ok(true) => Ok(Some(item)),

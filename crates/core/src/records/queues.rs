@@ -100,7 +100,7 @@ impl<'a> Queue<'a> {
     }
 
     /// Stores the value of a new item.
-    pub(crate) fn store(&self, item: u64, write: &Write<'_>) -> Result<(), CacheError> {
+    pub(crate) fn keep_value(&self, item: u64, write: &Write<'_>) -> Result<(), CacheError> {
         let bytes = self.key_of(item);
         let (attachment, patience) = (self.records.attachment, self.records.patience);
         let key = Key::for_entry(attachment.geometry(), self.items, &bytes, write.value.len(), 0)?;

@@ -21,6 +21,7 @@ pub(crate) fn universe() -> Vec<String> {
         "#events",
         "#barriers",
         "#conditions",
+        "#queues",
     ];
     let others = ["target", "key", "kept", "@ns/target", "@fresh/target"];
     numbered.chain(others.into_iter().chain(records).map(String::from)).collect()
@@ -75,6 +76,7 @@ fn keyspace_of(key: &str) -> Option<Keyspace> {
         "#events" => Some(Keyspace::Events),
         "#barriers" => Some(Keyspace::Barriers),
         "#conditions" => Some(Keyspace::Conditions),
+        "#queues" => Some(Keyspace::Queues),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod flights;
 pub(crate) mod gates;
 pub(crate) mod limits_and_metrics;
 pub(crate) mod permits;
+pub(crate) mod queues;
 pub(crate) mod quotas;
 pub(crate) mod resizes;
 pub(crate) mod restores;
@@ -18,6 +19,7 @@ use crate::scenarios::flights::flights;
 use crate::scenarios::gates::gates;
 use crate::scenarios::limits_and_metrics::limits_and_metrics;
 use crate::scenarios::permits::permits;
+use crate::scenarios::queues::queues;
 use crate::scenarios::quotas::quotas;
 use crate::scenarios::resizes::resizes;
 use crate::scenarios::restores::restores;
@@ -66,6 +68,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         limits_and_metrics(),
         permits(),
         gates(),
+        queues(),
     ];
     of_one_area.into_iter().flatten().chain(resizes()).collect()
 }

@@ -132,6 +132,7 @@ pub(crate) fn with_deaths() {
     for n in 0..number_from_env("RESIZES").unwrap_or(25) {
         let (size, dies) = (SIZES[n as usize % SIZES.len()], random.below(3) == 0);
         let at = random.below(12_000);
+        let mut victim = None;
         let resizer = fork(|| {
             done(|| {
                 let cache = open(&scene.options);
@@ -144,16 +145,17 @@ pub(crate) fn with_deaths() {
         if !dies {
             // A writer dies anywhere, perhaps inside a lock that the resize waits for.
             std::thread::sleep(Duration::from_micros(random.below(20_000)));
-            let victim = random.below(WRITERS as u64) as usize;
-            writers.swap_remove(victim).kill();
+            let number = random.below(WRITERS as u64) as usize;
+            writers.remove(number).kill();
+            victim = Some(number);
             deaths += 1;
         }
         let ended = ended_within(resizer, SOON, "a resizer");
         assert!(ended == Ended::Exit(0) || dies && ended == Ended::Signal(9), "{ended:?}");
         deaths += u64::from(ended == Ended::Signal(9));
-        if writers.len() < WRITERS {
-            // Which of the writers is missing does not matter: two may write the same keys, in turn.
-            writers.push(writer(&scene.options, &ledger, n as usize % WRITERS));
+        if let Some(victim) = victim {
+            // It has the keys of the dead one: of two writers of one key, the slower would store an older number.
+            writers.insert(victim, writer(&scene.options, &ledger, victim));
         }
     }
     ledger.end.store(1, Ordering::SeqCst);

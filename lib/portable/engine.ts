@@ -98,11 +98,12 @@ export const portable: Native = {
   },
 
   setNotifier(id, notify) {
-    withHandle(id, (segment, handle) => {
-      const { namespace, version } = handle
-      handle.listener = { namespace, version, notify, wantsRemovals: false, isOpen: true }
-      segment.listeners.add(handle.listener)
-    })
+    const handle = findHandle(id)
+    if (handle?.segment === undefined) throw closed('cache')
+    // A destroyed segment takes it as well: the next call opens the one that has its name now.
+    const { namespace, version } = handle
+    handle.listener = { namespace, version, notify, wantsRemovals: false, isOpen: true }
+    handle.segment.listeners.add(handle.listener)
   },
 
   wantRemovals(id, wanted) {

@@ -396,7 +396,7 @@ export interface BindingTarget {
 
 /** The answer to a request for an item, or the state of its ticket. */
 export interface BindingTurn {
-  /** By `TurnState`. */
+  /** By `PermitState`; granted: an item is taken. */
   state: number
   /** Taken: the number of the item. Waiting: the ticket. */
   number: number
@@ -566,7 +566,7 @@ export declare function queueRevive(id: number, key: Key): number
 /** Takes the first item, for `visibility` milliseconds (0: until the end of its taker), or with `wait` enters the queue. */
 export declare function queueTake(id: number, key: Key, visibility: number, attempts: number, wait: boolean): BindingTurn
 
-/** The state of a ticket. A ticket is valid until it is taken, or its state is `Empty`. */
+/** The state of a ticket. A ticket is valid until it is taken, or its state is `None`. */
 export declare function queueTurn(id: number, key: Key, ticket: number, attempts: number): BindingTurn
 
 /** The value of an item; null: it has ended. */

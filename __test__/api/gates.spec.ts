@@ -213,6 +213,19 @@ test('waits go on in the segment that takes the place of a destroyed one', async
   await within('the wait', wait)
 })
 
+test('a wait that finds the segment destroyed has one place in the new one', async (t) => {
+  const cache = openCache(t)
+  const other = openCache(t, { name: cache.name })
+  segments.destroy(cache.name, { force: true })
+  const waiting = other.barrier('b', 3).wait()
+  t.is(other.barrier('b', 3).waiting, 1)
+  const second = other.barrier('b', 3).wait()
+  await turnOfTheLoop()
+  t.is(other.barrier('b', 3).waiting, 2)
+  t.true(await other.barrier('b', 3).wait())
+  await within('the others', Promise.all([waiting, second]))
+})
+
 test('bad arguments', async (t) => {
   const cache = openCache(t)
   const code = (call: () => unknown): string => (t.throws(call) as CacheError).code

@@ -192,6 +192,18 @@ test('a waiting caller goes on in the segment that takes the place of a destroye
   t.false(item?.ack())
 })
 
+test('a take that finds the segment destroyed has one place in the new one', async (t) => {
+  const cache = openCache(t)
+  const other = openCache(t, { name: cache.name })
+  segments.destroy(cache.name, { force: true })
+  const waiting = other.queue<number>('q').take()
+  t.is(other.queue('q').counts().waiting, 1)
+  other.queue('q').push(1)
+  other.queue('q').push(2)
+  t.is((await within('the item', waiting)).value, 1)
+  t.deepEqual(other.queue('q').counts(), { ...EMPTY, ready: 1, taken: 1 })
+})
+
 test('a loop takes one item after the other', async (t) => {
   const queue = openCache(t).queue<number>('q')
   for (let i = 0; i < 5; i++) queue.push(i)

@@ -46,8 +46,8 @@ export function barrierOf(gates: Gates, name: Key, parties: number): Barrier {
     name: givenKey(gate.key),
     parties,
     get waiting() {
-      return gates.state(gate.keyspace, gate.key).waiting
+      return gates.state(gate).waiting
     },
-    wait: async (options) => gates.pass(gate, resolveAcquire(options, WAIT).limits),
+    wait: async (options) => gates.wait(gate, resolveAcquire(options, WAIT).limits),
   }
 }

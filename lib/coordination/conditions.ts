@@ -3,6 +3,7 @@ import { givenKey, wholeKey } from '../arguments/keys.ts'
 import type { Key } from '../arguments/keys.ts'
 import { accepted } from '../arguments/option-names.ts'
 import { CacheError, invalid } from '../errors.ts'
+import { native } from '../engine/engine.ts'
 import { Keyspace } from '../native/layout.ts'
 import type { WaitLimits } from '../waiting/timers.ts'
 import type { Gates } from './gates.ts'
@@ -28,10 +29,10 @@ export interface Condition {
    * Releases the lock, waits for `notify`, and acquires the lock again, for the same `ttl`. The release and the
    * beginning of the wait are one step for every other holder, so no `notify` of theirs is missed.
    *
-   * The caller that is notified by a process is the first one that waits. If it dies or gives up before it goes on, the
-   * next one is notified in its place, so a waiter may be notified once too often.
+   * `notify` reaches the caller that waits longest. If that caller dies or gives up before it goes on, the next one is
+   * notified in its place, so a waiter may be notified once too often.
    *
-   * @param lock A held lock of this cache, or a held permit. It is over afterwards, in any case.
+   * @param lock A held lock of this cache, or a held permit. It is over afterwards, unless an argument is wrong.
    * @param options `timeout`: of the wait and the lock together, default none; `signal`; `ref`: keep the process alive
    * while waiting (default true).
    * @returns The new lock.
@@ -65,16 +66,17 @@ const WAIT = accepted<AcquireOptions>('wait', WAIT_NAMES)
 /** Throws `ERR_INVALID_ARGUMENT`, `ERR_KEY_TOO_LONG`. */
 export function conditionOf(gates: Gates, permits: Permits, name: Key): Condition {
   const gate = { keyspace: Keyspace.Conditions, key: wholeKey(name), parties: 0 }
+  const notify = (count: number): number => gates.write(gate, (id) => native.conditionNotify(id, gate.key, count))
   return {
     name: givenKey(gate.key),
     get waiting() {
-      return gates.state(gate.keyspace, gate.key).waiting
+      return gates.state(gate).waiting
     },
     wait: async (lock, options) => {
       if (!(lock instanceof HeldPermit)) throw invalid('wait takes a held lock', lock)
       const { limits } = resolveAcquire(options, WAIT)
       const end = performance.now() + limits.timeout
-      await gates.pass(gate, limits, () => {
+      await gates.wait(gate, limits, () => {
         if (!lock.release()) throw new CacheError('ERR_LOCK_LOST', 'the lock of the condition was not held any more')
       })
       return permits.wait(lock.request, remaining(limits, end))
@@ -83,9 +85,9 @@ export function conditionOf(gates: Gates, permits: Permits, name: Key): Conditio
       if (!Number.isInteger(count) || count < 0 || count > MAX_COUNT) {
         throw invalid(`the number of callers must be a whole number from 0 to ${MAX_COUNT}`, count)
       }
-      return gates.notify(gate.key, count)
+      return notify(count)
     },
-    notifyAll: () => gates.notify(gate.key, MAX_COUNT),
+    notifyAll: () => notify(MAX_COUNT),
   }
 }
 

@@ -2,6 +2,7 @@
 import { givenKey, wholeKey } from '../arguments/keys.ts'
 import type { Key } from '../arguments/keys.ts'
 import { accepted } from '../arguments/option-names.ts'
+import { native } from '../engine/engine.ts'
 import { Keyspace } from '../native/layout.ts'
 import type { Gates } from './gates.ts'
 import { WAIT_NAMES, resolveAcquire } from './locks.ts'
@@ -52,13 +53,13 @@ export function eventOf(gates: Gates, name: Key): SharedEvent {
   return {
     name: givenKey(gate.key),
     get isSet() {
-      return gates.state(gate.keyspace, gate.key).isSet
+      return gates.state(gate).isSet
     },
     get waiting() {
-      return gates.state(gate.keyspace, gate.key).waiting
+      return gates.state(gate).waiting
     },
-    set: () => gates.setEvent(gate.key, true),
-    clear: () => gates.setEvent(gate.key, false),
-    wait: async (options) => void (await gates.pass(gate, resolveAcquire(options, WAIT).limits)),
+    set: () => gates.write(gate, (id) => native.eventSet(id, gate.key, true)),
+    clear: () => gates.write(gate, (id) => native.eventSet(id, gate.key, false)),
+    wait: async (options) => void (await gates.wait(gate, resolveAcquire(options, WAIT).limits)),
   }
 }

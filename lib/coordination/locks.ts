@@ -97,7 +97,7 @@ export interface WithLockOptions extends LockOptions {
 
 const TRY_LOCK = accepted<TryLockOptions>('tryLock', { ttl: true })
 const LOCK = accepted<LockOptions>('lock', { ...WAIT_NAMES, ttl: true })
-export const WITH_LOCK: AcceptedOptions = accepted<WithLockOptions>('withLock', {
+const WITH_LOCK = accepted<WithLockOptions>('withLock', {
   ...WAIT_NAMES,
   ttl: true,
   reentrant: true,
@@ -114,13 +114,8 @@ export function takeLock(permits: Permits, key: Key, options: TryLockOptions | u
 }
 
 /** The lock of `key`, as soon as it is granted. */
-export async function waitForLock(
-  permits: Permits,
-  key: Key,
-  options: LockOptions | undefined,
-  expected: AcceptedOptions = LOCK,
-): Promise<Lock> {
-  const { ttl, limits } = resolveAcquire(options, expected)
+export async function waitForLock(permits: Permits, key: Key, options: LockOptions | undefined): Promise<Lock> {
+  const { ttl, limits } = resolveAcquire(options, LOCK)
   return permits.wait({ keyspace: Keyspace.Locks, key: wholeKey(key), permits: 1, ttl }, limits)
 }
 

@@ -2,11 +2,7 @@
  * Queues of work over all processes and threads that have the segment open: each item is taken by one caller at a time
  * until it is acknowledged.
  *
- * Each waiting caller has a ticket of its own in the segment. An item that has come wins over a timeout or a signal that
- * comes at the same time.
- *
- * Caution: tickets and tokens are valid for one native handle only. When the segment is opened again, it has other queues,
- * and every waiting caller enters its queue again.
+ * Caution: tokens are valid for one native handle only. When the segment is opened again, it has other queues.
  */
 import { givenKey, wholeKey } from '../arguments/keys.ts'
 import type { Key } from '../arguments/keys.ts'
@@ -14,15 +10,15 @@ import { accepted, checkOptions } from '../arguments/option-names.ts'
 import { resolveTtl } from '../arguments/options.ts'
 import type { Duration, Milliseconds } from '../arguments/units.ts'
 import { decodeStructured, encodeStructured } from '../codec/structured.ts'
-import { CacheError, about, fromNative, invalid, isDetached, showKey } from '../errors.ts'
+import { CacheError, fromNative, invalid, isDetached, showKey } from '../errors.ts'
 import { native } from '../engine/engine.ts'
-import { MAX_KEY, TurnState } from '../native/layout.ts'
+import { MAX_KEY, PermitState } from '../native/layout.ts'
 import type { NativeTurn } from '../native/addon.ts'
 import type { RawKey } from '../native/raw-calls.ts'
-import type { Dependent, NativeCalls } from '../segment/calls.ts'
+import type { NativeCalls } from '../segment/calls.ts'
 import type { RecordWatches } from '../waiting/record-watches.ts'
-import { KeepAlive, limitWait } from '../waiting/timers.ts'
-import type { WaitLimits } from '../waiting/timers.ts'
+import { TicketWaits, quietly } from '../waiting/ticket-waits.ts'
+import type { TicketCalls } from '../waiting/ticket-waits.ts'
 import { WAIT_NAMES, resolveAcquire } from './locks.ts'
 import type { AcquireOptions } from './locks.ts'
 
@@ -171,177 +167,30 @@ interface Rules {
   readonly attempts: number
 }
 
-interface Ticket {
-  readonly handle: number
-  readonly number: number
-  readonly recordWatch: number
-}
+const CALLS: TicketCalls<Rules, NativeTurn, HeldItem> = {
+  enter: (handle, rules) => takeFrom(handle, rules, true),
+  state: (handle, { key, attempts }, ticket) => native.queueTurn(handle, key, ticket, attempts),
+  watch: (handle, { key, attempts }, ticket) => native.queueWatch(handle, key, ticket, attempts),
 
-interface Wait {
-  readonly rules: Rules
-  ticket: Ticket | undefined
-  succeed(item: HeldItem): void
-  fail(reason: unknown): void
+  leave: (handle, { key, attempts }, ticket) => native.queueLeave(handle, key, ticket, attempts),
+  drop: (handle, { key, attempts }, { number, token }) => native.queueRelease(handle, key, number, token, attempts),
+  accept: (handle, rules, turn) => HeldItem.of(rules, handle, turn),
+  name: ({ key }) => nameFor(key),
+  timedOut: ({ key }) => `no item came to ${nameFor(key)}`,
 }
 
 /** The waiting takers of one cache. */
-export class Queues implements Dependent {
-  readonly calls: NativeCalls
-  readonly #recordWatches: RecordWatches
-  readonly #waits = new Set<Wait>()
-  readonly #keepAlive = new KeepAlive()
-
+export class Queues extends TicketWaits<Rules, NativeTurn, HeldItem> {
   constructor(calls: NativeCalls, recordWatches: RecordWatches) {
-    this.calls = calls
-    this.#recordWatches = recordWatches
-  }
-
-  async take(rules: Rules, limits: WaitLimits): Promise<HeldItem> {
-    limits.signal?.throwIfAborted()
-    this.calls.listen()
-    return new Promise<HeldItem>((resolve, reject) => {
-      let removeLimits = (): void => undefined
-      const end = (): void => {
-        removeLimits()
-        this.#waits.delete(wait)
-      }
-      const wait: Wait = {
-        rules,
-        ticket: undefined,
-        succeed: (item) => {
-          end()
-          resolve(item)
-        },
-        fail: (reason) => {
-          end()
-          reject(reason)
-        },
-      }
-      this.#waits.add(wait)
-      this.#enter(wait)
-      if (!this.#waits.has(wait)) return
-      removeLimits = limitWait(
-        limits,
-        this.#keepAlive,
-        () => `no item came to ${nameFor(rules.key)}`,
-        (reason) => this.#giveUp(wait, reason),
-      )
-    })
+    super(calls, recordWatches, CALLS)
   }
 
   tryTake(rules: Rules): HeldItem | undefined {
     for (;;) {
-      const [handle, turn] = this.write(rules.key, (id) => [id, takeFrom(id, rules, false)] as const)
-      if (turn.state !== TurnState.Taken) return undefined
+      const [handle, turn] = this.write(rules, (id) => [id, takeFrom(id, rules, false)] as const)
+      if (turn.state !== PermitState.Granted) return undefined
       const item = HeldItem.of(rules, handle, turn)
       if (item !== undefined) return item
-    }
-  }
-
-  write<T>(key: RawKey, run: (id: number) => T): T {
-    try {
-      return this.calls.write(run)
-    } catch (error) {
-      throw about(nameFor(key), error)
-    }
-  }
-
-  get waiting(): number {
-    return this.#waits.size
-  }
-
-  lose(): void {}
-
-  restart(): void {
-    for (const wait of this.#waits) {
-      wait.ticket = undefined
-      this.#enter(wait)
-    }
-  }
-
-  reject(error: unknown): void {
-    for (const wait of this.#waits) {
-      this.#leave(wait)
-      wait.fail(error)
-    }
-  }
-
-  close(error: CacheError): void {
-    this.reject(error)
-  }
-
-  #enter(wait: Wait): void {
-    try {
-      while (this.#waits.has(wait) && wait.ticket === undefined) {
-        const [handle, turn] = this.calls.write((id) => [id, takeFrom(id, wait.rules, true)] as const)
-        // The call may have opened the segment again, and that has entered this wait already.
-        if (!this.#waits.has(wait) || wait.ticket !== undefined) {
-          giveBack(handle, wait.rules, turn)
-          return
-        }
-        if (turn.state === TurnState.Waiting) this.#watch(wait, handle, turn.number)
-        else this.#got(wait, handle, turn)
-      }
-    } catch (error) {
-      wait.fail(about(nameFor(wait.rules.key), error))
-    }
-  }
-
-  #got(wait: Wait, handle: number, turn: NativeTurn): void {
-    const item = HeldItem.of(wait.rules, handle, turn)
-    if (item !== undefined) wait.succeed(item)
-  }
-
-  #watch(wait: Wait, handle: number, number: number): void {
-    const { key, attempts } = wait.rules
-    const ticket = { handle, number, recordWatch: native.queueWatch(handle, key, number, attempts) }
-    wait.ticket = ticket
-    this.#recordWatches.add(ticket.recordWatch, () => {
-      if (wait.ticket === ticket && this.#waits.has(wait)) this.#look(wait, ticket)
-    })
-  }
-
-  /** Looks at the ticket after its record watch was reported. */
-  #look(wait: Wait, { handle, number }: Ticket): void {
-    const turn = turnOf(handle, wait.rules, number)
-    if (turn === undefined) return
-    if (turn.state === TurnState.Waiting) {
-      this.#watch(wait, handle, number)
-      return
-    }
-    try {
-      wait.ticket = undefined
-      if (turn.state === TurnState.Taken) this.#got(wait, handle, turn)
-    } catch (error) {
-      wait.fail(about(nameFor(wait.rules.key), error))
-    }
-    // The item has ended, or the ticket is gone, for example with the record that was damaged: a new one.
-    this.#enter(wait)
-  }
-
-  /** Ends the wait without an item, unless one has come meanwhile. */
-  #giveUp(wait: Wait, reason: unknown): void {
-    const { ticket, rules } = wait
-    const turn = ticket === undefined ? undefined : turnOf(ticket.handle, rules, ticket.number)
-    if (ticket !== undefined && turn?.state === TurnState.Taken) {
-      this.#recordWatches.cancel(ticket.handle, ticket.recordWatch)
-      wait.ticket = undefined
-      this.#got(wait, ticket.handle, turn)
-      if (!this.#waits.has(wait)) return
-    }
-    this.#leave(wait)
-    wait.fail(reason)
-  }
-
-  #leave(wait: Wait): void {
-    const { ticket, rules } = wait
-    if (ticket === undefined) return
-    wait.ticket = undefined
-    this.#recordWatches.cancel(ticket.handle, ticket.recordWatch)
-    try {
-      native.queueLeave(ticket.handle, rules.key, ticket.number, rules.attempts)
-    } catch {
-      // The segment was lost, and the ticket with it. After any other error, the close of the handle removes it.
     }
   }
 }
@@ -366,7 +215,7 @@ class HeldItem {
       native.queueDiscard(handle, rules.key, turn.number, rules.attempts)
       return undefined
     } catch (error) {
-      giveBack(handle, rules, turn)
+      quietly(() => CALLS.drop(handle, rules, turn))
       throw fromNative(error)
     }
   }
@@ -445,10 +294,10 @@ export function queueOf<T>(queues: Queues, name: Key, options: QueueOptions = {}
   const rules: Rules = { key, visibility: resolveTtl(visibility), attempts: attempts === Infinity ? 0 : attempts }
   const tryPush = (value: T): number | undefined => {
     const bytes = Uint8Array.from(encodeStructured([value]))
-    return queues.write(key, (id) => native.queuePush(id, key, bytes, capacity, rules.attempts)) || undefined
+    return queues.write(rules, (id) => native.queuePush(id, key, bytes, capacity, rules.attempts)) || undefined
   }
   const take = async (given?: AcquireOptions): Promise<QueueItem<T>> =>
-    (await queues.take(rules, resolveAcquire(given, TAKE).limits)) as unknown as QueueItem<T>
+    (await queues.wait(rules, resolveAcquire(given, TAKE).limits)) as unknown as QueueItem<T>
 
   return {
     name: givenKey(key),
@@ -465,20 +314,20 @@ export function queueOf<T>(queues: Queues, name: Key, options: QueueOptions = {}
     tryTake: () => queues.tryTake(rules) as unknown as QueueItem<T> | undefined,
     counts() {
       const [ready = 0, taken = 0, dead = 0, waiting = 0] =
-        queues.calls.read((id) => native.queueCounts(id, key, rules.attempts)) ?? []
+        queues.read((id) => native.queueCounts(id, key, rules.attempts)) ?? []
       return { ready, taken, dead, waiting }
     },
     deadLetters() {
-      const ids = queues.calls.read((id) => native.queueDead(id, key)) ?? []
+      const ids = queues.read((id) => native.queueDead(id, key)) ?? []
       return ids.flatMap((id) => {
-        const bytes = queues.calls.read((handle) => native.queueValue(handle, key, id))
+        const bytes = queues.read((handle) => native.queueValue(handle, key, id))
         if (bytes === undefined || bytes === null) return []
         const discard = (): boolean =>
-          queues.write(key, (handle) => native.queueDiscard(handle, key, id, rules.attempts))
+          queues.write(rules, (handle) => native.queueDiscard(handle, key, id, rules.attempts))
         return [{ id, value: valueOf(bytes) as T, discard }]
       })
     },
-    revive: () => queues.write(key, (id) => native.queueRevive(id, key)),
+    revive: () => queues.write(rules, (id) => native.queueRevive(id, key)),
     [Symbol.asyncIterator]: () => ({ next: async () => ({ done: false, value: await take() }) }),
   }
 }
@@ -498,25 +347,6 @@ function valueOf(bytes: Uint8Array): unknown {
 
 function takeFrom(handle: number, { key, visibility, attempts }: Rules, wait: boolean): NativeTurn {
   return native.queueTake(handle, key, visibility, attempts, wait)
-}
-
-/** Undefined: the handle is lost, and the segment is opened again or given up. */
-function turnOf(handle: number, { key, attempts }: Rules, ticket: number): NativeTurn | undefined {
-  try {
-    return native.queueTurn(handle, key, ticket, attempts)
-  } catch {
-    return undefined
-  }
-}
-
-/** Gives back a ticket or an item that no caller wants. */
-function giveBack(handle: number, { key, attempts }: Rules, { state, number, token }: NativeTurn): void {
-  try {
-    if (state === TurnState.Taken) native.queueRelease(handle, key, number, token, attempts)
-    else if (state === TurnState.Waiting) native.queueLeave(handle, key, number, attempts)
-  } catch {
-    // The segment was lost, and all of it with it. After any other error, the close of the handle gives it back.
-  }
 }
 
 function nameFor(key: RawKey): string {

@@ -366,20 +366,12 @@ export const CollectionRequest = {
   DeleteByScore: 78,
 } as const
 
-/** Of `BindingPermit.state`. */
+/** Of `BindingPermit.state` and `BindingTurn.state`. */
 export const PermitState = {
   Granted: 0,
   Waiting: 1,
   /** The request was refused, or the ticket is no longer valid. */
   None: 2,
-} as const
-
-/** Of `BindingTurn.state`. */
-export const TurnState = {
-  Taken: 0,
-  Waiting: 1,
-  /** There is no ready item, or the ticket is no longer valid. */
-  Empty: 2,
 } as const
 
 /** What happened to an entry, or a message: an item of a watch or a subscription. */

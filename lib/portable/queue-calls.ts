@@ -1,5 +1,5 @@
 /** The calls on queues of work, as those of the native addon. */
-import { TurnState } from '../native/layout.ts'
+import { PermitState } from '../native/layout.ts'
 import type { Native, NativeTurn } from '../native/addon.ts'
 import type { RawKey } from '../native/raw-calls.ts'
 import { Purpose } from './entry.ts'
@@ -109,12 +109,12 @@ function turnOf({ segment, handle, text, queue }: QueueSubject, turn: Turn, atte
   if (typeof turn === 'object') {
     const { item, token, times, deadline } = turn
     handle.hold('item', Purpose.Queues, `${token}.${text}`, item, () => void queue.release(item, token, attempts))
-    return { state: TurnState.Taken, number: item, token, times, remaining: remaining(segment, deadline) }
+    return { state: PermitState.Granted, number: item, token, times, remaining: remaining(segment, deadline) }
   }
   const none = { token: 0, times: 0, remaining: 0 }
-  if (turn === undefined) return { state: TurnState.Empty, number: 0, ...none }
+  if (turn === undefined) return { state: PermitState.None, number: 0, ...none }
   handle.hold('turn', Purpose.Queues, text, turn, () => queue.leave(turn, attempts))
-  return { state: TurnState.Waiting, number: turn, ...none }
+  return { state: PermitState.Waiting, number: turn, ...none }
 }
 
 function copyOf(bytes: Uint8Array | undefined): Uint8Array | null {

@@ -518,20 +518,12 @@ numbers! {
         Expired = 1,
     }
 
-    /// Of `BindingPermit.state`.
+    /// Of `BindingPermit.state` and `BindingTurn.state`.
     PermitState {
         Granted = 0,
         Waiting = 1,
         /// The request was refused, or the ticket is no longer valid.
         None = 2,
-    }
-
-    /// Of `BindingTurn.state`.
-    TurnState {
-        Taken = 0,
-        Waiting = 1,
-        /// There is no ready item, or the ticket is no longer valid.
-        Empty = 2,
     }
 
     /// Of `BindingFlight.state`.
@@ -614,7 +606,6 @@ pub(crate) fn number_groups() -> Vec<NumberGroup> {
         keyspaces(),
         collection_requests(),
         PermitState::group(),
-        TurnState::group(),
         changes(),
         FlightState::group(),
         FinishResult::group(),

@@ -38,7 +38,8 @@ impl BindingPermit {
     }
 }
 
-fn remaining(cache: &Cache, deadline: u64) -> f64 {
+/// Milliseconds until a deadline; Infinity without one.
+pub(crate) fn remaining(cache: &Cache, deadline: u64) -> f64 {
     if deadline == 0 { f64::INFINITY } else { deadline.saturating_sub(cache.now_ms()) as f64 }
 }
 

@@ -7,7 +7,8 @@ use crate::env_state::{with, with_handle, with_listener};
 use crate::errors::Result;
 use crate::holdings;
 use crate::keys::{Key, key_bytes};
-use crate::layout::TurnState;
+use crate::layout::PermitState;
+use crate::permits::remaining;
 use cache_machine_core::{Awaited, Cache, Keyspace, QueueRules, Taken, Turn, Write, kind};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -15,7 +16,7 @@ use napi_derive::napi;
 /// The answer to a request for an item, or the state of its ticket.
 #[napi(object)]
 pub struct BindingTurn {
-    /// By `TurnState`.
+    /// By `PermitState`; granted: an item is taken.
     pub state: u32,
     /// Taken: the number of the item. Waiting: the ticket.
     pub number: f64,
@@ -29,23 +30,19 @@ pub struct BindingTurn {
 
 impl BindingTurn {
     fn of(cache: &Cache, turn: Turn) -> Self {
-        let none = Self { state: TurnState::Empty.number(), number: 0.0, token: 0.0, times: 0.0, remaining: 0.0 };
+        let none = Self { state: PermitState::None.number(), number: 0.0, token: 0.0, times: 0.0, remaining: 0.0 };
         match turn {
             Turn::Taken(Taken { item, token, times, deadline }) => Self {
-                state: TurnState::Taken.number(),
+                state: PermitState::Granted.number(),
                 number: item as f64,
                 token: token as f64,
                 times: times as f64,
                 remaining: remaining(cache, deadline),
             },
-            Turn::Waiting(ticket) => Self { state: TurnState::Waiting.number(), number: ticket as f64, ..none },
+            Turn::Waiting(ticket) => Self { state: PermitState::Waiting.number(), number: ticket as f64, ..none },
             Turn::Empty => none,
         }
     }
-}
-
-fn remaining(cache: &Cache, deadline: u64) -> f64 {
-    if deadline == 0 { f64::INFINITY } else { deadline.saturating_sub(cache.now_ms()) as f64 }
 }
 
 fn rules(capacity: u32, visibility: f64, attempts: u32) -> QueueRules {
@@ -77,7 +74,7 @@ pub fn queue_take(id: u32, key: Key, visibility: f64, attempts: u32, wait: bool)
     })
 }
 
-/// The state of a ticket. A ticket is valid until it is taken, or its state is `Empty`.
+/// The state of a ticket. A ticket is valid until it is taken, or its state is `None`.
 #[napi(catch_unwind)]
 pub fn queue_turn(id: u32, key: Key, ticket: f64, attempts: u32) -> Result<BindingTurn> {
     let key = key_bytes(&key);
@@ -98,7 +95,7 @@ pub fn queue_turn(id: u32, key: Key, ticket: f64, attempts: u32) -> Result<Bindi
 pub fn queue_leave(id: u32, key: Key, ticket: f64, attempts: u32) -> Result<()> {
     let key = key_bytes(&key);
     with_handle(id, |cache, handle| {
-        cache.leave_queue(key, ticket as u64, &rules(0, 0.0, attempts))?;
+        cache.leave_queue(key, ticket as u64, &QueueRules::of_attempts(attempts))?;
         handle.no_longer_hold(&holdings::turn(cache, key, ticket as u64, attempts));
         Ok(())
     })
@@ -118,7 +115,7 @@ pub fn queue_acknowledge(id: u32, key: Key, item: f64, token: f64, attempts: u32
     let key = key_bytes(&key);
     with_handle(id, |cache, handle| {
         let (item, token) = (item as u64, token as u64);
-        let ended = cache.acknowledge(key, item, token, &rules(0, 0.0, attempts))?;
+        let ended = cache.acknowledge(key, item, token, &QueueRules::of_attempts(attempts))?;
         handle.no_longer_hold(&holdings::item(cache, key, item, token, attempts));
         Ok(ended)
     })
@@ -130,7 +127,7 @@ pub fn queue_release(id: u32, key: Key, item: f64, token: f64, attempts: u32) ->
     let key = key_bytes(&key);
     with_handle(id, |cache, handle| {
         let (item, token) = (item as u64, token as u64);
-        let released = cache.release_item(key, item, token, &rules(0, 0.0, attempts))?;
+        let released = cache.release_item(key, item, token, &QueueRules::of_attempts(attempts))?;
         handle.no_longer_hold(&holdings::item(cache, key, item, token, attempts));
         Ok(released)
     })
@@ -150,13 +147,13 @@ pub fn queue_extend(id: u32, key: Key, item: f64, token: f64, visibility: f64, a
 /// Ends an item, wherever it is. False: it had ended.
 #[napi(catch_unwind)]
 pub fn queue_discard(id: u32, key: Key, item: f64, attempts: u32) -> Result<bool> {
-    with(id, |cache| cache.discard(key_bytes(&key), item as u64, &rules(0, 0.0, attempts)))
+    with(id, |cache| cache.discard(key_bytes(&key), item as u64, &QueueRules::of_attempts(attempts)))
 }
 
 /// Makes the items that were put aside ready again. Returns their number.
 #[napi(catch_unwind)]
 pub fn queue_revive(id: u32, key: Key) -> Result<u32> {
-    with(id, |cache| cache.revive_items(key_bytes(&key), &rules(0, 0.0, 0)).map(|count| count as u32))
+    with(id, |cache| cache.revive_items(key_bytes(&key), &QueueRules::of_attempts(0)).map(|count| count as u32))
 }
 
 /// The numbers of the items that were put aside.
@@ -169,7 +166,7 @@ pub fn queue_dead(id: u32, key: Key) -> Result<Vec<f64>> {
 #[napi(catch_unwind)]
 pub fn queue_counts(id: u32, key: Key, attempts: u32) -> Result<Vec<u32>> {
     with(id, |cache| {
-        let counts = cache.queue_counts(key_bytes(&key), &rules(0, 0.0, attempts))?;
+        let counts = cache.queue_counts(key_bytes(&key), &QueueRules::of_attempts(attempts))?;
         Ok([counts.ready, counts.taken, counts.dead, counts.waiting].map(|count| count as u32).to_vec())
     })
 }

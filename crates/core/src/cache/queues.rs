@@ -154,7 +154,7 @@ impl Cache {
         self.in_area(|| self.queue(key).counts(rules))
     }
 
-    pub(crate) fn queue<'a>(&'a self, key: &'a [u8]) -> Queue<'a> {
+    fn queue<'a>(&'a self, key: &'a [u8]) -> Queue<'a> {
         Queue::of(self.records(Keyspace::Queues), key)
     }
 }

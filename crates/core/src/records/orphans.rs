@@ -99,24 +99,20 @@ impl Orphan {
                 PermitRecord { records: records(namespace), key }.cancel_ticket(*ticket, *permits)
             }
             Self::Turn { namespace, key, ticket, attempts } => {
-                Queue::of(records(namespace), key).leave(*ticket, &rules(*attempts))
+                Queue::of(records(namespace), key).leave(*ticket, &QueueRules::of_attempts(*attempts))
             }
             Self::Item { namespace, key, item, token, attempts } => {
-                Queue::of(records(namespace), key).release(*item, *token, &rules(*attempts)).map(drop)
+                Queue::of(records(namespace), key).release(*item, *token, &QueueRules::of_attempts(*attempts)).map(drop)
             }
             Self::Push { namespace, key, item } => {
                 let queue = Queue::of(records(namespace), key);
-                queue.end(*item).and_then(|_| queue.forget(*item, &rules(0)))
+                queue.end(*item).and_then(|_| queue.forget(*item, &QueueRules::of_attempts(0)))
             }
             Self::Flight { namespace, key, token } => {
                 flights::end(&records(namespace), key, *token, None, false).map(drop)
             }
         }
     }
-}
-
-fn rules(attempts: u32) -> QueueRules {
-    QueueRules { attempts, capacity: 0, visibility_ms: 0 }
 }
 
 /// The orphans of one process that are not given back yet.

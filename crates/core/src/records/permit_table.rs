@@ -178,8 +178,12 @@ impl Holder {
     }
 
     pub(crate) fn is_over(&self, now: u64) -> bool {
-        self.deadline != 0 && now >= self.deadline
+        is_over(self.deadline, now)
     }
+}
+
+pub(crate) fn is_over(deadline: u64, now: u64) -> bool {
+    deadline != 0 && now >= deadline
 }
 
 pub(crate) fn deadline(now: u64, ttl_ms: u64) -> u64 {

@@ -12,6 +12,7 @@
 //! Inconsistent words count as an empty queue.
 
 use crate::change::record::{RecordChange, Words};
+use crate::records::permit_table::{deadline, is_over};
 
 /// A part of the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,12 +184,4 @@ impl<'w> QueueTable<'w> {
         let is_empty = self.words[..HEADER].iter().all(|count| *count == 0);
         if is_empty { RecordChange::Remove } else { RecordChange::Store { ttl_ms: 0 } }
     }
-}
-
-pub(crate) fn is_over(deadline: u64, now: u64) -> bool {
-    deadline != 0 && now >= deadline
-}
-
-pub(crate) fn deadline(now: u64, visibility_ms: u64) -> u64 {
-    if visibility_ms == 0 { 0 } else { now.saturating_add(visibility_ms) }
 }

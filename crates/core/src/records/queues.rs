@@ -16,7 +16,8 @@ use crate::layout::key::Key;
 use crate::layout::keyspaces::{Keyspace, number};
 use crate::reading::read::ReadMode;
 use crate::records::keyspace::Records;
-use crate::records::queue_table::{DEADLINE, Moment, Part, QueueTable, deadline, is_over};
+use crate::records::permit_table::{deadline, is_over};
+use crate::records::queue_table::{DEADLINE, Moment, Part, QueueTable};
 use crate::shard::values::Sink;
 
 /// Maximum number of items of a queue. As many fit into a record if all of them are in hand and some callers wait.
@@ -31,6 +32,13 @@ pub struct QueueRules {
     pub visibility_ms: u64,
     /// How often an item may be taken before it is put aside; 0: without a limit.
     pub attempts: u32,
+}
+
+impl QueueRules {
+    /// For a call that neither adds nor takes an item.
+    pub fn of_attempts(attempts: u32) -> Self {
+        Self { capacity: 0, visibility_ms: 0, attempts }
+    }
 }
 
 /// An item in hand.

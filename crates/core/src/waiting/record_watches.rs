@@ -178,9 +178,7 @@ impl RecordWatch {
             Awaited::Permit { permits, .. } => {
                 PermitRecord { records: self.records(attachment), key: &self.key }.grant_next(permits)
             }
-            Awaited::Item { attempts, .. } => {
-                self.queue(attachment).settle(&QueueRules { attempts, capacity: 0, visibility_ms: 0 })
-            }
+            Awaited::Item { attempts, .. } => self.queue(attachment).settle(&QueueRules::of_attempts(attempts)),
             // The waiter begins a flight of its own, which replaces that of a dead owner.
             Awaited::Flight { .. } => Ok(()),
         }

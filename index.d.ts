@@ -888,10 +888,10 @@ export interface Condition {
    * Releases the lock, waits for `notify`, and acquires the lock again, for the same `ttl`. The release and the
    * beginning of the wait are one step for every other holder, so no `notify` of theirs is missed.
    *
-   * The caller that is notified by a process is the first one that waits. If it dies or gives up before it goes on, the
-   * next one is notified in its place, so a waiter may be notified once too often.
+   * `notify` reaches the caller that waits longest. If that caller dies or gives up before it goes on, the next one is
+   * notified in its place, so a waiter may be notified once too often.
    *
-   * @param lock A held lock of this cache, or a held permit. It is over afterwards, in any case.
+   * @param lock A held lock of this cache, or a held permit. It is over afterwards, unless an argument is wrong.
    * @param options `timeout`: of the wait and the lock together, default none; `signal`; `ref`: keep the process alive
    * while waiting (default true).
    * @returns The new lock.

@@ -165,6 +165,15 @@ test('a wait at a condition releases the lock, and its timeout leaves no lock be
   t.true(expiresAt > Date.now())
 })
 
+test('a wait at a condition that does not begin releases the lock as well', async (t) => {
+  const cache = openCache(t)
+  const lock = await cache.lock('k')
+  const reason = new Error('enough')
+  t.is(await t.throwsAsync(cache.condition('c').wait(lock, { signal: AbortSignal.abort(reason) })), reason)
+  t.false(lock.held)
+  t.truthy(cache.tryLock('k'))
+})
+
 test('a condition refuses a lock that is lost, and what is no lock', async (t) => {
   const cache = openCache(t)
   const condition = cache.condition('c')

@@ -76,9 +76,15 @@ export function conditionOf(gates: Gates, permits: Permits, name: Key): Conditio
       if (!(lock instanceof HeldPermit)) throw invalid('wait takes a held lock', lock)
       const { limits } = resolveAcquire(options, WAIT)
       const end = performance.now() + limits.timeout
-      await gates.wait(gate, limits, () => {
-        if (!lock.release()) throw new CacheError('ERR_LOCK_LOST', 'the lock of the condition was not held any more')
-      })
+      try {
+        await gates.wait(gate, limits, () => {
+          if (!lock.release()) throw new CacheError('ERR_LOCK_LOST', 'the lock of the condition was not held any more')
+        })
+      } catch (error) {
+        // A wait that did not begin, as under an aborted signal, has released nothing.
+        lock.release()
+        throw error
+      }
       return permits.wait(lock.request, remaining(limits, end))
     },
     notify: (count = 1) => {

@@ -406,6 +406,7 @@ fn control_block() -> Table {
     let mut rows = variants!(Field, 4, 0, {
         Lock => "lock word",
         Acquisitions => "acquisitions of the lock",
+        CommitHome => "1 + the home of the transaction with intents here; 0: none",
         Reserved => "units that may be touched",
         Cursor => "where the search for units continues",
         Free => "free units among the reserved",
@@ -431,6 +432,8 @@ fn control_block() -> Table {
     });
     rows.extend(variants!(Count, 8, 0, {
         Sequence => "last version given, u64",
+        Commit => "number of the last transaction with this home, times 2, plus 1 once it was committed, u64",
+        Transaction => "number of the transaction with intents here, u64",
         FirstEnd => "no entry ends earlier, u64",
         FirstEndOfPass => "the same for the lines swept, u64",
         Repairs => "rebuilds of the shard",

@@ -59,6 +59,7 @@ pub use cache::handle::Cache;
 pub use cache::snapshots::{RestoreCounts, RestoreRules, RestoreTarget};
 pub use cache_machine_shm::lock::Acquired;
 pub use cache_machine_shm::{AttachedProcess, Memory, Region};
+pub use change::commit::{Check, KeyChange, MAX_TRANSACTION_KEYS};
 pub use change::set::{Condition, Write};
 pub use change::update::Increment;
 pub use collections::request::{OPERATIONS, Operation};

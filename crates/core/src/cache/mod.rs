@@ -4,6 +4,7 @@
 //! handle         open, namespaces, and helpers of all methods
 //! values         read, write, delete, walk
 //! collections    hashes, lists, sets, sorted sets
+//! transactions   changes of several keys at once
 //! namespace      tags, `clear`, counts
 //! coordination   waits, locks, semaphores, flights, limiters
 //! metrics        the application's own metrics
@@ -22,4 +23,5 @@ mod namespace;
 pub(crate) mod queues;
 pub(crate) mod snapshots;
 mod streams;
+mod transactions;
 mod values;

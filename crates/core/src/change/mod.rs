@@ -1,7 +1,7 @@
 //! Changes of a shard under its lock. This folder is the only one that changes several structures of a shard. It has
 //! every `impl Locked`, and features above it call these methods.
 //!
-//! Every change has one shape: take free units, write them, advance the sequence, store one index word, then update the
+//! Every change but a transaction has one shape: take free units, write them, advance the sequence, store one index word, then update the
 //! derived structures. A death before the store of the index word leaves nothing of the change, a death after it leaves
 //! all of it. The next owner of the lock rebuilds the derived structures. See docs/crash-safety.md.
 //!
@@ -30,10 +30,13 @@
 //! restore   stores entries of a snapshot, and removes those that it replaces
 //! record    reads, changes and stores a record
 //! run       takes the lock and runs a change
+//! stage     writes the entries of a transaction, and makes all of them visible at once
+//! commit    takes the locks of a transaction and commits it
 //! ```
 
 pub(crate) mod adopt;
 pub(crate) mod collect;
+pub(crate) mod commit;
 pub(crate) mod counts;
 pub(crate) mod find;
 pub(crate) mod growth;
@@ -49,5 +52,6 @@ pub(crate) mod restore;
 pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod set;
+pub(crate) mod stage;
 pub(crate) mod sweep;
 pub(crate) mod update;

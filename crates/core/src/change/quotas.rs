@@ -16,7 +16,6 @@ use crate::error::CacheError;
 use crate::layout::control::{Count, EvictionQueue, Field, Tally};
 use crate::layout::entry::Damaged;
 use crate::layout::geometry::{Eviction, MAX_CLASSES};
-use crate::layout::key::Key;
 use crate::layout::keyspaces::{is_pinned, number};
 use crate::layout::namespaces;
 use crate::layout::quotas::{Quota, class_of, last_class, quota};
@@ -36,6 +35,20 @@ pub(crate) struct VictimSearch {
     class: u8,
     /// Bit per class that has no more victims for the change.
     without: u64,
+}
+
+/// Entries of a namespace that one change stores together: their units, and those of the entries that they replace.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Staged {
+    pub(crate) units: usize,
+    pub(crate) replaced: usize,
+}
+
+impl Staged {
+    #[inline]
+    pub(crate) fn with(self, units: usize) -> Self {
+        Self { units: self.units + units, ..self }
+    }
 }
 
 /// An entry to evict.
@@ -218,16 +231,16 @@ impl Locked<'_> {
         parts.fold((0, 0), |(used, claimed), part| (used + part.0, claimed + part.1))
     }
 
-    /// Makes sure that an entry of `units` units in place of `existing` keeps its namespace within its maximum, and leaves
+    /// Makes sure that entries of `staged.units` units, in place of `existing` and of those that are replaced already, keep its namespace within its maximum, and leaves
     /// others their guaranteed room in this shard. It may evict entries of the namespace. False: that did not suffice.
     #[cold]
     pub(crate) fn fit_quota(
         &mut self,
-        key: &Key<'_>,
-        units: usize,
+        namespace: u16,
+        staged: Staged,
         existing: Option<Existing>,
     ) -> Result<bool, ChangeError> {
-        let namespace = key.namespace;
+        let units = staged.units;
         let class = class_of(self.shard.region, namespace);
         if class == 0 && self.shard.geometry.eviction != Eviction::None {
             return Ok(true);
@@ -236,7 +249,7 @@ impl Locked<'_> {
         let life = self.life_of(namespace);
         self.begin_life_if_new(namespace, life);
         self.shard.forget_notes();
-        let replaced = existing.filter(|old| old.head.life == life).map_or(0, |old| old.head.units());
+        let replaced = staged.replaced + existing.filter(|old| old.head.life == life).map_or(0, |old| old.head.units());
         let spared = existing.map(|old| old.at);
         if units as u64 > quota.size || !self.leaves_guarantees(class, &quota, units, 0, 0) {
             return Ok(false); // no eviction of its own makes room

@@ -13,6 +13,7 @@ use crate::layout::control::{Count, EvictionQueue, Field, QueueKind, Tally};
 use crate::layout::entry::{CHAINED, Damaged, Head, LAST_VERSION, Node, Run};
 use crate::layout::geometry::{MAX_CLASSES, MAX_NAMESPACES};
 use crate::layout::key::{self, Key, Placing};
+use crate::layout::intent::Intent;
 use crate::layout::keyspaces::{is_known, is_pinned};
 use crate::layout::messages::RingKind;
 use crate::layout::namespaces::registered;
@@ -97,6 +98,7 @@ impl Locked<'_> {
         }
         step("rebuild.tallies");
         for line in shard.lines_with_words() {
+            self.end_intents(line);
             shard.each_in_line(line, |at, word| match self.accept_or_finish(scratch, at, word) {
                 Ok(None) => {}
                 Ok(Some(head)) => {
@@ -120,7 +122,27 @@ impl Locked<'_> {
             });
         }
         (0..registered).for_each(|namespace| self.drop_claim(namespace));
+        // Last: until then the home keeps the word that decides.
+        shard.put(Field::CommitHome, 0);
         totals
+    }
+
+    /// Replaces the words of a line that name intents by those of the entries behind them: the new ones if the transaction
+    /// was committed, else the old ones.
+    fn end_intents(&self, line: usize) {
+        let shard = self.shard;
+        shard.each_in_line(line, |at, word| {
+            let unit = shard.unit_of(word);
+            if !shard.head(unit).is_ok_and(|head| Intent::is_at(&head)) {
+                return;
+            }
+            // mutant: rebuild-drops-intents
+            match shard.unit_behind(unit) {
+                Ok(0) | Err(Damaged) => publish(shard.word(at), 0),
+                Ok(behind) => publish(shard.word(at), shard.low_word(behind, shard.tag_of(word))),
+            };
+            step("rebuild.intent");
+        });
     }
 
     /// Like `accept`, except for a word that an unfinished division left behind: its twin, where the entry belongs now,

@@ -4,6 +4,7 @@
 
 use crate::change::find::Existing;
 use crate::change::locked::{ChangeError, Locked};
+use crate::change::quotas::Staged;
 use crate::error::CacheError;
 use crate::layout::control::Field;
 use crate::layout::entry::Damaged;
@@ -58,7 +59,7 @@ impl Locked<'_> {
         // One unit is kept back, so that `touch` finds one for a new head.
         let need = worst_case(body) + 1;
         let has_quotas = self.has_classes() && !is_record(key.namespace);
-        if has_quotas && !self.fit_quota(key, 1 + body, existing)? {
+        if has_quotas && !self.fit_quota(key.namespace, Staged::default().with(1 + body), existing)? {
             return Ok(None);
         }
         let spare = self.spare_units(key, 1 + body, need, existing)?;
@@ -187,7 +188,7 @@ impl Locked<'_> {
     /// Units that must stay free after a write of `need` units, so that a record that does not grow can always be
     /// changed. For example, a released lock goes to its next waiter at once, however full the shard is.
     #[inline]
-    fn spare_units(
+    pub(crate) fn spare_units(
         &mut self,
         key: &Key<'_>,
         units: usize,

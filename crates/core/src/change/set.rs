@@ -17,6 +17,7 @@ use crate::layout::key::Key;
 use crate::layout::keyspaces::is_record;
 use crate::layout::messages::What;
 use crate::layout::sizes::MAX_TAGS;
+use crate::shard::allocator::Placement;
 use crate::shard::fate::{Fate, fate, fate_of_new};
 use crate::shard::index::Position;
 use cache_machine_shm::atomic::Ordering;
@@ -94,7 +95,28 @@ pub(crate) struct New<'a> {
     pub(crate) fate: Fate,
 }
 
+impl Write<'_> {
+    /// Maximum units of the body under this key, in place of `existing`.
+    pub(crate) fn most_units(&self, key: &Key<'_>, existing: Option<&Existing>) -> usize {
+        let kept = existing.map_or(0, |old| old.head.extras);
+        let extras = (2 + self.tags.len()).max(kept + 1);
+        (extras * 8 + key.bytes.len().next_multiple_of(8) + self.value.len()).div_ceil(UNIT)
+    }
+}
+
 impl<'a> New<'a> {
+    /// Number of words before the key.
+    #[inline(always)]
+    fn extra_words(&self) -> usize {
+        usize::from(self.stale_ms != 0) + if self.tags.is_empty() { 0 } else { 1 + self.tags.len() }
+    }
+
+    /// Units of the body under this key.
+    #[inline(always)]
+    pub(crate) fn body(&self, key: &Key<'_>) -> usize {
+        (self.extra_words() * 8 + key.bytes.len().next_multiple_of(8) + self.value.len()).div_ceil(UNIT)
+    }
+
     /// The words before the key.
     fn extras(&self) -> impl Iterator<Item = u64> + 'a {
         let stale = (self.stale_ms != 0).then_some(self.stale_ms);
@@ -104,10 +126,17 @@ impl<'a> New<'a> {
 }
 
 /// A copy of the tags of an entry that is replaced.
-struct KeptTags {
+pub(crate) struct KeptTags {
     stamp: u64,
     tags: [u64; MAX_TAGS],
     count: usize,
+}
+
+impl KeptTags {
+    /// An entry with these tags. The entry that had them is fresh, so the new one is.
+    pub(crate) fn of<'a>(&'a self, new: &New<'a>) -> New<'a> {
+        New { stamp: self.stamp, tags: &self.tags[..self.count], fate: Fate::Fresh, ..*new }
+    }
 }
 
 /// The deadline in `ttl_ms` milliseconds from now; 0: never.
@@ -157,6 +186,16 @@ impl Locked<'_> {
         write: &Write<'_>,
     ) -> Result<Option<u64>, ChangeError> {
         let live = existing.filter(|e| e.live);
+        let new = self.new_entry(live, write)?;
+        match live {
+            Some(e) if write.keep_tags && e.head.flags & TAGGED != 0 => self.store_keeping_tags(key, e, &new),
+            _ => self.store(key, existing, &new),
+        }
+    }
+
+    /// The entry that a write stores over `live`, with the tags of the write.
+    #[inline(always)]
+    pub(crate) fn new_entry<'w>(&self, live: Option<Existing>, write: &Write<'w>) -> Result<New<'w>, Damaged> {
         let (deadline, stale_ms) = match live {
             Some(e) if write.keep_ttl => (e.head.deadline, e.head.stale_ms(self.shard)?),
             _ => (deadline_of(write.ttl_ms, || self.now_ms()), if write.ttl_ms == 0 { 0 } else { write.stale_ms }),
@@ -168,18 +207,20 @@ impl Locked<'_> {
         // mutant: late-value-unjudged
         let fate =
             if tags.is_empty() || stamp >= self.tag_clock { Fate::Fresh } else { fate_of_new(self.shard, stamp, tags) };
-        let new = New { value, kind, binary_key, written: self.now_ms(), deadline, stale_ms, stamp, tags, fate };
-        match live {
-            Some(e) if write.keep_tags && e.head.flags & TAGGED != 0 => self.store_keeping_tags(key, e, &new),
-            _ => self.store(key, existing, &new),
-        }
+        Ok(New { value, kind, binary_key, written: self.now_ms(), deadline, stale_ms, stamp, tags, fate })
     }
 
     #[cold]
     fn store_keeping_tags(&mut self, key: &Key<'_>, old: Existing, new: &New<'_>) -> Result<Option<u64>, ChangeError> {
+        let kept = self.kept_tags(&old.head)?;
+        self.store(key, Some(old), &kept.of(new))
+    }
+
+    /// The tags of a live entry.
+    pub(crate) fn kept_tags(&self, head: &Head) -> Result<KeptTags, Damaged> {
         let mut kept = KeptTags { stamp: 0, tags: [0; MAX_TAGS], count: 0 };
         let mut words = 0;
-        old.head.each_tag(self.shard, |word| {
+        head.each_tag(self.shard, |word| {
             match words {
                 0 => kept.stamp = word,
                 _ if kept.count < MAX_TAGS => {
@@ -190,9 +231,7 @@ impl Locked<'_> {
             }
             words += 1;
         })?;
-        // The old entry is fresh, so the new one is.
-        let kept = New { stamp: kept.stamp, tags: &kept.tags[..kept.count], fate: Fate::Fresh, ..*new };
-        self.store(key, Some(old), &kept)
+        Ok(kept)
     }
 
     /// Stores an entry over `existing`, the result of `find`. `None`: there is no room and nothing may be evicted.
@@ -202,14 +241,37 @@ impl Locked<'_> {
         existing: Option<Existing>,
         new: &New<'_>,
     ) -> Result<Option<u64>, ChangeError> {
-        let New { value, kind, tags, .. } = *new;
-        let stale = usize::from(new.stale_ms != 0);
-        let extras = stale + if tags.is_empty() { 0 } else { 1 + tags.len() };
-        let body = (extras * 8 + key.bytes.len().next_multiple_of(8) + value.len()).div_ceil(UNIT);
-        let Some(placement) = self.take_units(key, body, existing)? else {
+        let Some(placement) = self.take_units(key, new.body(key), existing)? else {
             return self.store_over_dead(key, existing, new);
         };
         step("set.taken");
+        let head = self.write_entry(key, placement, new)?;
+        let version = head.version;
+        self.begin_life_of(&head);
+        match existing {
+            Some(old) => self.replace(key, old, placement.head, &head),
+            None => {
+                self.insert_into(key, placement.head, &head, None)?;
+            }
+        }
+        if !is_record(key.namespace) {
+            self.shard.add_tally(key.namespace, Tally::Sets, 1);
+        }
+        self.listeners = self.attachment.segment.member().listeners(key.stripe());
+        self.notify_change(What::Set, &head);
+        Ok(Some(version))
+    }
+
+    /// Writes an entry into the units that were taken for it, and advances the sequence. No index word names it yet.
+    #[inline(always)]
+    pub(crate) fn write_entry(
+        &mut self,
+        key: &Key<'_>,
+        placement: Placement,
+        new: &New<'_>,
+    ) -> Result<Head, ChangeError> {
+        let New { value, kind, tags, .. } = *new;
+        let stale = usize::from(new.stale_ms != 0);
         let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed).saturating_add(1);
         if version > 2 * LAST_VERSION {
             return Err(ChangeError::Damaged);
@@ -233,7 +295,7 @@ impl Locked<'_> {
             deadline: new.deadline,
             namespace: key.namespace,
             written: new.written,
-            extras,
+            extras: new.extra_words(),
             life: self.life_of(key.namespace),
             run: placement.run,
         };
@@ -243,19 +305,7 @@ impl Locked<'_> {
         if new.fate.is_dead() {
             self.note_invalid(new.fate);
         }
-        self.begin_life_of(&head);
-        match existing {
-            Some(old) => self.replace(key, old, placement.head, &head),
-            None => {
-                self.insert_into(key, placement.head, &head, None)?;
-            }
-        }
-        if !is_record(key.namespace) {
-            self.shard.add_tally(key.namespace, Tally::Sets, 1);
-        }
-        self.listeners = self.attachment.segment.member().listeners(key.stripe());
-        self.notify_change(What::Set, &head);
-        Ok(Some(version))
+        Ok(head)
     }
 
     /// Notes that an entry is about to be stored that is invalid, so that it is swept, also after a death.

@@ -7,6 +7,8 @@ pub(crate) enum Field {
     Lock = 0,
     /// Counts acquisitions of the lock, so that a waiter tells one from the next of the same process.
     Acquisitions = 4,
+    /// 1 + the number of the home of the transaction with intents in this shard; 0: there are none.
+    CommitHome = 24,
     /// Number of reserved units. Readers check unit numbers against it. It only grows.
     Reserved = 64,
     /// The unit at which the next search for free units starts.
@@ -89,6 +91,10 @@ pub(crate) const fn is_derived(offset: usize) -> bool {
 pub(crate) enum Count {
     /// Truth: the source of versions. A rebuild replaces it only if it is out of range.
     Sequence = 8,
+    /// Truth: the last transaction whose home is this shard; see `layout::intent`.
+    Commit = 16,
+    /// The number of the transaction with intents in this shard, by its home; see `Field::CommitHome`.
+    Transaction = 32,
     /// Derived: no entry with a deadline ends before this time. An entry ends at its deadline, or when its stale time
     /// after the deadline is over. It may be too early, since a removed entry leaves it as it is.
     FirstEnd = 168,

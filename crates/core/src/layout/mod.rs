@@ -8,6 +8,7 @@
 //! keyspaces   the purpose of an entry, as a part of its namespace number
 //! key         a key with its hash: shard, line and tag
 //! entry       head and queue links of an entry
+//! intent      stands in for an entry while a transaction commits
 //! messages    messages in the rings of a shard
 //! namespaces  the table of namespaces, for reads without a lock
 //! quotas      the quotas of namespaces, for reads without a lock
@@ -20,6 +21,7 @@ pub(crate) mod areas;
 pub(crate) mod control;
 pub(crate) mod entry;
 pub(crate) mod geometry;
+pub(crate) mod intent;
 pub(crate) mod key;
 pub(crate) mod keyspaces;
 pub(crate) mod messages;

@@ -56,6 +56,8 @@ struct Reading<'a, 'k, S> {
     life: u64,
     mode: ReadMode,
     tries: u32,
+    /// The entry was read through an intent.
+    is_pending: bool,
     sink: &'a mut S,
     meta: &'a mut EntryMeta,
 }
@@ -86,7 +88,9 @@ impl<S: Sink> Reading<'_, '_, S> {
                 if self.mode.is_use() {
                     self.shard.mark_used(at);
                 }
-                self.meta.depends.word_at = self.shard.word_offset(at);
+                // A near copy would stay valid when the transaction commits.
+                // mutant: near-copy-of-intent
+                self.meta.depends.word_at = if self.is_pending { 0 } else { self.shard.word_offset(at) };
                 self.meta.depends.generation = (word >> 32) as u32;
                 Visit::Done(true)
             }
@@ -99,9 +103,14 @@ impl<S: Sink> Reading<'_, '_, S> {
 
     #[inline]
     fn check(&mut self, word: u64) -> Result<Seen, Damaged> {
-        let head = self.shard.head(self.shard.unit_of(word))?;
+        let unit = self.shard.unit_of(word);
+        let mut head = self.shard.head(unit)?;
+        self.is_pending = false;
         if !self.shard.has_key(&head, self.key)? {
-            return Ok(Seen::Other);
+            // A key has at least one byte, so an intent has none.
+            if head.key_len != 0 || !self.looks_behind(unit, &mut head)? {
+                return Ok(Seen::Other);
+            }
         }
         if head.life != self.life {
             return Ok(Seen::Dead);
@@ -115,6 +124,15 @@ impl<S: Sink> Reading<'_, '_, S> {
         }
         fetch(&self.shard, &head, self.sink, self.meta)?;
         Ok(Seen::Found)
+    }
+
+    /// Replaces the head of an intent by that of the entry behind it. False: that is not the key's, or there is none.
+    #[cold]
+    fn looks_behind(&mut self, unit: u32, head: &mut Head) -> Result<bool, Damaged> {
+        self.is_pending = true;
+        let Some(behind) = self.shard.head_behind(unit, *head)? else { return Ok(false) };
+        *head = behind;
+        self.shard.has_key(head, self.key)
     }
 
     /// Whether an entry is served that has expired, has tags or stands for no value. Notes whether it is stale.
@@ -184,7 +202,7 @@ impl Attachment {
         let life = self.life(namespace)?;
         let shard = self.shard(key.shard);
         meta.depends = NearDependencies { life, ..EntryMeta::EMPTY.depends };
-        let mut reading = Reading { attachment: self, shard, key: &key, life, mode, tries: 0, sink, meta };
+        let mut reading = Reading { attachment: self, shard, key: &key, life, mode, tries: 0, is_pending: false, sink, meta };
         let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
         if !found {
             // The pages may just have been replaced by zeros, or the area left and released.

@@ -113,7 +113,7 @@ impl Attachment {
             tries = tries.wrapping_add(1);
             // As in `Reading::visit`: the lock, if it is free, holds writers off for one read.
             let locked = if tries.is_multiple_of(PATIENCE) { self.try_locked(shard) } else { None };
-            let done = shard.head(shard.unit_of(word)).and_then(|head| read(&head, found));
+            let done = shard.head_of_word(word).and_then(|head| head.map_or(Ok(()), |head| read(&head, found)));
             let unchanged = recheck(shard.word(at), word).is_ok();
             drop(locked);
             if unchanged && done.is_ok() {

@@ -109,6 +109,12 @@ impl<'a> ShardView<'a> {
         self.note(Note::Word { at: at.0, old: self.word(at).load(Ordering::Relaxed) });
     }
 
+    /// Notes the index word that names an intent next.
+    pub(crate) fn note_intent(&self, at: Position) {
+        // mutant: intent-not-noted
+        self.note(Note::Intent { at: at.0, old: self.word(at).load(Ordering::Relaxed) });
+    }
+
     #[inline]
     pub(crate) fn unit_of(&self, word: u64) -> u32 {
         word as u32 >> self.geometry.tag_bits

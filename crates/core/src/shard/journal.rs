@@ -23,10 +23,11 @@ use crate::layout::control::{DERIVED_AT, DERIVED_BYTES, is_derived};
 use crate::layout::entry::{Damaged, RUNS_PER_EXTENT, Run};
 use crate::layout::geometry::{CONTROL_BYTES, JOURNAL_BYTES, UNIT};
 use crate::layout::messages::RingKind;
+use crate::shard::index::Position;
 use crate::shard::note::Note;
 use crate::shard::view::ShardView;
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
-use cache_machine_shm::publish::in_program_order;
+use cache_machine_shm::publish::{in_program_order, publish};
 use cache_machine_shm::steps::step;
 
 /// Words of the journal: its state, the last run of the chain that is being taken, the copy of the derived words of the control
@@ -201,6 +202,11 @@ impl<'a> ShardView<'a> {
     pub(crate) fn undo(&self, note: Note, outcome: Outcome) -> Result<(), Damaged> {
         match note {
             Note::Word { .. } | Note::Reserved(_) | Note::Divided(_) => {}
+            Note::Intent { at, old } if outcome == Outcome::NotCommitted => {
+                publish(self.word(Position(at)), old as u32);
+                step("repair.word");
+            }
+            Note::Intent { .. } => {}
             Note::Life { namespace, life } => self.begin_count(namespace, life),
             Note::Used { namespace, old } if outcome == Outcome::NotCommitted => self.restore_used(namespace, old),
             Note::Used { .. } => {}

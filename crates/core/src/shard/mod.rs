@@ -5,6 +5,7 @@
 //! view        words of the control block, tallies, units
 //! pieces      the body of an entry, piece by piece
 //! index       positions, search, and the order of lines in a walk
+//! intents     the entry behind an intent
 //! values      copies a value out of the segment
 //! fate        the state of an entry according to its tags
 //! allocator   free units
@@ -23,6 +24,7 @@ pub(crate) mod allocator;
 pub(crate) mod eviction;
 pub(crate) mod fate;
 pub(crate) mod index;
+pub(crate) mod intents;
 pub(crate) mod journal;
 pub(crate) mod note;
 pub(crate) mod pieces;

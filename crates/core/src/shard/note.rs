@@ -11,6 +11,8 @@ const KIND_SHIFT: u32 = 56;
 pub(crate) enum Note {
     /// The index word of the change: its number in the index, and its value before.
     Word { at: u32, old: u64 },
+    /// An index word that names an intent of a transaction from now on: its number in the index, and its value before.
+    Intent { at: u32, old: u64 },
     /// A derived word of 4 bytes.
     Half { offset: usize, old: u32 },
     /// A derived word of 8 bytes.
@@ -39,6 +41,7 @@ impl Note {
     pub(crate) fn words(self) -> (u64, u64) {
         let (kind, place, old) = match self {
             Self::Word { at, old } => (1, u64::from(at), old),
+            Self::Intent { at, old } => (14, u64::from(at), old),
             Self::Half { offset, old } => (2, offset as u64, u64::from(old)),
             Self::Whole { offset, old } => (3, offset as u64, old),
             Self::Raised { offset, old } => (4, offset as u64, u64::from(old)),
@@ -68,6 +71,7 @@ impl Note {
             11 => Self::Divided(old as u32),
             12 => Self::Life { namespace: place as u16, life: old },
             13 => Self::Used { namespace: place as u16, old: old as u32 },
+            14 => Self::Intent { at: u32::try_from(place).map_err(|_| Damaged)?, old },
             _ => return Err(Damaged),
         })
     }

@@ -98,6 +98,11 @@ impl<'a> ShardView<'a> {
         self.control.u64(count as usize)
     }
 
+    /// A 64-bit word of the control block of any shard.
+    pub(crate) fn count_of(&self, shard: usize, count: Count) -> &'a AtomicU64 {
+        self.region.u64(self.geometry.meta(shard) + count as usize)
+    }
+
     /// The caller holds the lock.
     #[inline]
     pub(crate) fn bump(&self, count: Count) -> u64 {

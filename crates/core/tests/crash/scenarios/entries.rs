@@ -196,7 +196,7 @@ pub(crate) fn overflowing_key(cache: &Cache) -> String {
     unreachable!()
 }
 
-fn named_key(cache: &Cache) -> String {
+pub(crate) fn named_key(cache: &Cache) -> String {
     String::from_utf8(get(cache, "key").unwrap()).unwrap()
 }
 

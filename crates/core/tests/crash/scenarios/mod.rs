@@ -12,6 +12,7 @@ pub(crate) mod resizes;
 pub(crate) mod restores;
 pub(crate) mod streams;
 pub(crate) mod tags;
+pub(crate) mod transactions;
 
 use crate::scenarios::collections::collections;
 use crate::scenarios::entries::entries;
@@ -25,6 +26,7 @@ use crate::scenarios::resizes::resizes;
 use crate::scenarios::restores::restores;
 use crate::scenarios::streams::streams;
 use crate::scenarios::tags::tags;
+use crate::scenarios::transactions::transactions;
 use crate::support::listeners::Deaf;
 use crate::support::put;
 use cache_machine_core::{Cache, Eviction, ReadMode, Watch};
@@ -69,8 +71,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         permits(),
         gates(),
         queues(),
+        transactions(),
     ];
-    of_one_area.into_iter().flatten().chain(resizes()).collect()
+    // Only those with this text in their names, while a part is worked on.
+    let chosen = std::env::var("SCENARIO").unwrap_or_default();
+    of_one_area.into_iter().flatten().chain(resizes()).filter(|scenario| scenario.name.contains(&chosen)).collect()
 }
 
 pub(crate) fn set(cache: &Cache, key: &str, value: &[u8]) {

@@ -7,7 +7,7 @@ use cache_machine_shm::steps::passed;
 
 const NONE: QuotaSetting = QuotaSetting { reserve: None, size: None, eviction: None };
 
-fn own(cache: &Cache) -> Cache {
+pub(crate) fn own(cache: &Cache) -> Cache {
     cache.in_namespace("ns").unwrap()
 }
 

@@ -761,6 +761,84 @@ export declare class SharedSortedSet<V = unknown> extends Collection implements 
   /** As `entries`. */
   [Symbol.iterator](): Generator<Scored<V>>
 }
+/**
+ * A transaction under way; see `SharedCache.transaction`. Its methods are those of a cache. Reads see what the
+ * transaction itself has changed. Nothing is stored before the function has returned.
+ *
+ * After the function has returned, each method throws `ERR_CLOSED`.
+ */
+export declare class Transaction<V = unknown> {
+  #private
+  /**
+   * The value of `key`, or undefined. Objects and bytes are new copies.
+   *
+   * @throws {CacheError} `ERR_WRONG_TYPE` for a collection.
+   * @example
+   * const balance = tx.get('account:1') ?? 0
+   */
+  get(key: Key): V | undefined
+  /** Whether the key has an entry. */
+  has(key: Key): boolean
+  /** The values of many keys, in their order, undefined for each miss. */
+  getMany(keys: Iterable<Key>): (V | undefined)[]
+  /**
+   * Stores a value. As `SharedCache.set`, with all of its options.
+   *
+   * @returns False if the condition `if` does not hold; then nothing is changed.
+   * @throws {CacheError} As `SharedCache.set`. What has no room throws from `transaction`.
+   * @example
+   * tx.set('order:7', order, { ttl: '1h', tags: ['orders'] })
+   */
+  set(key: Key, value: V, options?: Duration | SetOptions): boolean
+  /** Stores a value if there is no entry. As `SharedCache.add`. */
+  add(key: Key, value: V, options?: Duration | StoreOptions): boolean
+  /** Stores a value if there is an entry. As `SharedCache.replace`. */
+  replace(key: Key, value: V, options?: Duration | ReplaceOptions): boolean
+  /** Stores many values, each as by `set`. Returns the result for each. */
+  setMany(items: Iterable<readonly [key: Key, value: V, options?: Duration | SetOptions]>): boolean[]
+  /** Stores what `change` returns for the value; the entry keeps its lifetime and tags. Returns the new value. */
+  update(key: Key, change: (value: V | undefined) => V, options?: UpdateOptions): V
+  /** Deletes an entry. Returns whether there was one. */
+  delete(key: Key): boolean
+  /** Deletes many entries. Returns for each key whether there was one. */
+  deleteMany(keys: Iterable<Key>): boolean[]
+  /** Reads and deletes an entry. */
+  take(key: Key): V | undefined
+  /**
+   * Adds to a number, and returns the sum. As `SharedCache.incr`.
+   *
+   * @throws {CacheError} `ERR_NOT_A_NUMBER`, `ERR_OVERFLOW`, `ERR_INVALID_ARGUMENT`.
+   * @example
+   * tx.incr('account:1', -amount, { min: 0 })
+   */
+  incr(key: Key, by?: number, options?: IncrOptions): number
+  /**
+   * Gives an entry a new lifetime; Infinity: none. Returns whether there is an entry. A time for stale values is not kept.
+   *
+   * @throws {CacheError} `ERR_INVALID_TTL`.
+   */
+  touch(key: Key, ttl: Duration): boolean
+  /**
+   * The same transaction in a namespace of this cache.
+   *
+   * @example
+   * tx.namespace('users').set('ada', user)
+   */
+  namespace<W = V>(name: string, options?: NamespaceOptions): Transaction<W>
+  /** The hash under `key`, as part of the transaction. */
+  hash<T = V>(key: Key, options?: CollectionOptions): SharedHash<T>
+  /** The list under `key`, as part of the transaction. */
+  list<T = V>(key: Key, options?: CollectionOptions): SharedList<T>
+  /** The set under `key`, as part of the transaction. */
+  setOf<T = V>(key: Key, options?: CollectionOptions): SharedSet<T>
+  /** The sorted set under `key`, as part of the transaction. */
+  sortedSet<T = V>(key: Key, options?: CollectionOptions): SharedSortedSet<T>
+}
+/** Options of `transaction`. */
+export interface TransactionOptions {
+  /** How often the function runs before `ERR_BUSY`, because other callers change the same keys. Default: 16. */
+  attempts?: number | undefined
+}
 /** The message that the subscribers of a channel get. Fields that a channel does not use are absent. */
 export interface CacheMessage {
   /** The name of the segment. */
@@ -2734,6 +2812,27 @@ export declare class SharedCache<V = unknown>
    * cache.sortedSet('scores').incr('ada', 10)
    */
   sortedSet<T = V>(key: Key, options?: CollectionOptions): SharedSortedSet<T>
+  /**
+   * Runs a function that reads and changes several keys as one step: every process sees all of its changes or none of
+   * them, also if this process dies meanwhile, and nothing that it has read is changed by others in between.
+   *
+   * The function gets a transaction, with the methods of a cache. Its reads are of one state, and its writes are kept
+   * back until it has returned. If another caller changes a key that it has read, it runs again, so it must be
+   * synchronous and do nothing outside of the transaction that must not happen twice. If it throws, nothing is changed.
+   * `clear` and `invalidateTags` of other callers are not ordered beside a commit, and limiters, locks, queues and
+   * metrics are no part of it.
+   *
+   * @param fn Gets the transaction; what it returns is returned. At most 1,024 keys.
+   * @param options `attempts`: how often `fn` may run. Default: 16.
+   * @throws {CacheError} `ERR_BUSY` after so many conflicts, or beside a suspended process; `ERR_NO_SPACE` if not all new
+   * entries have room; `ERR_VALUE_TOO_LARGE`, `ERR_INVALID_ARGUMENT`; and what `fn` throws.
+   * @example
+   * cache.transaction((tx) => {
+   *   tx.incr('account:1', -10)
+   *   tx.incr('account:2', 10)
+   * })
+   */
+  transaction<T>(fn: (tx: Transaction<V>) => T, options?: TransactionOptions): T
   /**
    * A part of this cache in the same segment, with its own keys, tags, `clear` and stats. A name always stands for the
    * same namespace, in every process and for the life of the segment; there are at most 1,023 namespaces. A namespace

@@ -4,6 +4,33 @@
 /** Moves the manual clock of the segment, for tests only. */
 export declare function advanceClock(id: number, milliseconds: number): void
 
+/** A key that a transaction changes. */
+export interface BindingChange {
+  /** The handle of its namespace. */
+  handle: number
+  key: Key
+  /** The new value, in the form of the segment; none: the key is deleted. */
+  value?: Uint8Array
+  /** By `Kind`. */
+  kind: number
+  /** Milliseconds; 0: none. */
+  ttl: number
+  /** Milliseconds; 0: none. */
+  stale: number
+  /** Bits of `SetFlag`, of which `KeepTtl` and `KeepTags` count. */
+  flags: number
+  tags: Array<string>
+}
+
+/** A key that a transaction has read. */
+export interface BindingCheck {
+  /** The handle of its namespace. */
+  handle: number
+  key: Key
+  /** The version that was read; 0: there was no entry. */
+  version: number
+}
+
 /** The result of one step of a deletion by prefix. */
 export interface BindingDeletion {
   /** Where the next step starts; undefined after the last one. */
@@ -479,6 +506,9 @@ export declare function gateState(id: number, keyspace: number, key: Key): Array
 /** Invalidates the namespace's entries with one of the tags: removes them, or with `outdate` makes them stale. */
 export declare function invalidateTags(id: number, tags: readonly string[], outdate: boolean): void
 
+/** Whether every key still has the version that was read. Takes no lock. */
+export declare function isUnchanged(id: number, checks: Array<BindingCheck>): boolean
+
 /** A key: 1 byte to 8 KiB as UTF-8 or raw bytes. */
 export type Key = string | Uint8Array
 
@@ -682,6 +712,12 @@ export declare function ticketState(id: number, keyspace: number, key: Key, perm
 
 /** Begins a record watch for the moment when the ticket no longer waits. Returns its id, which the notifier gets. */
 export declare function ticketWatch(id: number, keyspace: number, key: Key, permits: number, ticket: number): number
+
+/**
+ * Makes all changes together if every key of `checks` has the version that was read. False: it has not, and nothing was
+ * changed.
+ */
+export declare function transact(id: number, checks: Array<BindingCheck>, changes: Array<BindingChange>): boolean
 
 /** The problems found in the structures of the segment; empty when all is well. Takes the lock of each shard in turn. */
 export declare function validate(id: number): Array<string>

@@ -368,7 +368,7 @@ export const GET_ENTRY: AcceptedOptions = accepted<GetEntryOptions>('getEntry', 
 })
 export const DELETE: AcceptedOptions = accepted<DeleteOptions>('delete', { version: true })
 const INCR_NAMES = { init: true, ttl: true, min: true, max: true } as const
-export const INCR: AcceptedOptions = accepted<IncrOptions>('incr', INCR_NAMES)
+const INCR: AcceptedOptions = accepted<IncrOptions>('incr', INCR_NAMES)
 export const INCR_BIGINT: AcceptedOptions = accepted<IncrBigIntOptions>('incrBigInt', INCR_NAMES)
 export const INVALIDATE_TAGS: AcceptedOptions = accepted<InvalidateOptions>('invalidateTags', { mode: true })
 export const DELETE_PREFIX: AcceptedOptions = accepted<DeletePrefixOptions>('deletePrefixAsync', { signal: true })
@@ -583,6 +583,27 @@ function flagOf(condition: NonNullable<SetOptions['if']>): number {
   if (condition === 'present') return SetFlag.IfPresent
   if (typeof condition === 'object') return SetFlag.IfVersion
   throw invalid("if must be 'absent', 'present' or { version }", condition)
+}
+
+/** Checked arguments of `incr`. */
+export interface ResolvedIncr {
+  readonly init: number
+  readonly ttl: Milliseconds
+  readonly min: number
+  readonly max: number
+}
+
+const PLAIN_INCR: ResolvedIncr = { init: 0, ttl: 0, min: -Infinity, max: Infinity }
+
+/** Checks the arguments of `incr`. */
+export function resolveIncr(by: unknown, options: IncrOptions | undefined): ResolvedIncr {
+  if (!Number.isFinite(by)) throw invalid('the increment must be a finite number', by)
+  if (options === undefined) return PLAIN_INCR
+  checkOptions(options, INCR)
+  const { init = 0, ttl, min = -Infinity, max = Infinity } = options
+  if (!Number.isFinite(init)) throw invalid('init must be a finite number', init)
+  if (checkNumber(min, 'min') > checkNumber(max, 'max')) throw invalid('min must not be above max', min)
+  return { init, ttl: ttl === undefined ? 0 : resolveTtl(ttl), min, max }
 }
 
 /** Tags of an entry. Throws `ERR_INVALID_ARGUMENT`. */

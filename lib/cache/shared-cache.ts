@@ -21,7 +21,6 @@ import {
   DELETE_PREFIX,
   ENTRIES,
   GET_ENTRY,
-  INCR,
   INCR_BIGINT,
   INVALIDATE_TAGS,
   KEYS,
@@ -31,13 +30,13 @@ import {
   SWAP,
   UPDATE,
   WAIT_FOR,
-  checkNumber,
   checkScope,
   checkSignal,
   checkTag,
   checkTags,
   checkVersion,
   inNamespace,
+  resolveIncr,
   resolveQuota,
   withQuota,
   resolveMode,
@@ -128,6 +127,10 @@ import type {
 } from '../snapshots/options.ts'
 import { restoreSnapshot } from '../snapshots/restore.ts'
 import { writeSnapshot } from '../snapshots/write.ts'
+import type { TransactionAccess } from '../transactions/attempt.ts'
+import { runTransaction } from '../transactions/run.ts'
+import type { TransactionOptions } from '../transactions/run.ts'
+import type { Transaction, TransactionParts } from '../transactions/transaction.ts'
 import { RecordWatches } from '../waiting/record-watches.ts'
 import { Waits } from '../waiting/waits.ts'
 import { Batches } from './batches.ts'
@@ -207,6 +210,8 @@ export class SharedCache<V = unknown>
   /** Namespaces made from this cache. They close with it. */
   readonly #children = new Set<SharedCache<unknown>>()
   #parent: SharedCache<unknown> | undefined
+  /** One object, by which a transaction knows the cache. */
+  #transactionAccess: TransactionAccess | undefined
 
   static {
     refuseKeyv(this.prototype)
@@ -476,13 +481,8 @@ export class SharedCache<V = unknown>
    * const left = cache.incr('tokens', -1, { init: 100, min: 0, ttl: '1m' })
    */
   incr(key: Key, by = 1, options?: IncrOptions): number {
-    if (!Number.isFinite(by)) throw invalid('the increment must be a finite number', by)
-    if (options === undefined) return this.#writing.incr(key, by, 0, 0, -Infinity, Infinity)
-    checkOptions(options, INCR)
-    const { init = 0, ttl, min = -Infinity, max = Infinity } = options
-    if (!Number.isFinite(init)) throw invalid('init must be a finite number', init)
-    if (checkNumber(min, 'min') > checkNumber(max, 'max')) throw invalid('min must not be above max', min)
-    return this.#writing.incr(key, by, init, ttl === undefined ? 0 : resolveTtl(ttl), min, max)
+    const { init, ttl, min, max } = resolveIncr(by, options)
+    return this.#writing.incr(key, by, init, ttl, min, max)
   }
 
   /**
@@ -751,6 +751,44 @@ export class SharedCache<V = unknown>
 
   #newCollection(options: CollectionOptions | undefined): NewCollection {
     return resolveCollection(options, this.#writing.defaultTtl)
+  }
+
+  /**
+   * Runs a function that reads and changes several keys as one step: every process sees all of its changes or none of
+   * them, also if this process dies meanwhile, and nothing that it has read is changed by others in between.
+   *
+   * The function gets a transaction, with the methods of a cache. Its reads are of one state, and its writes are kept
+   * back until it has returned. If another caller changes a key that it has read, it runs again, so it must be
+   * synchronous and do nothing outside of the transaction that must not happen twice. If it throws, nothing is changed.
+   * `clear` and `invalidateTags` of other callers are not ordered beside a commit, and limiters, locks, queues and
+   * metrics are no part of it.
+   *
+   * @param fn Gets the transaction; what it returns is returned. At most 1,024 keys.
+   * @param options `attempts`: how often `fn` may run. Default: 16.
+   * @throws {CacheError} `ERR_BUSY` after so many conflicts, or beside a suspended process; `ERR_NO_SPACE` if not all new
+   * entries have room; `ERR_VALUE_TOO_LARGE`, `ERR_INVALID_ARGUMENT`; and what `fn` throws.
+   * @example
+   * cache.transaction((tx) => {
+   *   tx.incr('account:1', -10)
+   *   tx.incr('account:2', 10)
+   * })
+   */
+  transaction<T>(fn: (tx: Transaction<V>) => T, options?: TransactionOptions): T {
+    this.#open()
+    return runTransaction(this.#transactionParts(), fn, options)
+  }
+
+  #transactionParts(): TransactionParts {
+    return {
+      access: (this.#transactionAccess ??= {
+        raw: this.#connection,
+        encoder: this.#writing.encoder,
+        defaultTtl: this.#writing.defaultTtl,
+        unreadable: (key, error) => this.#connection.refuse('read', error, key),
+        changed: (key, isDeleted) => this.#writing.reportChange(key, isDeleted),
+      }),
+      namespace: (name, options) => this.namespace<unknown>(name, options).#transactionParts(),
+    }
   }
 
   /**

@@ -124,6 +124,13 @@ export class Writing<V> {
     return done
   }
 
+  /** Tells the subscribers of the diagnostics channels about a change that a transaction has made. */
+  reportChange(key: Key, isDeleted: boolean): void {
+    const { reports } = this.#connection
+    if (isDeleted && channels.delete.hasSubscribers) reports.deleted({ key, done: true })
+    if (!isDeleted && channels.set.hasSubscribers) reports.set(key, true)
+  }
+
   /** Sets a new lifetime; 0: none. */
   touch(key: Key, ttl: Milliseconds): boolean {
     return this.#connection.live().touch(key, ttl) ?? this.#connection.again('write', 'touch', key, ttl) ?? false

@@ -230,6 +230,8 @@ export const native: Engines = {
   queueCounts: on('queueCounts'),
   queueWatch: on('queueWatch'),
   recordWatchCancel: on('recordWatchCancel'),
+  transact: on('transact'),
+  isUnchanged: on('isUnchanged'),
   flightBegin: on('flightBegin'),
   flightFail: on('flightFail'),
   flightAbandon: on('flightAbandon'),

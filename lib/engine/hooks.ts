@@ -42,6 +42,7 @@ const READS: ReadonlySet<string> = new Set([
   'queueCounts',
   'permitsHeld',
   'flightOutcome',
+  'isUnchanged',
   'onceResult',
   'metricGet',
   'metricsAll',

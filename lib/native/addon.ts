@@ -12,6 +12,8 @@ import type { CacheError } from '../errors.ts'
 import { nativeUnavailable } from './unavailable.ts'
 
 export type {
+  BindingChange as NativeChange,
+  BindingCheck as NativeCheck,
   BindingDeletion as NativeDeletion,
   BindingDimensions as NativeDimensions,
   BindingExport as NativeExport,

@@ -56,6 +56,7 @@ import { destroySegment, inspectSegment, listSegments, openSegment } from './seg
 import { importRecords, pageOfRecords, stateOf, sweepOlder, targetOf } from './snapshots.ts'
 import { shardsOf, statsOf } from './stats.ts'
 import { tagsOf } from './tag-identity.ts'
+import { transactionCalls } from './transactions.ts'
 import { deletionOf, pageOf } from './walk.ts'
 
 /** Options of `open` that only this engine has. */
@@ -67,6 +68,7 @@ export interface PortableOpenOptions extends NativeOpenOptions {
 /** The calls of `Native`. */
 export const portable: Native = {
   ...queueCalls,
+  ...transactionCalls,
 
   open(options) {
     const { segment, created } = openSegment(options, () => clockFor(options))

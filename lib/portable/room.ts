@@ -45,11 +45,13 @@ export class Room {
     this.#source = source
   }
 
-  /** Evicts entries of a quota until it has room for `units` below its size. False: there is none. */
-  fit({ shard, quota, existing }: Claim, units: number): boolean {
+  /**
+   * Evicts entries of a quota until it has room for `units` below its size, in place of `replaced` units. False: there is
+   * none.
+   */
+  fit({ shard, quota, existing }: Claim, units: number, replaced = existing?.units ?? 0): boolean {
     if (!this.#quotas.exist || (quota === this.#quotas.shared && quota.eviction !== 'none')) return true
     if (units > quota.size || !this.#leavesReserves(shard, quota, units)) return false
-    const replaced = existing?.units ?? 0
     const left = { passes: MAX_SPARED }
     let hasSwept = false
     for (let evictions = MAX_EVICTED_FOR_SIZE + units; ; evictions--) {

@@ -33,7 +33,7 @@ import type { StoredKey } from './keys.ts'
 import { shifted } from './packed.ts'
 import type { Segment } from './segment.ts'
 import { salted, unsalted } from './tag-identity.ts'
-import { isText } from './values.ts'
+import { isText, storedOf } from './values.ts'
 import { placeOf, remember } from './walk.ts'
 
 /** Maximum number of entries that one page or one step of a sweep looks at. */
@@ -290,10 +290,5 @@ function valueOf(record: Buffer, epoch: number): { value: unknown; length: numbe
   const length = record.readUInt32LE(RecordAt.ValueLength)
   const kind = record[RecordAt.Kind] as number
   const bytes = record.subarray(record.length - length)
-  if (isText(kind)) return { value: bytes.toString('utf8'), length, kind }
-  if (kind === Kind.Simple) return { value: bytes[0], length, kind }
-  if (kind === Kind.Number) return { value: bytes.readDoubleLE(), length, kind }
-  if (kind === Kind.BigInt64) return { value: bytes.readBigInt64LE(), length, kind }
-  const value = isCollection(kind) ? shifted(bytes, -epoch) : bytes
-  return { value: new Uint8Array(value), length, kind }
+  return { ...storedOf(isCollection(kind) ? Buffer.from(shifted(bytes, -epoch)) : bytes, kind), kind }
 }

@@ -39,6 +39,14 @@ export interface Write {
   readonly restored?: { readonly deadline: number; readonly written: number }
 }
 
+/** One of several changes that are made together. */
+export interface PlannedChange {
+  readonly space: Space
+  readonly key: StoredKey
+  /** Undefined: the key is deleted. */
+  readonly write: Write | undefined
+}
+
 /** Maximum deadline. */
 const LATEST = 2 ** 48 - 1
 const NO_TAGS: readonly string[] = []
@@ -204,19 +212,48 @@ export class Store {
     return !entry.outdated && (entry.deadline === 0 || !isExpired(entry, this.now()))
   }
 
+  /**
+   * Makes room for several changes together; without a `write` a key is deleted. False: there is too little, and nothing
+   * may be evicted.
+   */
+  makeRoomFor(changes: readonly PlannedChange[]): boolean {
+    const staged = changes.map(({ space, key, write }) => {
+      const existing = space.entries.get(key.text)
+      const units = write === undefined ? 0 : this.#plan(existing, key, write).units
+      return { space, key, existing, units, shard: this.#shardOf({ space, text: key.text }) }
+    })
+    const limit = this.geometry.units / 2
+    const needs = new Map<Shard, { units: number; changes: number }>()
+    const inSpace = new Map<Space, { units: number; replaced: number }>()
+    for (const { shard, units } of staged) {
+      const need = needs.get(shard) ?? { units: 0, changes: 0 }
+      needs.set(shard, { units: need.units + (units === 0 ? 1 : unitsNeeded(units)), changes: need.changes + 1 })
+    }
+    if ([...needs.values()].some((need) => need.changes > 1 && need.units > limit)) return false
+    needs.clear()
+    for (const { space, existing, units, shard } of staged) {
+      const claim = { shard, quota: this.quotas.of(space), existing }
+      // The native engine takes one more unit for each key, while it commits.
+      const before = needs.get(shard)?.units ?? 0
+      const need = before + (units === 0 ? 1 : unitsNeeded(units) + 1)
+      const own = inSpace.get(space) ?? { units: 0, replaced: 0 }
+      own.units += units
+      own.replaced += existing?.units ?? 0
+      inSpace.set(space, own)
+      this.#writer = space.namespace
+      if (units > 0 && !this.#room.fit(claim, own.units, own.replaced)) return false
+      const spare = units === 0 ? 0 : shard.spareFor(existing, units, 'value')
+      if (!this.#makeFree(claim, need + spare, space)) return false
+      needs.set(shard, { units: units === 0 ? need : need - 1, changes: 0 })
+    }
+    return true
+  }
+
   /** Writes an entry, and returns its version. Undefined: there is no room, and nothing may be evicted. */
   write(space: Space, key: StoredKey, write: Write): number | undefined {
     const existing = space.entries.get(key.text)
-    const kept = existing !== undefined && this.isFresh(existing) ? existing : undefined
     const now = this.now()
-    // mutant: portable-forgets-ttl
-    const keepsTtl = write.keepTtl && kept !== undefined
-    const given = write.restored?.deadline ?? (write.ttl === 0 ? 0 : Math.min(now + write.ttl, LATEST))
-    const deadline = keepsTtl ? kept.deadline : given
-    const stale = keepsTtl ? kept.stale : given === 0 ? 0 : write.stale
-    const tags = write.keepTags && kept !== undefined ? kept.tags : write.tags
-    const extras = (stale === 0 ? 0 : 1) + (tags.length === 0 ? 0 : 1 + tags.length)
-    const units = unitsFor(extras * 8 + Math.ceil(key.length / 8) * 8 + write.length)
+    const { deadline, stale, tags, units } = this.#plan(existing, key, write)
     if (!this.#makeRoom(space, key, existing, units)) {
       if (existing === undefined || !isOver(existing, now)) return undefined
       this.remove(existing, 'expired')
@@ -247,6 +284,23 @@ export class Store {
     this.#observer.written(entry)
     this.sweep()
     return version
+  }
+
+  /** What a write makes of an entry. */
+  #plan(
+    existing: Entry | undefined,
+    key: StoredKey,
+    write: Write,
+  ): { deadline: number; stale: number; tags: readonly string[]; units: number } {
+    const kept = existing !== undefined && this.isFresh(existing) ? existing : undefined
+    // mutant: portable-forgets-ttl
+    const keepsTtl = write.keepTtl && kept !== undefined
+    const given = write.restored?.deadline ?? (write.ttl === 0 ? 0 : Math.min(this.now() + write.ttl, LATEST))
+    const deadline = keepsTtl ? kept.deadline : given
+    const stale = keepsTtl ? kept.stale : given === 0 ? 0 : write.stale
+    const tags = write.keepTags && kept !== undefined ? kept.tags : write.tags
+    const extras = (stale === 0 ? 0 : 1) + (tags.length === 0 ? 0 : 1 + tags.length)
+    return { deadline, stale, tags, units: unitsFor(extras * 8 + Math.ceil(key.length / 8) * 8 + write.length) }
   }
 
   /** Gives an entry a new lifetime. */

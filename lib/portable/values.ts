@@ -47,6 +47,16 @@ export function encode(value: unknown, kind: number): Stored {
   return { value: new Uint8Array(value), length: value.length }
 }
 
+/** A value from its bytes in the form of the native engine. */
+export function storedOf(bytes: Buffer, kind: number): Stored {
+  const { length } = bytes
+  if (isText(kind)) return { value: bytes.toString('utf8'), length }
+  if (kind === Kind.Simple) return { value: bytes[0], length }
+  if (kind === Kind.Number) return { value: bytes.readDoubleLE(), length }
+  if (kind === Kind.BigInt64) return { value: bytes.readBigInt64LE(), length }
+  return { value: new Uint8Array(bytes), length }
+}
+
 /** The value of a read that is not bytes. */
 export function decode(value: unknown, kind: number): unknown {
   if (kind !== Kind.Simple) return value

@@ -7,7 +7,7 @@
 //! layout      numbers of both sides                    errors, keys, options     what crosses
 //! registry    open handles by id, loads of the addon   env_state, region_handles open caches and regions
 //! holdings    what a handle has to give back           raw                       the hot calls
-//! calls, flights, permits, metrics, regions            the ordinary calls
+//! calls, flights, permits, metrics, regions, transactions   the ordinary calls
 //! ```
 
 #![deny(unsafe_code)]
@@ -31,3 +31,4 @@ mod region_handles;
 mod regions;
 mod registry;
 mod snapshots;
+mod transactions;

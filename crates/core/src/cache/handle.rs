@@ -156,6 +156,11 @@ impl Cache {
         self.namespace
     }
 
+    /// Whether both handles are of the same segment, and none of them is of an earlier one of that name.
+    pub fn is_of_same_segment(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.open, &other.open)
+    }
+
     pub(crate) fn write_patience(&self) -> Patience {
         self.write_patience
     }

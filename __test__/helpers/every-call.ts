@@ -44,6 +44,12 @@ export const synchronous: Record<string, Call> = {
   take: (cache, i) => cache.set(`t${i % 50}`, i) && cache.take(`t${i % 50}`),
   touch: (cache, i) => cache.touch(`k${i % 50}`, '1h'),
   persist: (cache, i) => cache.persist(`k${i % 50}`),
+  transaction: (cache, i) =>
+    cache.transaction((tx) => {
+      tx.set(`k${i % 50}`, tx.get(`k${(i + 1) % 50}`) ?? 0)
+      tx.list('list').pushMany([i], { max: 100 })
+      tx.namespace(`n${i % 5}`).delete('a')
+    }),
   getMany: (cache) => cache.getMany(['k1', 'k2', 'k3']),
   setMany: (cache, i) => cache.setMany(Array.from({ length: 30 }, (_, n) => [`k${n}`, i] as const)),
   hasMany: (cache) => cache.hasMany(['k1', 'k2', 'none']),

@@ -2,7 +2,8 @@
  * Arbitrary calls for the oracle: of every method, with few keys, so that they meet, and with arguments that are wrong.
  */
 import * as fc from 'fast-check'
-import type { Lock, NamespaceOptions, SharedCache } from '../../index.ts'
+import { CacheError } from '../../index.ts'
+import type { Lock, NamespaceOptions, SharedCache, Transaction } from '../../index.ts'
 import { moveClock, walk } from './oracle.ts'
 import type { Call, Side } from './oracle.ts'
 import { within } from './eventually.ts'
@@ -202,6 +203,78 @@ const collections = [
   collected('sortedSet', 'deleteRange', index, index),
   collected('sortedSet', 'popMax', fc.constantFrom(0, 1, 3)),
 ]
+
+/** What is done with a transaction. An error of one step ends neither the others nor the transaction. */
+interface Step {
+  readonly text: string
+  run(tx: Transaction): unknown
+}
+
+function step(name: string, ...args: readonly fc.Arbitrary<unknown>[]): fc.Arbitrary<Step> {
+  return fc.tuple(fc.constantFrom('', 'red', 'blue'), ...args).map(([namespace, ...given]) => ({
+    text: `${namespace as string}.${name} ${fc.stringify(given).slice(0, 60)}`,
+    run(tx) {
+      const part = namespace === '' ? tx : tx.namespace(namespace as string)
+      const target = part as unknown as Record<string, (...args: unknown[]) => unknown>
+      return target[name]?.(...given)
+    },
+  }))
+}
+
+/** A step with a collection. */
+function collectedStep(kind: string, name: string, ...args: readonly fc.Arbitrary<unknown>[]): fc.Arbitrary<Step> {
+  return fc.tuple(fc.constantFrom('a', `of ${kind}`), ...args).map(([target, ...given]) => ({
+    text: `${kind}(${target as string}).${name}`,
+    run(tx) {
+      const whole = tx as unknown as Record<string, (key: unknown, options: unknown) => Record<string, unknown>>
+      const collection = whole[kind]?.(target, { tags: ['t1'] })
+      return (collection?.[name] as (...args: unknown[]) => unknown).apply(collection, given)
+    },
+  }))
+}
+
+const steps = fc.oneof(
+  step('get', key),
+  step('has', key),
+  step('set', key, value),
+  step('set', key, value, options({ ...storing, keepTtl: fc.boolean(), if: condition })),
+  step('add', key, value, options(storing)),
+  step('replace', key, value, options({ ...storing, keepTtl: fc.boolean() })),
+  step('delete', key),
+  step('take', key),
+  step('touch', key, ttl),
+  step('incr', key, fc.constantFrom(1, -2.5, 1e300), options({ init: fc.constant(5), max: fc.constant(7), ttl })),
+  step('deleteMany', fc.array(key, { maxLength: 3 })),
+  collectedStep('hash', 'set', field, member, options({ ttl })),
+  collectedStep('hash', 'getMany', fc.array(field, { maxLength: 3 })),
+  collectedStep('list', 'push', member, member),
+  collectedStep('list', 'shift'),
+  collectedStep('sortedSet', 'incr', member, score),
+  collectedStep('setOf', 'delete', member),
+)
+
+const transactions = fc.tuple(which, fc.array(steps, { minLength: 1, maxLength: 6 }), fc.nat({ max: 9 })).map(
+  ([cache, chosen, ending]) =>
+    call(
+      `caches[${cache}].transaction`,
+      chosen.map(({ text }) => text),
+      (side) =>
+        (side.caches[cache] as SharedCache).transaction((tx) => {
+          const results = chosen.map(({ run }) => codeOrResult(() => run(tx)))
+          if (ending === 0) throw new Error('so it is')
+          return results
+        }),
+    ),
+)
+
+function codeOrResult(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    if (error instanceof CacheError) return error.code
+    throw error
+  }
+}
 
 const wholes = [
   method('clear'),
@@ -450,6 +523,7 @@ export const anyCall: fc.Arbitrary<Call> = fc.oneof(
   { weight: 30, arbitrary: fc.oneof(...reads) },
   { weight: 45, arbitrary: fc.oneof(...writes) },
   { weight: 25, arbitrary: fc.oneof(...collections) },
+  { weight: 15, arbitrary: transactions },
   { weight: 15, arbitrary: fc.oneof(...wholes) },
   { weight: 8, arbitrary: fc.oneof(...coordination) },
   { weight: 8, arbitrary: limiting },

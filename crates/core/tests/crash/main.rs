@@ -10,6 +10,7 @@ mod checks;
 mod every_step;
 mod judged;
 mod near_copies;
+mod over_shards;
 mod random_kills;
 mod removal_notices;
 mod repairs;
@@ -25,6 +26,7 @@ mod watchers;
 
 use crate::every_step::{killed_at_every_step, panic_at_every_step};
 use crate::judged::judge_killed_at_every_step;
+use crate::over_shards::transaction_over_shards;
 use crate::random_kills::random_kills;
 use crate::removal_notices::removals_of_two_segments;
 use crate::repairs::{killed_in_the_repair, repair_killed_at_an_overflow_count};
@@ -67,6 +69,7 @@ fn main() {
             run: invalidation_beside_a_suspended_holder,
         },
         Test { name: "a_release_beside_a_suspended_holder_is_done_later", run: release_beside_a_suspended_holder },
+        Test { name: "a_transaction_over_shards_killed_at_every_step_is_whole_or_absent", run: transaction_over_shards },
         Test { name: "random_kills_lose_nothing_and_block_no_process", run: random_kills },
     ];
     let summary = Test { name: "every_step_in_the_sources_was_killed_at", run: every_step_was_killed_at };

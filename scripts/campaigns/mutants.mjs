@@ -35,6 +35,7 @@ const suites = {
   units: { args: ['-p', 'cache-machine-core', '--lib'] },
   hostile: { args: ['-p', 'cache-machine-core', '--test', 'hostile'] },
   queues: { args: ['-p', 'cache-machine-core', '--test', 'queues'] },
+  transactions: { args: ['-p', 'cache-machine-core', '--test', 'transactions'] },
   gates: { args: ['-p', 'cache-machine-core', '--test', 'gates'] },
   permits: { args: ['-p', 'cache-machine-core', '--test', 'permits'] },
   snapshots: { args: ['-p', 'cache-machine-core', '--test', 'snapshots'] },

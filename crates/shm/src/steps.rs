@@ -22,7 +22,7 @@ pub fn visit(what: &'static str) {
 }
 
 #[cfg(feature = "kill-steps")]
-pub use armed::{Fault, arm, disarm, passed, print, take_visits, trace, unsettle};
+pub use armed::{Fault, arm, arm_named, disarm, passed, print, take_visits, trace, unsettle};
 
 #[cfg(feature = "kill-steps")]
 mod armed {
@@ -46,6 +46,8 @@ mod armed {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     static AT: AtomicU64 = AtomicU64::new(NEVER);
     static FAULT: AtomicU64 = AtomicU64::new(0);
+    /// The armed steps have this print; 0: any.
+    static OF: AtomicU64 = AtomicU64::new(0);
     static NAMES: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
     static LEDGER: OnceLock<&'static [AtomicU64]> = OnceLock::new();
     thread_local! {
@@ -90,8 +92,15 @@ mod armed {
         NAMES.lock().unwrap_or_else(|e| e.into_inner()).clear();
         COUNT.store(0, Relaxed);
         FAULT.store(fault as u64, Relaxed);
+        OF.store(0, Relaxed);
         AT.store(at, Relaxed);
         WATCHED.with(|w| *w.borrow_mut() = true);
+    }
+
+    /// The same for the step number `at` (from 0) among those of this name.
+    pub fn arm_named(name: &str, at: u64, fault: Fault) {
+        arm(at, fault);
+        OF.store(print(name), Relaxed);
     }
 
     /// Disarms. `passed` still returns the names.
@@ -121,7 +130,12 @@ mod armed {
             return;
         }
         give_way();
-        *NAMES.lock().unwrap_or_else(|e| e.into_inner()).entry(name).or_insert(0) += 1;
+        let of_name = {
+            let mut names = NAMES.lock().unwrap_or_else(|e| e.into_inner());
+            let passed = names.entry(name).or_insert(0);
+            *passed += 1;
+            *passed - 1
+        };
         let number = COUNT.fetch_add(1, Relaxed);
         if let Some(ledger) = LEDGER.get() {
             ledger[0].store(number + 1, Relaxed);
@@ -129,7 +143,11 @@ mod armed {
                 word.store(print(name), Relaxed);
             }
         }
-        if number != AT.load(Relaxed) {
+        let armed = match OF.load(Relaxed) {
+            0 => Some(number),
+            of => (of == print(name)).then_some(of_name),
+        };
+        if armed != Some(AT.load(Relaxed)) {
             return;
         }
         match FAULT.load(Relaxed) {

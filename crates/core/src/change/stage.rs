@@ -312,7 +312,6 @@ impl<'a, 'k> Commit<'a, 'k> {
             let locked = &mut self.locked[staged.shard];
             locked.shard.forget_notes();
             // Behind the notes: without them a death leaves nothing to be done.
-            // mutant: home-forgotten-early
             locked.shard.put(Field::CommitHome, 0);
             let swept = locked.sweep_now_and_then();
             locked.settle(swept);

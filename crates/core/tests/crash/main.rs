@@ -26,7 +26,7 @@ mod watchers;
 
 use crate::every_step::{killed_at_every_step, panic_at_every_step};
 use crate::judged::judge_killed_at_every_step;
-use crate::over_shards::transaction_over_shards;
+use crate::over_shards::{reads_beside_a_stopped_transaction, transaction_of_many_keys, transaction_over_shards};
 use crate::random_kills::random_kills;
 use crate::removal_notices::removals_of_two_segments;
 use crate::repairs::{killed_in_the_repair, repair_killed_at_an_overflow_count};
@@ -70,6 +70,8 @@ fn main() {
         },
         Test { name: "a_release_beside_a_suspended_holder_is_done_later", run: release_beside_a_suspended_holder },
         Test { name: "a_transaction_over_shards_killed_at_every_step_is_whole_or_absent", run: transaction_over_shards },
+        Test { name: "a_transaction_of_many_keys_killed_at_its_steps_is_whole_or_absent", run: transaction_of_many_keys },
+        Test { name: "a_stopped_transaction_is_whole_or_absent_for_readers", run: reads_beside_a_stopped_transaction },
         Test { name: "random_kills_lose_nothing_and_block_no_process", run: random_kills },
     ];
     let summary = Test { name: "every_step_in_the_sources_was_killed_at", run: every_step_was_killed_at };

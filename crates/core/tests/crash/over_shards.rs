@@ -1,14 +1,15 @@
-//! A transaction over two shards, killed at every step: all keys are old, or all are new, for readers before any repair and
-//! for the writers that repair.
+//! Transactions over two shards, and of many keys, killed or stopped at their steps: all keys are old, or all are new, for
+//! readers before any repair and for the writers that repair.
 
 use crate::scenarios::get;
 use crate::steps::{TRACE, note_kill};
-use crate::support::forked::{NEVER, in_child, trace_of};
+use crate::support::forked::{NEVER, SOON, ended_within, in_child, resume_to_the_end, trace_of};
 use crate::support::{Scene, assert_valid, bytes, put};
-use cache_machine_core::{Cache, Check, KeyChange};
+use cache_machine_core::{Cache, Check, KeyChange, NoSink, ReadMode};
+use cache_machine_shm::atomic::AtomicU64;
 use cache_machine_shm::atomic::Ordering::Relaxed;
 use cache_machine_shm::fork::{Ended, fork, shared_words};
-use cache_machine_shm::steps::{Fault, arm, disarm, take_visits, trace};
+use cache_machine_shm::steps::{Fault, arm, arm_named, disarm, print, take_visits, trace};
 
 /// So many that they are in both shards, wherever the seed puts each. A number in each says by which transaction it was
 /// written.
@@ -76,7 +77,7 @@ pub(crate) fn transaction_over_shards() {
             disarm();
             0
         });
-        let ended = crate::support::forked::ended_within(ended, crate::support::forked::SOON, "a transaction");
+        let ended = ended_within(ended, SOON, "a transaction");
         if ended == Ended::Exit(0) {
             assert!(at > 100, "{at} steps");
             break;
@@ -106,4 +107,147 @@ pub(crate) fn transaction_over_shards() {
     }
     println!("  {kills} kills, {committed} of them after the commit");
     assert!(committed > 10 && committed < kills);
+}
+
+/// The number of the step with this name, of those that an act makes: the first or the last one.
+fn position(steps: &[u64], name: &str, is_last: bool) -> u64 {
+    let wanted = print(name);
+    let found = if is_last { steps.iter().rposition(|step| *step == wanted) } else { steps.iter().position(|step| *step == wanted) };
+    found.unwrap_or_else(|| panic!("no step {name}")) as u64
+}
+
+/// The steps of a child that runs an act without a fault.
+fn steps_of(scene: &Scene, ledger: &'static [AtomicU64], act: impl Fn(&Cache)) -> Vec<u64> {
+    ledger[0].store(0, Relaxed);
+    in_child("trace", || {
+        let cache = scene.open();
+        trace(ledger);
+        ledger[0].store(0, Relaxed);
+        arm(NEVER, Fault::Kill);
+        act(&cache);
+        disarm();
+    });
+    trace_of(ledger)
+}
+
+/// The number of all keys, each of 8 bytes.
+fn small_number(cache: &Cache) -> u64 {
+    let found = KEYS.map(|key| u64::from_le_bytes(get(cache, key).unwrap().try_into().unwrap()));
+    assert!(found.iter().all(|n| *n == found[0]), "half a transaction, {found:?}");
+    found[0]
+}
+
+/// Writes the next number into all keys.
+fn transact_small(cache: &Cache) {
+    let namespace = cache.namespace_of_values();
+    let value = (small_number(cache) + 1).to_le_bytes();
+    let changes = KEYS.map(|key| KeyChange { namespace, key: key.as_bytes(), write: Some(bytes(&value)) });
+    assert!(cache.transact(&[], &changes).unwrap());
+}
+
+pub(crate) fn reads_beside_a_stopped_transaction() {
+    let scene = Scene::sized("stopped-transaction", 32 << 20);
+    in_child("prepare", || {
+        let cache = scene.open();
+        KEYS.iter().for_each(|key| _ = put(&cache, key, &0u64.to_le_bytes()));
+    });
+    let last = KEYS.len() as u64 - 1;
+    let stops = [
+        ("transaction.published", last, 0, true),
+        ("transaction.committed", 0, 1, true),
+        ("transaction.finished", last, 1, false),
+    ];
+    for (n, (step, nth, committed, names_intents)) in (0..).zip(stops) {
+        let writer = fork(|| {
+            let cache = scene.open();
+            arm_named(step, nth, Fault::Stop);
+            transact_small(&cache);
+            0
+        });
+        assert_eq!(writer.wait_or_stopped(), Ended::Stopped);
+        in_child("a reader", || {
+            let cache = scene.open();
+            assert_eq!(small_number(&cache), n + committed);
+            for key in KEYS {
+                let meta = cache.get(key.as_bytes(), ReadMode::Peek, &mut NoSink).unwrap().unwrap();
+                // What is read through an intent must have no near copy: it would outlive the commit.
+                assert_eq!(meta.depends.word_at == 0, names_intents, "{key}");
+            }
+            let (mut keys, mut cursor) = (0, Some(0));
+            while let Some(at) = cursor {
+                let page = cache.keys(at, b"", 100).unwrap();
+                keys += page.keys.len();
+                cursor = page.next;
+            }
+            assert_eq!(keys, KEYS.len(), "a walk meets each key once");
+        });
+        resume_to_the_end(writer, "the transaction");
+        in_child("afterwards", || {
+            let cache = scene.open();
+            assert_eq!(small_number(&cache), n + 1);
+            assert_valid(&cache);
+            assert_eq!(cache.stats().repairs, 0);
+        });
+    }
+}
+
+/// Keys of one shard, more than the journal has notes for.
+const MANY: usize = 300;
+
+fn number_of_many(cache: &Cache, what: &str) -> u64 {
+    let found: Vec<_> = (0..MANY).map(|i| get(cache, &format!("many{i}")).unwrap_or_else(|| panic!("{what}: {i} is lost"))).collect();
+    assert!(found.iter().all(|value| *value == found[0]), "{what}: half a transaction");
+    u64::from_le_bytes(found[0][..8].try_into().unwrap())
+}
+
+fn transact_many(cache: &Cache) {
+    let namespace = cache.namespace_of_values();
+    let value = value(number_of_many(cache, "before") + 1);
+    let names: Vec<_> = (0..MANY).map(|i| format!("many{i}")).collect();
+    let changes: Vec<_> =
+        names.iter().map(|key| KeyChange { namespace, key: key.as_bytes(), write: Some(bytes(&value)) }).collect();
+    assert!(cache.transact(&[], &changes).unwrap());
+}
+
+/// More changes than the journal can hold need a rebuild after a death, and a rebuild may be killed as well.
+pub(crate) fn transaction_of_many_keys() {
+    let scene = Scene::new("many-keys");
+    in_child("prepare", || {
+        let cache = scene.open();
+        (0..MANY).for_each(|i| _ = put(&cache, &format!("many{i}"), &value(0)));
+    });
+    let ledger = shared_words(TRACE);
+    let steps = steps_of(&scene, ledger, transact_many);
+    let last = position(&steps, "transaction.published", true);
+    let committed = position(&steps, "transaction.committed", true);
+    let sampled = (0..steps.len() as u64).step_by(steps.len() / 40);
+    for (round, at) in (0..).zip([last, committed, committed + 1].into_iter().chain(sampled)) {
+        let killed = |at: u64, act: &dyn Fn(&Cache)| {
+            ledger[0].store(0, Relaxed);
+            let child = fork(|| {
+                let cache = scene.open();
+                trace(ledger);
+                ledger[0].store(0, Relaxed);
+                arm(at, Fault::Kill);
+                act(&cache);
+                disarm();
+                0
+            });
+            let ended = ended_within(child, SOON, "a transaction of many keys");
+            if ended == Ended::Signal(9) {
+                note_kill(ledger);
+            } else {
+                assert_eq!(ended, Ended::Exit(0), "at step {at}");
+            }
+        };
+        killed(at, &transact_many);
+        // The repairer is killed as well, at another step each time.
+        killed(round * 37 % 1500, &assert_valid);
+        in_child("after the deaths", || {
+            let cache = scene.open();
+            let seen = number_of_many(&cache, "before the repair");
+            assert_valid(&cache);
+            assert_eq!(number_of_many(&cache, "after the repair"), seen);
+        });
+    }
 }

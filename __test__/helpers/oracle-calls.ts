@@ -227,8 +227,8 @@ function collectedStep(kind: string, name: string, ...args: readonly fc.Arbitrar
     text: `${kind}(${target as string}).${name}`,
     run(tx) {
       const whole = tx as unknown as Record<string, (key: unknown, options: unknown) => Record<string, unknown>>
-      const collection = whole[kind]?.(target, { tags: ['t1'] })
-      return (collection?.[name] as (...args: unknown[]) => unknown).apply(collection, given)
+      const collection = whole[kind]?.(target, { tags: ['t1'] }) ?? {}
+      return (collection[name] as (...args: unknown[]) => unknown).apply(collection, given)
     },
   }))
 }
@@ -253,8 +253,9 @@ const steps = fc.oneof(
   collectedStep('setOf', 'delete', member),
 )
 
-const transactions = fc.tuple(which, fc.array(steps, { minLength: 1, maxLength: 6 }), fc.nat({ max: 9 })).map(
-  ([cache, chosen, ending]) =>
+const transactions = fc
+  .tuple(which, fc.array(steps, { minLength: 1, maxLength: 6 }), fc.nat({ max: 9 }))
+  .map(([cache, chosen, ending]) =>
     call(
       `caches[${cache}].transaction`,
       chosen.map(({ text }) => text),
@@ -265,7 +266,7 @@ const transactions = fc.tuple(which, fc.array(steps, { minLength: 1, maxLength: 
           return results
         }),
     ),
-)
+  )
 
 function codeOrResult(run: () => unknown): unknown {
   try {

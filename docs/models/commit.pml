@@ -3,8 +3,8 @@
  *
  * Promises: a reader without a lock that finds the new value of one key finds no older value of another one afterwards,
  * neither in the segment nor in a near copy. It finds no value older than one that was acknowledged before it began. Under
- * the locks both keys have one value, wherever a process was killed. No word names the intent of a transaction whose
- * outcome is gone.
+ * the locks both keys have one value, wherever a process was killed. No word names the intent of a transaction
+ * with an outcome that is gone.
  *
  * Each shard has a key, which transactions of PAIRS change together. SINGLES are transactions that change another key of
  * shard 0 alone; they have the same home. DEATHS of them are killed before any store, also inside the repair by the next
@@ -72,7 +72,7 @@ inline publish(shard, what, intent, new) {
   value[shard] = what; named[shard] = intent; next[shard] = new; generation[shard]++
 }
 
-/* Ends what a dead owner left in shard r, whose lock is held. */
+/* Ends what a dead owner left in shard r. Its lock is held. */
 inline repair(r) {
   if
   :: noted[r] ->

@@ -52,7 +52,7 @@ export interface KeyState {
 
 const READ = GetFlag.Meta | GetFlag.Collections
 
-/** Ends an attempt whose reads are not of one state. */
+/** Ends an attempt with reads that are not of one state. */
 export class Conflict extends Error {
   constructor() {
     super('the keys that a transaction has read were changed; it runs again')
@@ -77,7 +77,9 @@ export class Attempt {
   /** The state of a key. */
   state(access: TransactionAccess, key: Key, rawKey: RawKey): KeyState {
     if (this.#isOver) {
-      throw new CacheError('ERR_CLOSED', 'the transaction has ended', { hint: 'Use tx only in the function that gets it.' })
+      throw new CacheError('ERR_CLOSED', 'the transaction has ended', {
+        hint: 'Use tx only in the function that gets it.',
+      })
     }
     let states = this.#states.get(access)
     if (states === undefined) this.#states.set(access, (states = new Map()))

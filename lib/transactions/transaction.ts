@@ -4,7 +4,6 @@
  */
 import { wholeKey } from '../arguments/keys.ts'
 import type { Key } from '../arguments/keys.ts'
-import { checkOptions } from '../arguments/option-names.ts'
 import { ADD, REPLACE, UPDATE, resolveIncr, resolveSet, resolveTtl } from '../arguments/options.ts'
 import type {
   IncrOptions,

@@ -36,7 +36,13 @@ export const models = {
   },
   commit: {
     quick: [''],
-    full: ['DEATHS=2', 'SINGLES=0 READERS=2', 'PAIRS=3 SINGLES=0', 'PAIRS=3 SINGLES=0 DEATHS=2', 'SINGLES=2 DEATHS=2 READERS=0'],
+    full: [
+      'DEATHS=2',
+      'SINGLES=0 READERS=2',
+      'PAIRS=3 SINGLES=0',
+      'PAIRS=3 SINGLES=0 DEATHS=2',
+      'SINGLES=2 DEATHS=2 READERS=0',
+    ],
     broken: {
       NO_INTENTS: 'DEATHS=0 SINGLES=0',
       EARLY_COMMIT: 'DEATHS=0 SINGLES=0',

@@ -432,7 +432,7 @@ fn control_block() -> Table {
     });
     rows.extend(variants!(Count, 8, 0, {
         Sequence => "last version given, u64",
-        Commit => "number of the last transaction with this home, times 2, plus 1 once it was committed, u64",
+        Commit => "last transaction with this home: 2 × number + 1 if committed, u64",
         Transaction => "number of the transaction with intents here, u64",
         FirstEnd => "no entry ends earlier, u64",
         FirstEndOfPass => "the same for the lines swept, u64",

@@ -5,7 +5,8 @@
 mod support;
 
 use cache_machine_core::{
-    Cache, CacheError, Check, Eviction, Invalidation, KeyChange, MAX_TRANSACTION_KEYS, OpenOptions, QuotaSetting, ReadMode, Write, kind,
+    Cache, CacheError, Check, Eviction, Invalidation, KeyChange, MAX_TRANSACTION_KEYS, OpenOptions, QuotaSetting,
+    ReadMode, Write, kind,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use support::{Random, Scene, assert_valid, bytes, get, put};
@@ -120,7 +121,10 @@ fn namespaces_change_together_and_are_counted() {
     put(&pages, "p", &[1; 5000]);
     let changes = [change(&root, "k", b"root"), change(&users, "k", &[2; 1000]), deletion(&pages, "p")];
     assert!(root.transact(&[check(&pages, "p")], &changes).unwrap());
-    assert_eq!((get(&root, "k").as_deref(), get(&users, "k").map(|v| v.len()), get(&pages, "p")), (Some(&b"root"[..]), Some(1000), None));
+    assert_eq!(
+        (get(&root, "k").as_deref(), get(&users, "k").map(|v| v.len()), get(&pages, "p")),
+        (Some(&b"root"[..]), Some(1000), None)
+    );
     assert_eq!((users.len(), pages.len()), (1, 0));
     // The maximum of a namespace counts all keys of a transaction.
     let names: Vec<_> = (0..30).map(|i| format!("big{i}")).collect();
@@ -140,7 +144,8 @@ fn a_transaction_without_room_changes_nothing() {
     let scene = Scene::new("full");
     let scene = Scene { options: OpenOptions { eviction: Eviction::None, ..scene.options.clone() } };
     let cache = scene.open();
-    let stored = (0..).take_while(|i| cache.set(format!("x{i}").as_bytes(), &bytes(&[1; 1000])).unwrap().is_some()).count();
+    let stored =
+        (0..).take_while(|i| cache.set(format!("x{i}").as_bytes(), &bytes(&[1; 1000])).unwrap().is_some()).count();
     let changes = [change(&cache, "x0", &[2; 5000]), change(&cache, "new", &[2; 5000])];
     assert!(matches!(cache.transact(&[], &changes), Err(CacheError::NoSpace(_))));
     assert_eq!(get(&cache, "x0"), Some(vec![1; 1000]));
@@ -190,7 +195,7 @@ fn a_malformed_transaction_is_refused() {
     assert_valid(&cache);
 }
 
-/// Accounts whose sum stays the same. Readers without transactions see each transfer whole as well: a key that is read
+/// The sum of all accounts stays the same. Readers without transactions see each transfer whole as well: a key that is read
 /// later is never of an earlier transfer than one that was read before.
 #[test]
 fn threads_see_each_transaction_whole() {

@@ -72,7 +72,8 @@ pub fn transact(id: u32, checks: Vec<BindingCheck>, changes: Vec<BindingChange>)
     with(id, |cache| {
         let ids = checks.iter().map(|check| check.handle).chain(changes.iter().map(|change| change.handle));
         let handles = Handles::of(cache, ids)?;
-        let checked = checks.iter().map(|check| check_of(&handles, check)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let checked =
+            checks.iter().map(|check| check_of(&handles, check)).collect::<std::result::Result<Vec<_>, _>>()?;
         let mut tags = Vec::with_capacity(changes.len());
         for BindingChange { handle, tags: names, .. } in &changes {
             let cache = handles.cache(*handle)?;

@@ -109,11 +109,7 @@ impl Attachment {
         }
     }
 
-    fn plan<'a, 'k>(
-        &self,
-        checks: &'a [Check<'k>],
-        changes: &'a [KeyChange<'k>],
-    ) -> Result<Plan<'a, 'k>, CacheError> {
+    fn plan<'a, 'k>(&self, checks: &'a [Check<'k>], changes: &'a [KeyChange<'k>]) -> Result<Plan<'a, 'k>, CacheError> {
         if checks.len().max(changes.len()) > MAX_TRANSACTION_KEYS {
             let text = format!("a transaction reads and changes at most {MAX_TRANSACTION_KEYS} keys");
             return Err(CacheError::InvalidArgument(text));
@@ -157,8 +153,9 @@ impl Attachment {
             let needed: usize = plan.changes.iter().filter(|(key, _)| key.shard == *shard).map(units).sum();
             if needed > limit && plan.changes.iter().filter(|(key, _)| key.shard == *shard).count() > 1 {
                 let (needed, limit) = (needed * UNIT, limit * UNIT);
-                let text =
-                    format!("the entries of the transaction need {needed} bytes of a shard, which takes {limit} at most");
+                let text = format!(
+                    "the entries of the transaction need {needed} bytes of a shard, which takes {limit} at most"
+                );
                 return Err(CacheError::NoSpace(text));
             }
         }
@@ -204,9 +201,10 @@ impl Attachment {
             return Err(self.departure());
         }
         let (root_epoch, clock, now) = (self.root_epoch(), tags::clock(self.region()), self.now_ms());
-        let lives = plan.namespaces.iter().map(|namespace| {
-            (*namespace, namespaces::life(self.region(), root_epoch, *namespace))
-        });
+        let lives = plan
+            .namespaces
+            .iter()
+            .map(|namespace| (*namespace, namespaces::life(self.region(), root_epoch, *namespace)));
         commit.lives.extend(lives);
         for locked in &mut commit.locked {
             (locked.root_epoch, locked.tag_clock) = (root_epoch, clock);

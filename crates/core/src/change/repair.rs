@@ -148,7 +148,7 @@ impl Locked<'_> {
         self.redo_units(count, &replaced[..keys])
     }
 
-    /// Stores the units of the namespaces whose entries were replaced: those before the change, by the first `count` notes,
+    /// Stores the units of the namespaces that had entries replaced: those before the change, by the first `count` notes,
     /// without the removed entries and with the stored ones. One store for each: other shards never see more than are used.
     fn redo_units(&self, count: u64, all: &[Replaced]) -> Result<(), Damaged> {
         let shard = self.shard;

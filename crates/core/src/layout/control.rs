@@ -91,7 +91,7 @@ pub(crate) const fn is_derived(offset: usize) -> bool {
 pub(crate) enum Count {
     /// Truth: the source of versions. A rebuild replaces it only if it is out of range.
     Sequence = 8,
-    /// Truth: the last transaction whose home is this shard; see `layout::intent`.
+    /// Truth: the last transaction that has this shard as its home; see `layout::intent`.
     Commit = 16,
     /// The number of the transaction with intents in this shard, by its home; see `Field::CommitHome`.
     Transaction = 32,

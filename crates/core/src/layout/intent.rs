@@ -37,12 +37,7 @@ impl Intent {
     pub(crate) fn load(words: &[AtomicU64; UNIT_WORDS]) -> Self {
         let word = |at: usize| words[at].load(Ordering::Relaxed); // checked by the caller's `recheck`, or the lock
         let (first, entries) = (word(0), word(2));
-        Self {
-            home: (first >> 32) as u32,
-            transaction: word(1),
-            old: entries as u32,
-            new: (entries >> 32) as u32,
-        }
+        Self { home: (first >> 32) as u32, transaction: word(1), old: entries as u32, new: (entries >> 32) as u32 }
     }
 
     pub(crate) fn store(&self, words: &[AtomicU64; UNIT_WORDS]) {

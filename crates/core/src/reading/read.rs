@@ -202,7 +202,8 @@ impl Attachment {
         let life = self.life(namespace)?;
         let shard = self.shard(key.shard);
         meta.depends = NearDependencies { life, ..EntryMeta::EMPTY.depends };
-        let mut reading = Reading { attachment: self, shard, key: &key, life, mode, tries: 0, is_pending: false, sink, meta };
+        let mut reading =
+            Reading { attachment: self, shard, key: &key, life, mode, tries: 0, is_pending: false, sink, meta };
         let found = shard.search(&key, |at, word| reading.visit(at, word)).unwrap_or(false);
         if !found {
             // The pages may just have been replaced by zeros, or the area left and released.

@@ -69,8 +69,14 @@ fn main() {
             run: invalidation_beside_a_suspended_holder,
         },
         Test { name: "a_release_beside_a_suspended_holder_is_done_later", run: release_beside_a_suspended_holder },
-        Test { name: "a_transaction_over_shards_killed_at_every_step_is_whole_or_absent", run: transaction_over_shards },
-        Test { name: "a_transaction_of_many_keys_killed_at_its_steps_is_whole_or_absent", run: transaction_of_many_keys },
+        Test {
+            name: "a_transaction_over_shards_killed_at_every_step_is_whole_or_absent",
+            run: transaction_over_shards,
+        },
+        Test {
+            name: "a_transaction_of_many_keys_killed_at_its_steps_is_whole_or_absent",
+            run: transaction_of_many_keys,
+        },
         Test { name: "a_stopped_transaction_is_whole_or_absent_for_readers", run: reads_beside_a_stopped_transaction },
         Test { name: "random_kills_lose_nothing_and_block_no_process", run: random_kills },
     ];

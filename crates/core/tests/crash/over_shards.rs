@@ -39,7 +39,8 @@ fn number(cache: &Cache, what: &str) -> u64 {
 /// Writes the next number into all keys.
 fn transact(cache: &Cache) {
     let namespace = cache.namespace_of_values();
-    let checks = KEYS.map(|key| Check { namespace, key: key.as_bytes(), version: cache.version_of(key.as_bytes()).unwrap() });
+    let checks =
+        KEYS.map(|key| Check { namespace, key: key.as_bytes(), version: cache.version_of(key.as_bytes()).unwrap() });
     let n = number(cache, "before") + 1;
     let value = value(n);
     let written = KEYS.map(|key| KeyChange { namespace, key: key.as_bytes(), write: Some(bytes(&value)) });
@@ -112,7 +113,11 @@ pub(crate) fn transaction_over_shards() {
 /// The number of the step with this name, of those that an act makes: the first or the last one.
 fn position(steps: &[u64], name: &str, is_last: bool) -> u64 {
     let wanted = print(name);
-    let found = if is_last { steps.iter().rposition(|step| *step == wanted) } else { steps.iter().position(|step| *step == wanted) };
+    let found = if is_last {
+        steps.iter().rposition(|step| *step == wanted)
+    } else {
+        steps.iter().position(|step| *step == wanted)
+    };
     found.unwrap_or_else(|| panic!("no step {name}")) as u64
 }
 
@@ -195,7 +200,8 @@ pub(crate) fn reads_beside_a_stopped_transaction() {
 const MANY: usize = 300;
 
 fn number_of_many(cache: &Cache, what: &str) -> u64 {
-    let found: Vec<_> = (0..MANY).map(|i| get(cache, &format!("many{i}")).unwrap_or_else(|| panic!("{what}: {i} is lost"))).collect();
+    let found: Vec<_> =
+        (0..MANY).map(|i| get(cache, &format!("many{i}")).unwrap_or_else(|| panic!("{what}: {i} is lost"))).collect();
     assert!(found.iter().all(|value| *value == found[0]), "{what}: half a transaction");
     u64::from_le_bytes(found[0][..8].try_into().unwrap())
 }

@@ -86,8 +86,10 @@ impl Ledger {
         let namespace = cache.namespace_of_values();
         let keys: [String; GROUP] = std::array::from_fn(|n| group_key(me, n));
         let values: [Vec<u8>; GROUP] = std::array::from_fn(|k| n.to_le_bytes().repeat(1 + (n as usize * (k + 3)) % 90));
-        let checks = keys.each_ref().map(|key| {
-            Check { namespace, key: key.as_bytes(), version: cache.version_of(key.as_bytes()).unwrap() }
+        let checks = keys.each_ref().map(|key| Check {
+            namespace,
+            key: key.as_bytes(),
+            version: cache.version_of(key.as_bytes()).unwrap(),
         });
         let change = |k: usize| KeyChange { namespace, key: keys[k].as_bytes(), write: Some(bytes(&values[k])) };
         // A key of all workers, without a check.
@@ -126,7 +128,11 @@ impl Ledger {
         let reply = ask(cache, &format!("hash{worker}"), &request);
         let at_most = self.to_add[worker].load(SeqCst) as f64;
         // 1 for a field that is there, then an element: its flags, kinds, lengths and key stand before the number.
-        let n = if reply.first() == Some(&1) { f64::from_le_bytes(reply[reply.len() - 8..].try_into().unwrap()) } else { 0.0 };
+        let n = if reply.first() == Some(&1) {
+            f64::from_le_bytes(reply[reply.len() - 8..].try_into().unwrap())
+        } else {
+            0.0
+        };
         assert!((at_least..=at_most).contains(&n), "hash {worker}: {n}, not in {at_least}..={at_most}");
     }
 

@@ -119,7 +119,9 @@ pub(crate) fn transactions() -> Vec<Scenario> {
             name: "transact in vain",
             act: |c| {
                 let checks = [Check { namespace: c.namespace_of_values(), key: b"e1", version: None }];
-                assert!(!c.transact(&checks, &[change(c, b"e1", None), change(c, b"g1", Some(bytes(b"new")))]).unwrap());
+                assert!(
+                    !c.transact(&checks, &[change(c, b"e1", None), change(c, b"g1", Some(bytes(b"new")))]).unwrap()
+                );
             },
             ..BASE
         },

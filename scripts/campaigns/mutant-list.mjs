@@ -102,15 +102,8 @@ export const mutants = [
     caught: ['crash'],
   },
   {
-    id: 'control-not-copied',
-    name: 'A change does not copy the control block before it changes a word of it',
-    from: 'self.note_control();',
-    to: '',
-    caught: ['crash'],
-  },
-  {
-    id: 'queues-not-copied',
-    name: 'A change does not copy the control block before it changes a queue',
+    id: 'counts-not-copied',
+    name: 'The end of a pass does not copy the control block before it changes the first ends',
     from: 'self.note_control();',
     to: '',
     caught: ['crash'],
@@ -687,7 +680,7 @@ export const mutants = [
     name: 'A record watch is not probed at the end of a deadline',
     from: '        self.table.take_due(attachment, attachment.now_ms(), &mut probe, ready);\n',
     to: '',
-    caught: ['permits'],
+    caught: ['units'],
   },
   {
     id: 'prefix-ends-loads-last',

@@ -10,7 +10,7 @@
  * with its first failed test. The last line is the sum.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -74,6 +74,8 @@ async function judgeAll(queue, job, counts) {
   // Shared by all mutants and runs, so that only the changed crate is compiled again.
   const targets = join(root, 'target/mutants', ...(job === 0 ? [] : [`job-${job}`]))
   try {
+    // Specs of several users run programs of this folder as other users.
+    chmodSync(folder, 0o755)
     copySources(folder)
     for (const mutant of queue) {
       const start = performance.now()

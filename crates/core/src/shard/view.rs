@@ -25,6 +25,7 @@ pub(crate) fn fill_area(geometry: &Geometry, region: &Region, reserved: usize, l
         shard.put(Field::Cursor, 1);
         shard.put_tally(ROOT, Tally::Life, life);
         shard.clear_bitmap();
+        shard.note_unsound(); // no process has seen the area, so its words need no notes
         shard.put(Field::Free, reserved as u32 - 1);
         shard.forget_notes();
     }
@@ -73,12 +74,15 @@ impl<'a> ShardView<'a> {
     // Inlined: the compiler then knows which words are derived.
     #[inline(always)]
     pub(crate) fn put(&self, field: Field, value: u32) {
-        if is_derived(field as usize) {
-            // mutant: control-not-copied
-            self.note_control();
-        }
+        debug_assert!(self.may_change(field), "{field:?} changes before the first note of its change");
         self.field(field).store(value, Ordering::Relaxed); // guarded by the lock
         step("control.word");
+    }
+
+    /// Whether a word of the control block may change now. The first note of a change copies the derived ones. A sweep may be
+    /// at the next line without: after a death it goes on there.
+    fn may_change(&self, field: Field) -> bool {
+        !is_derived(field as usize) || matches!(field, Field::SweepLine) || !self.has_no_notes()
     }
 
     /// The caller holds the lock. A damaged count wraps: it must not panic.
@@ -116,6 +120,8 @@ impl<'a> ShardView<'a> {
     #[inline]
     pub(crate) fn put_count(&self, count: Count, value: u64) {
         if is_derived(count as usize) {
+            // The end of a pass changes these without any other note.
+            // mutant: counts-not-copied
             self.note_control();
         }
         self.count(count).store(value, Ordering::Relaxed); // guarded by the lock

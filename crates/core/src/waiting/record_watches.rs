@@ -184,3 +184,56 @@ impl RecordWatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
+
+    use super::*;
+    use crate::cache::handle::Cache;
+    use crate::layout::keyspaces::Keyspace;
+    use crate::process::options::OpenOptions;
+    use crate::records::permits::{Acquisition, PermitRequest};
+
+    struct Scene(Cache, String);
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            let _ = crate::segments::destroy(&self.1, None, true);
+        }
+    }
+
+    /// Waits for a lock that is held for `ttl_ms` milliseconds. Returns the ticket.
+    fn wait(cache: &Cache, key: &[u8], ttl_ms: u64) -> u64 {
+        let request = PermitRequest { permits: 1, ttl_ms, wait: true };
+        assert!(matches!(cache.acquire(Keyspace::Locks, key, &request).unwrap(), Acquisition::Granted(_)));
+        match cache.acquire(Keyspace::Locks, key, &PermitRequest { ttl_ms: 0, ..request }).unwrap() {
+            Acquisition::Waiting(ticket) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// With more watches than one slice has, the end of a lease is found at the next tick, not when its slice comes.
+    #[test]
+    fn the_end_of_a_lease_is_probed_at_its_time_among_any_number_of_watches() {
+        const LISTENER: u64 = 7;
+        let name = format!("record-watches-{}", std::process::id());
+        let scene = Scene(Cache::open(&OpenOptions::of_test(&name)).unwrap().0, name);
+        let cache = &scene.0;
+        let watches = RecordWatches::default();
+        let watch = |key: &[u8], ticket: u64| {
+            let key = Key::new(cache.geometry(), Keyspace::Locks.of(cache.namespace_of_values()), key).unwrap();
+            watches.add(cache, &key, Awaited::Permit { ticket, permits: 1 }, LISTENER).0
+        };
+        let held = wait(cache, b"held for ever", 0);
+        (0..3 * SLICE).for_each(|_| _ = watch(b"held for ever", held));
+        let leased = watch(b"leased", wait(cache, b"leased", 100));
+        let (mut probes, mut ready) = (Probes::default(), Ready::new());
+        // The first tick probes all, and from then on each watch has its time.
+        (0..2).for_each(|_| watches.probe(cache, &mut probes, &mut ready));
+        assert!(ready.is_empty());
+        cache.advance_clock(100).unwrap();
+        watches.probe(cache, &mut probes, &mut ready);
+        assert_eq!(ready.remove(&LISTENER), Some(vec![leased]));
+    }
+}

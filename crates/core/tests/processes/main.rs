@@ -30,7 +30,7 @@ use crate::invalidation::{
 use crate::liveness::{dead_but_not_reaped, successor_in_the_slot};
 use crate::patience::{crowd_of_writers, running_holder_is_not_outrun, running_holder_is_waited_for};
 use crate::pid_namespaces::{in_a_namespace, namespaces};
-use crate::quotas::quotas_beside_kills;
+use crate::quotas::{quotas_beside_kills, rebuild_keeps_claims};
 use crate::repair::killed_in_a_large_value;
 use crate::support::forked::{self, Test};
 use crate::suspended::{busy_queue, stopped_at_any_step, stopped_holder, stopped_in_a_table, suspended_sweeper};
@@ -73,6 +73,7 @@ fn main() {
         Test { name: "a_walk_stores_nothing_takes_no_lock_and_reads_each_line_once", run: steps_of_a_walk },
         Test { name: "counters_of_four_processes_add_up", run: counters },
         Test { name: "quotas_hold_between_processes_that_are_killed", run: quotas_beside_kills },
+        Test { name: "a_suspended_rebuild_keeps_what_namespaces_claim", run: rebuild_keeps_claims },
         Test {
             name: "a_waiter_is_notified_even_if_the_writer_dies_before_the_wake_up",
             run: writers_dead_before_the_wake,

@@ -1,11 +1,13 @@
 //! Quotas between processes, some of which are killed.
 
-use crate::support::forked::{done, ended_within, in_child};
-use crate::support::{Random, SOON, Scene, assert_valid, bytes, open, put};
+use crate::support::damage::make_suspect;
+use crate::support::forked::{done, ended_within, file_of, in_child, resume_to_the_end};
+use crate::support::{Random, SOON, Scene, assert_valid, bytes, open, put, with_timeout};
 use cache_machine_core::{Cache, Eviction, QuotaSetting};
 use cache_machine_shm::atomic::{AtomicU64, Ordering};
 use cache_machine_shm::fork::{Ended, fork, shared_words};
-use cache_machine_shm::steps::{Fault, arm};
+use cache_machine_shm::steps::{Fault, arm, arm_named};
+use std::time::Duration;
 
 const WRITES: u64 = 4000;
 const SESSIONS: u64 = 400;
@@ -96,4 +98,47 @@ pub(crate) fn quotas_beside_kills() {
         });
     }
     in_child("the end", || assert!(open(&scene.options).stats().repairs > 0));
+}
+
+/// A rebuild is suspended while it counts. What the namespace claims in its shard stays meanwhile, so writes to the other
+/// shard do not take the namespace above its maximum.
+pub(crate) fn rebuild_keeps_claims() {
+    let scene = Scene::sized("claims", 20 << 20);
+    let write = |pages: &Cache, n: u64| pages.set(format!("page {n}").as_bytes(), &bytes(&[7; 4000]));
+    in_child("the pages", || {
+        let root = open(&scene.options);
+        assert_eq!(root.geometry().shards, 2);
+        set_quotas(&root);
+        let [_, pages, _] = namespaces(&root);
+        (0..)
+            .take_while(|n| {
+                assert!(write(&pages, *n).unwrap().is_some());
+                pages.tallies().evicted_for_size < 20
+            })
+            .for_each(drop);
+    });
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(file_of(&scene.options)).unwrap();
+    make_suspect(&file);
+    let rebuilder = fork(|| {
+        done(|| {
+            let root = open(&scene.options);
+            arm_named("rebuild.tallies", 0, Fault::Stop);
+            assert_valid(&root);
+        })
+    });
+    assert_eq!(rebuilder.wait_or_stopped(), Ended::Stopped);
+    in_child("beside the rebuild", || {
+        let root = open(&with_timeout(&scene.options, Duration::from_millis(50)));
+        let [_, pages, _] = namespaces(&root);
+        let stored = (10_000..12_000).filter(|n| matches!(write(&pages, *n), Ok(Some(_)))).count();
+        assert!((500..1500).contains(&stored), "{stored} writes to the other shard");
+    });
+    resume_to_the_end(rebuilder, "the rebuild");
+    in_child("afterwards", || {
+        let root = open(&scene.options);
+        assert_valid(&root);
+        let used = namespaces(&root)[1].tallies().bytes;
+        assert!(used <= 3 * MIB, "{used} bytes are above the maximum");
+        assert!(root.stats().repairs > 0);
+    });
 }

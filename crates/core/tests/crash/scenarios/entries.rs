@@ -134,15 +134,20 @@ pub(crate) fn entries() -> Vec<Scenario> {
         Scenario {
             name: "refuse after a pass over all lines",
             eviction: Eviction::None,
-            // The first end has come, but its entry has a later one since.
+            // The first end has come, but its entry has a later one since. With a deadline of another entry the first end
+            // is not put off at once.
             prepare: |c| {
+                assert!(c.set(b"y0", &Write { ttl_ms: 2000, ..bytes(b"mortal") }).unwrap().is_some());
                 assert!(c.set(b"kept", &Write { ttl_ms: 5, ..bytes(b"old") }).unwrap().is_some());
                 assert!(c.touch(b"kept", 1000).unwrap());
                 let fits = |i: &u64| c.set(format!("b{i}").as_bytes(), &bytes(&[5; 100_000])).unwrap().is_some();
                 assert!((0..).take_while(fits).count() > 5);
                 c.advance_clock(10).unwrap();
             },
-            act: |c| assert!(c.set(b"target", &bytes(&[3; 300_000])).unwrap().is_none()),
+            act: |c| {
+                assert!(c.set(b"target", &bytes(&[3; 300_000])).unwrap().is_none());
+                assert!(passed().contains_key("control.count"), "no pass has ended");
+            },
             ..BASE
         },
         Scenario {

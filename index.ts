@@ -1,7 +1,7 @@
 /** cache-machine: a cache in shared memory for all processes and threads of one host. This file only re-exports. */
 export type { Codec } from './lib/codec/codec.ts'
 export type { CollectionOptions } from './lib/collections/collection.ts'
-export type { Transaction } from './lib/transactions/transaction.ts'
+export { Transaction } from './lib/transactions/transaction.ts'
 export type { TransactionOptions } from './lib/transactions/run.ts'
 export { SharedHash } from './lib/collections/hash.ts'
 export type { FieldOptions } from './lib/collections/hash.ts'

@@ -7,6 +7,7 @@ import { createConnection } from 'node:net'
 import { createInterface } from 'node:readline'
 import * as adapters from './tasks/adapters.mjs'
 import * as bounds from './tasks/bounds.mjs'
+import * as collections from './tasks/collections.mjs'
 import * as fill from './tasks/fill.mjs'
 import * as hitRatio from './tasks/hit-ratio.mjs'
 import * as limiter from './tasks/limiter.mjs'
@@ -27,6 +28,7 @@ const commands = {
   ...hitRatio,
   ...tags,
   ...bounds,
+  ...collections,
   ...adapters,
 }
 

@@ -7,6 +7,7 @@
  *   npm run bench -- --only bounds        the longest single call of each kind, in segments of up to 8 GiB
  *   npm run bench -- --only apps          a real application under cluster, with a database behind each cache
  *   npm run bench -- --only adapters      what each adapter adds to the calls of the cache
+ *   npm run bench -- --only collections   collections and transactions beside Redis and beside whole values
  *   npm run bench -- --only apps --rounds 1   fewer rounds than usual: each figure is the median of its rounds
  *   npm run bench -- --contenders lmdb,cache-machine-off    these contenders only
  *   npm run bench -- --readme             all workloads; also updates the tables in README.md and docs/performance.md

@@ -12,6 +12,7 @@ import { title as lockTitle } from './workloads/lock.mjs'
 import { title as memoryTitle } from './workloads/memory.mjs'
 import { adapterTables } from './workloads/adapters.mjs'
 import { appTables } from './workloads/apps.mjs'
+import { title as collectionsTitle } from './workloads/collections.mjs'
 import { title as boundsTitle } from './workloads/bounds.mjs'
 import { title as fillTitle } from './workloads/fill.mjs'
 import { title as hitRatioTitle } from './workloads/hit-ratio.mjs'
@@ -47,6 +48,7 @@ export function tablesOf(results) {
     ),
     table(results, { workload: 'catalogue' }, { id: 'catalogue', title: catalogueTitle, chart: 'columns' }),
     ...boundsTables(results),
+    ...collectionTables(results),
     ...adapterTables.map(({ id, scene, title }) =>
       table(results, { workload: 'adapters', scene }, { id, title, chart: 'columns', logarithmic: true }),
     ),
@@ -81,6 +83,17 @@ function boundsTables(results) {
     const description = { id: `bounds-${scene.replace(' ', '-')}`, title: boundsTitle(scene), chart: 'columns' }
     return table(results, { workload: 'bounds', scene }, { ...description, logarithmic: true })
   })
+}
+
+function collectionTables(results) {
+  const sizes = new Set(figuresOf(results, { workload: 'collections' }).map(({ scene }) => scene))
+  return [...sizes].map((scene) =>
+    table(
+      results,
+      { workload: 'collections', scene },
+      { id: `collections-${scene}`, title: collectionsTitle(scene), chart: 'columns', logarithmic: true },
+    ),
+  )
 }
 
 function hitRatioTable(results) {

@@ -8,6 +8,7 @@ import { betterSqlite3 } from './better-sqlite3.mjs'
 import { cacheMachine } from './cache-machine.mjs'
 import { clusterSharedMemory } from './cluster-shared-memory.mjs'
 import { ioredis } from './ioredis.mjs'
+import { collections } from './collections.mjs'
 import { limiters } from './limiters.mjs'
 import { lmdb } from './lmdb.mjs'
 import { lruCache } from './lru-cache.mjs'
@@ -29,7 +30,7 @@ import { processSend } from './process-send.mjs'
  * @property {'json' | 'advanced'} [serialization] of the channel to the cluster primary
  * @property {string} [store] the library that answers in the primary; default: none
  * @property {boolean} [inProcess] each process has its own data and has to load it
- * @property {'memory' | 'limiter'} [only] the one workload that measures it; default: all
+ * @property {'memory' | 'limiter' | 'collections'} [only] the one workload that measures it; default: all
  * @property {number} inFlight 0: synchronous; 1: one asynchronous call at a time; more: so many calls in flight
  * @property {(context: Context) => Promise<Store>} open
  */
@@ -75,6 +76,7 @@ export const contenders = [
   ...memored,
   ...clusterSharedMemory,
   ...limiters,
+  ...collections,
 ]
 
 /** @param {string} id */

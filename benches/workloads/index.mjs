@@ -5,6 +5,7 @@
 import { measureAdapters } from './adapters.mjs'
 import { measureApps } from './apps.mjs'
 import { measureBounds } from './bounds.mjs'
+import { measureCollections } from './collections.mjs'
 import { measureFill } from './fill.mjs'
 import { measureHitRatio } from './hit-ratio.mjs'
 import { measureLimiter } from './limiter.mjs'
@@ -36,6 +37,7 @@ export const workloads = [
   { id: 'tagged-reads', group: 'tags', isQuick: false, measure: measureTaggedReads },
   { id: 'catalogue', group: 'tags', isQuick: false, measure: measureCatalogue },
   { id: 'bounds', isByName: true, measure: measureBounds },
+  { id: 'collections', isByName: true, measure: measureCollections },
   { id: 'apps', isByName: true, measure: measureApps },
   { id: 'adapters', isByName: true, measure: measureAdapters },
 ]

@@ -99,6 +99,7 @@ const WITHOUT: &[(&str, &str, &str)] = &[
     ("core", "u64(LOCK_WAITED).fetch_add(", STATS),
     ("core", "word.compare_exchange(turn", "it decides only which process sweeps"),
     ("core", "words[at / 8].store(value", BY_CALLER),
+    ("core/layout/intent.rs", "words[at].store(value", BY_CALLER),
     ("core", "words[2].store(deadline", BY_CALLER),
     ("core", "words[0].store(first", BY_CALLER),
     ("core", "words[PLACE / 8].store(", BY_CALLER),

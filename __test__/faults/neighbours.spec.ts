@@ -1,7 +1,7 @@
 /**
  * Segments of the same name that a process does not share: of another user, and of another layout.
  */
-import { renameSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { open, segments } from '../../index.ts'
@@ -57,6 +57,44 @@ test.serial('processes with another layout of the same name are a warning, once'
   t.is(warnings.length, 1)
   t.like(warnings[0], { code: 'CACHE_MACHINE_OTHER_LAYOUT' })
   t.regex(warnings[0]?.message ?? '', new RegExp(`exists twice.* ${process.pid} have layout 999`))
+})
+
+test.serial('a segment of an earlier layout with items of queues stays, and is a warning, once', async (t) => {
+  const directory = temporaryDirectory(t)
+  const name = segmentName(t)
+  const warnings = collectWarnings(t)
+  const older = open({ name: `${name}.old`, directory, size: '2mb' })
+  older.queue('jobs').push('never done')
+  older.close()
+  const { path } = segments.inspect(`${name}.old`, { directory }) as { path: string }
+  const [, , user] = basename(path).split('.')
+  renameSync(path, join(dirname(path), `cache-machine.0.${user}.${name}`))
+  for (let i = 0; i < 2; i++) open({ name, directory, size: '2mb' }).close()
+  await turn()
+  t.is(warnings.length, 1)
+  t.like(warnings[0], { code: 'CACHE_MACHINE_ITEMS_LEFT' })
+  t.is(readdirSync(directory).filter((file) => file.startsWith('cache-machine.0.')).length, 1)
+})
+
+test.serial('a segment of an earlier layout without items is removed without a warning', async (t) => {
+  const directory = temporaryDirectory(t)
+  const name = segmentName(t)
+  const warnings = collectWarnings(t)
+  const older = open({ name: `${name}.old`, directory, size: '2mb' })
+  older.queue('jobs').push('done')
+  older.queue('jobs').tryTake()?.ack()
+  older.set('key', 'value')
+  older.close()
+  const { path } = segments.inspect(`${name}.old`, { directory }) as { path: string }
+  const [, , user] = basename(path).split('.')
+  renameSync(path, join(dirname(path), `cache-machine.0.${user}.${name}`))
+  open({ name, directory, size: '2mb' }).close()
+  await turn()
+  t.deepEqual(warnings, [])
+  t.deepEqual(
+    readdirSync(directory).filter((file) => file.startsWith('cache-machine.0.')),
+    [],
+  )
 })
 
 test.serial('without neighbours, and beside files of other programs, there is no warning', async (t) => {

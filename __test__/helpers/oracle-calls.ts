@@ -2,8 +2,8 @@
  * Arbitrary calls for the oracle: of every method, with few keys, so that they meet, and with arguments that are wrong.
  */
 import * as fc from 'fast-check'
-import { CacheError } from '../../index.ts'
-import type { Lock, NamespaceOptions, SharedCache, Transaction } from '../../index.ts'
+import { CacheError, segments } from '../../index.ts'
+import type { Bytes, Lock, NamespaceOptions, ResizeResult, SharedCache, Transaction } from '../../index.ts'
 import { moveClock, walk } from './oracle.ts'
 import type { Call, Side } from './oracle.ts'
 import { within } from './eventually.ts'
@@ -277,6 +277,11 @@ function codeOrResult(run: () => unknown): unknown {
   }
 }
 
+/** What both engines promise of a resize: how long it takes, and what has ended and was not swept, they do not. */
+function resized({ from, to, evicted }: ResizeResult): unknown {
+  return { from, to, evicted }
+}
+
 const wholes = [
   method('clear'),
   fc
@@ -292,6 +297,9 @@ const wholes = [
     options({ mode: fc.constantFrom('remove', 'stale') }),
   ),
   method('publish', fc.constantFrom('news', 'other'), value),
+  fc
+    .constantFrom<Bytes>('8mb', '12mb', '16mb', '1mb', 5)
+    .map((size) => call('resize', [size], ({ root, engine }) => resized(segments.resize(root.name, size, { engine })))),
   fc.integer({ min: 1, max: 120 }).map((by) => call('moveClock', [by], (side) => moveClock(side, by))),
   fc
     .tuple(which, fc.constantFrom('a', 'ż', ''))

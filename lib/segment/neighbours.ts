@@ -22,8 +22,8 @@ interface Named {
 }
 
 /**
- * Emits a process warning for each segment of the same name that processes with another layout have open, and for each
- * of another user or of a group, once for each segment and thread. `place`: as in `open`.
+ * Emits a process warning for each segment of the same name that processes with another layout have open, or that has
+ * items of queues of an earlier layout, and for each of another user or of a group, once for each segment and thread. `place`: as in `open`.
  */
 export function warnOfNeighbours(path: string, place: NativePlace): void {
   if (looked.has(path) || isPortablePath(path)) return
@@ -64,10 +64,25 @@ function warnOfOwner({ name, owner: own }: Named, owner: string): void {
   })
 }
 
+function warnOfItems(name: string, layout: number, path: string): void {
+  process.emitWarning(`the segment "${name}" of layout ${layout} has items of queues that were never done: ${path}`, {
+    type: 'CacheMachineWarning',
+    code: 'CACHE_MACHINE_ITEMS_LEFT',
+    detail:
+      'An earlier version of cache-machine made it, and this one does not read it. Let workers with that version finish ' +
+      'the items, or delete the file.',
+  })
+}
+
 function warnOfLayouts({ name, layout: own }: Named, place: NativePlace): void {
   const infos = native.segmentsList(place, 'native')
-  for (const { name: other, layoutVersion, processes } of infos) {
-    if (other !== name || layoutVersion === own || processes.length === 0) continue
+  for (const { name: other, layoutVersion, processes, path } of infos) {
+    if (other !== name || layoutVersion === own) continue
+    if (processes.length === 0) {
+      // `open` has just removed every other one.
+      if (layoutVersion < own) warnOfItems(name, layoutVersion, path)
+      continue
+    }
     const pids = processes.map(({ pid }) => pid).join(', ')
     process.emitWarning(
       `the segment "${name}" exists twice: this process has layout ${own}, and processes ${pids} have layout ` +

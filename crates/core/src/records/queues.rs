@@ -19,6 +19,9 @@ use crate::records::keyspace::Records;
 use crate::records::permit_table::{deadline, is_over};
 use crate::records::queue_table::{DEADLINE, Moment, Part, QueueTable};
 use crate::shard::values::Sink;
+use cache_machine_shm::Header;
+use cache_machine_shm::atomic::{AtomicU64, Ordering};
+use cache_machine_shm::steps::step;
 
 /// Maximum number of items of a queue. As many fit into a record if all of them are in hand and some callers wait.
 pub const MAX_ITEMS: u32 = 1000;
@@ -112,8 +115,21 @@ impl<'a> Queue<'a> {
         let bytes = self.key_of(item);
         let (attachment, patience) = (self.records.attachment, self.records.patience);
         let key = Key::for_entry(attachment.geometry(), self.items, &bytes, write.value.len(), 0)?;
-        let stored = attachment.change_key(&key, patience, |locked| locked.set(&key, write))?;
-        stored.map(drop).ok_or_else(|| CacheError::NoSpace("the shard is full and eviction is 'none'".into()))
+        // Before the item is there, so that a death leaves the count too high.
+        // Relaxed: a newer layout reads the count when no process uses the segment.
+        self.kept().fetch_add(1, Ordering::Relaxed);
+        step("queue.kept");
+        let stored = attachment.change_key(&key, patience, |locked| locked.set(&key, write));
+        if !matches!(stored, Ok(Some(_))) {
+            self.kept().fetch_sub(1, Ordering::Relaxed); // as above
+            step("queue.refused");
+        }
+        stored?.map(drop).ok_or_else(|| CacheError::NoSpace("the shard is full and eviction is 'none'".into()))
+    }
+
+    /// The count of items in the header.
+    fn kept(&self) -> &AtomicU64 {
+        Header::of(self.records.attachment.region()).kept()
     }
 
     /// Gives a new item its place in the order, or to the first waiter.
@@ -205,7 +221,12 @@ impl<'a> Queue<'a> {
         let bytes = self.key_of(item);
         let (attachment, patience) = (self.records.attachment, self.records.patience);
         let key = Key::new(attachment.geometry(), self.items, &bytes)?;
-        attachment.change_key(&key, patience, |locked| locked.delete_any(&key))
+        let ended = attachment.change_key(&key, patience, |locked| locked.delete_any(&key))?;
+        if ended {
+            self.kept().fetch_sub(1, Ordering::Relaxed); // as in `keep_value`
+            step("queue.ended");
+        }
+        Ok(ended)
     }
 
     /// Forgets the number of an item that has ended, wherever it is.

@@ -9,6 +9,7 @@
 mod checks;
 mod every_step;
 mod judged;
+mod kept_items;
 mod near_copies;
 mod over_shards;
 mod random_kills;
@@ -26,6 +27,7 @@ mod watchers;
 
 use crate::every_step::{killed_at_every_step, panic_at_every_step};
 use crate::judged::judge_killed_at_every_step;
+use crate::kept_items::kept_items_are_never_too_few;
 use crate::over_shards::{reads_beside_a_stopped_transaction, transaction_of_many_keys, transaction_over_shards};
 use crate::random_kills::random_kills;
 use crate::removal_notices::removals_of_two_segments;
@@ -78,6 +80,7 @@ fn main() {
             run: transaction_of_many_keys,
         },
         Test { name: "a_stopped_transaction_is_whole_or_absent_for_readers", run: reads_beside_a_stopped_transaction },
+        Test { name: "a_death_leaves_no_count_of_kept_items_too_low", run: kept_items_are_never_too_few },
         Test { name: "random_kills_lose_nothing_and_block_no_process", run: random_kills },
     ];
     let summary = Test { name: "every_step_in_the_sources_was_killed_at", run: every_step_was_killed_at };

@@ -66,6 +66,8 @@ impl<'r> Header<'r> {
     pub const SLOTS_USED: usize = 68;
     /// Offset of the manual clock.
     pub const MANUAL_CLOCK: usize = 128;
+    /// Offset of the number of kept items, in every layout.
+    pub const KEPT: usize = 136;
     /// Words from here to the end of the header belong to the cache.
     pub const CACHE: usize = 192;
 
@@ -104,6 +106,12 @@ impl<'r> Header<'r> {
     #[inline]
     pub fn manual_clock(self) -> &'r AtomicU64 {
         self.region.u64(Self::MANUAL_CLOCK)
+    }
+
+    /// Number of items that must outlive the last process, such as those of queues. It may be too high after a death, and is
+    /// never too low. While it is not 0, no newer layout removes the file.
+    pub fn kept(self) -> &'r AtomicU64 {
+        self.region.u64(Self::KEPT)
     }
 
     /// When the segment was created, in milliseconds since boot.

@@ -2,7 +2,7 @@
 
 use crate::scratch::{IDENTITY, LAYOUT, LEN, PATIENT, Scratch, attach, create, plain};
 use cache_machine_shm::atomic::Ordering;
-use cache_machine_shm::{Identity, Place, Region, SegmentFile, Sharing, list_segments, remove_unused};
+use cache_machine_shm::{Header, Identity, Place, Region, SegmentFile, Sharing, list_segments, remove_unused};
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 
@@ -100,6 +100,18 @@ fn an_unused_older_layout_is_removed_and_one_in_use_is_not() {
             .collect()
     };
     assert_eq!(layouts(), [LAYOUT - 1, LAYOUT, LAYOUT + 1]);
+    drop(segment);
+    remove_unused(&file);
+    assert_eq!(layouts(), [LAYOUT, LAYOUT + 1]);
+    // One that keeps items stays until they are done.
+    let (kept, identity) = of_layout(LAYOUT - 3);
+    let segment = kept.attach(identity, PATIENT).unwrap();
+    Header::of(segment.region()).kept().fetch_add(2, Ordering::Relaxed);
+    drop(segment);
+    remove_unused(&file);
+    assert_eq!(layouts(), [LAYOUT - 3, LAYOUT, LAYOUT + 1]);
+    let segment = kept.attach(identity, PATIENT).unwrap();
+    Header::of(segment.region()).kept().fetch_sub(2, Ordering::Relaxed);
     drop(segment);
     remove_unused(&file);
     assert_eq!(layouts(), [LAYOUT, LAYOUT + 1]);

@@ -7,7 +7,7 @@ mod support;
 use cache_machine_core::{
     Algorithm, Awaited, Cache, CacheError, Condition, Demand, Eviction, Family, FinishResult, FlightKind,
     FlightOptions, FlightStart, Invalidation, Keyspace, Limit, Measurement, MetricKind, Notice, OpenOptions,
-    QuotaSetting, ReadMode, Resized, TicketState, Watch, What, Write, inspect, kind,
+    QuotaSetting, ReadMode, RemovalReason, Resized, TicketState, Watch, What, Write, inspect, kind,
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -146,8 +146,18 @@ fn a_smaller_segment_evicts_by_the_policy_and_keeps_records() {
             }
         }
         let before = cache.len();
+        let (notices, listener) = listen(&cache);
+        cache.want_removals(listener, true);
         let resized = resize(&cache, 6 * MB);
         assert!(resized.evicted > before / 2, "{resized:?}");
+        let removed = notices.try_iter().find_map(|notice| match notice {
+            Notice::Removed { entries, lost } => Some((entries, lost)),
+            _ => None,
+        });
+        let (entries, lost) = removed.expect("a notice of what was evicted");
+        assert_eq!(entries.len() as u64 + lost, resized.evicted);
+        assert!(entries.iter().all(|entry| entry.reason == RemovalReason::Evicted && !entry.key.is_empty()));
+        cache.want_removals(listener, false);
         assert_eq!(resized.entries, cache.len() + 200);
         assert_valid(&cache);
         let kept = hot.iter().filter(|key| get(&cache, key) == Some(value_of(key, 400))).count();

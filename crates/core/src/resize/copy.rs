@@ -15,6 +15,7 @@ use crate::layout::key::{self, Key};
 use crate::layout::keyspaces::{is_pinned, is_record, number};
 use crate::layout::namespaces::{self, in_area};
 use crate::layout::quotas::{class_of, last_class};
+use crate::notices::removals;
 use crate::shard::fate::{Fate, fate};
 use crate::shard::pieces::pieces;
 use crate::shard::view::ShardView;
@@ -61,8 +62,14 @@ impl<'a> Copying<'a> {
     ) -> Result<Self, CacheError> {
         let root_epoch = new.root_epoch();
         let area = new.geometry().area;
+        // What has no room is evicted. Its notices wait for the end of the lock that `run` holds in the header.
+        let notes_removals = new.listeners.wants_removals();
+        if notes_removals {
+            removals::prepare();
+        }
         let own = |shard| {
             let mut locked = new.try_locked(shard)?;
+            locked.notes_removals = notes_removals;
             // No process repairs an area that no process reads, so the copy needs no notes of what it does.
             locked.shard.note_unsound();
             locked.root_epoch = cache_machine_shm::ending::in_area(root_epoch, area);

@@ -61,7 +61,10 @@ pub(crate) fn make(present: &Attachment, geometry: Geometry) -> Result<Attachmen
     let life = in_area(present.life_now(ROOT), geometry.area);
     fill_area(&geometry, memory.region(), reserved, life);
     step("resize.filled");
-    Ok(Attachment::over(segment.clone(), memory, geometry, None))
+    let mut area = Attachment::over(segment.clone(), memory, geometry, None);
+    // They get notices of what has no room in the area.
+    area.listeners = present.listeners.clone();
+    Ok(area)
 }
 
 /// Units that each new shard reserves at once: as many as the entries use now, so that the copy seldom reserves more.

@@ -119,7 +119,7 @@ impl Attachment {
         Ok(Resized { from, to, entries: kept, evicted, paused })
     }
 
-    /// Takes the locks of all shards. No other thread takes two.
+    /// Takes the locks of all shards. A transaction takes several as well, and waits for none while it holds one.
     fn lock_all<'a>(&'a self, shards: &'a [ShardView<'a>], patience: Patience) -> Result<Vec<Locked<'a>>, CacheError> {
         shards.iter().map(|shard| self.lock(shard, ROOT, patience)).collect()
     }

@@ -19,7 +19,9 @@ fn push(cache: &Cache) {
 }
 
 fn finish(cache: &Cache) {
-    let Turn::Taken(Taken { item, token, .. }) = cache.take_item(KEY, &RULES, false).unwrap() else { panic!("no item") };
+    let Turn::Taken(Taken { item, token, .. }) = cache.take_item(KEY, &RULES, false).unwrap() else {
+        panic!("no item")
+    };
     assert!(cache.acknowledge(KEY, item, token, &RULES).unwrap());
 }
 
@@ -29,7 +31,10 @@ pub(crate) fn kept_items_are_never_too_few() {
         let scene = Scene::new("kept");
         let kept = || {
             let mut bytes = [0; 8];
-            std::fs::File::open(file_of(&scene.options)).unwrap().read_exact_at(&mut bytes, Header::KEPT as u64).unwrap();
+            std::fs::File::open(file_of(&scene.options))
+                .unwrap()
+                .read_exact_at(&mut bytes, Header::KEPT as u64)
+                .unwrap();
             u64::from_le_bytes(bytes)
         };
         in_child("prepare", || (0..300).for_each(|_| push(&scene.open())));

@@ -62,7 +62,8 @@ export class Conflict extends Error {
 export class Attempt {
   readonly #main: TransactionAccess
   readonly #states = new Map<TransactionAccess, Map<string, KeyState>>()
-  readonly #reads: KeyState[] = []
+  /** What was read, in the order of the reads. */
+  readonly #checks: NativeCheck[] = []
   #isOver = false
 
   constructor(main: TransactionAccess) {
@@ -99,28 +100,20 @@ export class Attempt {
   /** What the segment has. */
   read(state: KeyState): NonNullable<KeyState['read']> {
     if (state.read !== undefined) return state.read
-    state.read = readRaw(state.access.raw, state.rawKey)
-    this.#reads.push(state)
-    if (this.#reads.length > 1 && !this.#holds()) throw new Conflict()
+    const { raw } = state.access
+    state.read = readRaw(raw, state.rawKey)
+    // A handle that the read has just opened again finds no version of its earlier segment.
+    this.#checks.push({ handle: raw.handleId, key: state.rawKey, version: state.read.version })
+    if (this.#checks.length > 1 && !native.isUnchanged(this.#main.raw.handleId, this.#checks)) throw new Conflict()
     return state.read
-  }
-
-  #holds(): boolean {
-    return this.#main.raw.write((id) => native.isUnchanged(id, this.#checks()))
-  }
-
-  #checks(): NativeCheck[] {
-    return this.#reads.map(({ access, rawKey, read }) => {
-      return { handle: access.raw.handleId, key: rawKey, version: read?.version ?? 0 }
-    })
   }
 
   /** Makes all changes. False: something that was read is not as it was. Native errors come as they are. */
   commit(): boolean {
     const changed = [...this.#states.values()].flatMap((states) => [...states.values()].filter(isChanged))
     // One read is of one state.
-    if (changed.length === 0 && this.#reads.length < 2) return true
-    if (!native.transact(this.#main.raw.handleId, this.#checks(), changed.map(nativeChange))) return false
+    if (changed.length === 0 && this.#checks.length < 2) return true
+    if (!native.transact(this.#main.raw.handleId, this.#checks, changed.map(nativeChange))) return false
     for (const { access, key, change } of changed) access.changed(key, change?.content === undefined)
     return true
   }

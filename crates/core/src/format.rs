@@ -216,7 +216,7 @@ fn header() -> Table {
         row(Header::EPOCH, 4, "root epoch", "clears, and the present area"),
         row(Header::SLOTS_USED, 4, "slots used", "highest slot ever taken, plus 1"),
         row(Header::MANUAL_CLOCK, 8, "manual clock", "milliseconds; 0: the boot clock"),
-        row(Header::KEPT, 8, "kept items", "items of queues, or more; not 0: no newer layout removes the file"),
+        row(Header::KEPT, 8, "kept items", "items of queues, or more; 0: the file may go"),
     ];
     let meanings = ["0 S3-FIFO, 1 CLOCK, 2 none", "seed of all hashes"];
     for (index, (name, meaning)) in inputs.into_iter().zip(meanings).enumerate() {

@@ -6,9 +6,10 @@ use crate::support::forked::{SOON, ended_within, file_of, in_child};
 use crate::support::{Scene, assert_valid, bytes};
 use cache_machine_core::{Cache, QueueRules, Taken, Turn};
 use cache_machine_shm::Header;
+use cache_machine_shm::atomic::AtomicU64;
 use cache_machine_shm::atomic::Ordering::Relaxed;
 use cache_machine_shm::fork::{Ended, fork, shared_words};
-use cache_machine_shm::steps::{Fault, arm, disarm, trace};
+use cache_machine_shm::steps::{Fault, arm, arm_named, disarm, trace};
 use std::os::unix::fs::FileExt;
 
 const RULES: QueueRules = QueueRules { capacity: 1000, visibility_ms: 0, attempts: 0 };
@@ -65,5 +66,29 @@ pub(crate) fn kept_items_are_never_too_few() {
             });
         }
         assert!(lost > 20, "{lost} deaths");
+    }
+    killed_at_the_counts(ledger);
+}
+
+/// Deaths right behind each change of the count.
+fn killed_at_the_counts(ledger: &'static [AtomicU64]) {
+    let scene = Scene::new("counted");
+    in_child("prepare", || (0..10).for_each(|_| push(&scene.open())));
+    let push_large: fn(&Cache) = |cache| {
+        // Until they take a quarter of the shard, which refuses the next one.
+        while cache.push(KEY, &RULES, &bytes(&[7; 60_000])).is_ok() {}
+    };
+    for (step, act) in [("queue.kept", push as fn(&Cache)), ("queue.ended", finish), ("queue.refused", push_large)] {
+        let child = fork(|| {
+            let cache = scene.open();
+            trace(ledger);
+            ledger[0].store(0, Relaxed);
+            arm_named(step, 0, Fault::Kill);
+            act(&cache);
+            0
+        });
+        assert_eq!(ended_within(child, SOON, step), Ended::Signal(9), "{step}");
+        note_kill(ledger);
+        in_child("afterwards", || assert_valid(&scene.open()));
     }
 }

@@ -228,13 +228,13 @@ pub(crate) fn transaction_of_many_keys() {
     let committed = position(&steps, "transaction.committed", true);
     let sampled = (0..steps.len() as u64).step_by(steps.len() / 40);
     for (round, at) in (0..).zip([last, committed, committed + 1].into_iter().chain(sampled)) {
-        let killed = |at: u64, act: &dyn Fn(&Cache)| {
+        let killed = |armed: &dyn Fn(), act: &dyn Fn(&Cache)| {
             ledger[0].store(0, Relaxed);
             let child = fork(|| {
                 let cache = scene.open();
                 trace(ledger);
                 ledger[0].store(0, Relaxed);
-                arm(at, Fault::Kill);
+                armed();
                 act(&cache);
                 disarm();
                 0
@@ -243,12 +243,13 @@ pub(crate) fn transaction_of_many_keys() {
             if ended == Ended::Signal(9) {
                 note_kill(ledger);
             } else {
-                assert_eq!(ended, Ended::Exit(0), "at step {at}");
+                assert_eq!(ended, Ended::Exit(0), "after a death at step {at}");
             }
         };
-        killed(at, &transact_many);
-        // The repairer is killed as well, at another step each time.
-        killed(round * 37 % 1500, &assert_valid);
+        killed(&|| arm(at, Fault::Kill), &transact_many);
+        // Repairers are killed as well, at another step each time.
+        killed(&|| arm_named("rebuild.intent", round * 37 % 300, Fault::Kill), &assert_valid);
+        killed(&|| arm(round * 37 % 1500, Fault::Kill), &assert_valid);
         in_child("after the deaths", || {
             let cache = scene.open();
             let seen = number_of_many(&cache, "before the repair");

@@ -245,7 +245,8 @@ impl Locked<'_> {
             return self.store_over_dead(key, existing, new);
         };
         step("set.taken");
-        let head = self.write_entry(key, placement, new)?;
+        let head = self.head_of(key, placement, new);
+        self.write_entry(key, placement.head, &head, new)?;
         let version = head.version;
         self.begin_life_of(&head);
         match existing {
@@ -262,50 +263,46 @@ impl Locked<'_> {
         Ok(Some(version))
     }
 
-    /// Writes an entry into the units that were taken for it, and advances the sequence. No index word names it yet.
+    /// The head of an entry in the units that were taken for it. Not in a `Result`: it would be copied once more.
     #[inline(always)]
-    pub(crate) fn write_entry(
-        &mut self,
-        key: &Key<'_>,
-        placement: Placement,
-        new: &New<'_>,
-    ) -> Result<Head, ChangeError> {
-        let New { value, kind, tags, .. } = *new;
-        let stale = usize::from(new.stale_ms != 0);
-        let version = self.shard.count(Count::Sequence).load(Ordering::Relaxed).saturating_add(1);
-        if version > 2 * LAST_VERSION {
-            return Err(ChangeError::Damaged);
-        }
-        let text = kind::is_text(kind);
+    pub(crate) fn head_of(&self, key: &Key<'_>, placement: Placement, new: &New<'_>) -> Head {
         let flags = [
-            (text && value.is_ascii(), ASCII),
+            (kind::is_text(new.kind) && new.value.is_ascii(), ASCII),
             (placement.chained, CHAINED),
             (new.binary_key, BINARY_KEY),
-            (stale != 0, STALE),
-            (!tags.is_empty(), TAGGED),
+            (new.stale_ms != 0, STALE),
+            (!new.tags.is_empty(), TAGGED),
             (new.fate.is_dead(), INVALID),
             (new.fate == Fate::Stale, OUTDATED),
         ];
-        let head = Head {
+        Head {
             key_len: key.bytes.len(),
-            kind,
+            kind: new.kind,
             flags: flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag),
-            value_len: value.len(),
-            version,
+            value_len: new.value.len(),
+            version: self.shard.count(Count::Sequence).load(Ordering::Relaxed).saturating_add(1), // guarded by the lock
             deadline: new.deadline,
             namespace: key.namespace,
             written: new.written,
             extras: new.extra_words(),
             life: self.life_of(key.namespace),
             run: placement.run,
-        };
-        self.shard.write_entry(placement.head, &head, new.extras(), key.bytes, value)?;
-        self.shard.count(Count::Sequence).store(version, Ordering::Relaxed); // guarded by the lock
+        }
+    }
+
+    /// Writes an entry into its units, and advances the sequence. No index word names it yet.
+    #[inline(always)]
+    pub(crate) fn write_entry(&self, key: &Key<'_>, unit: u32, head: &Head, new: &New<'_>) -> Result<(), Damaged> {
+        if head.version > 2 * LAST_VERSION {
+            return Err(Damaged);
+        }
+        self.shard.write_entry(unit, head, new.extras(), key.bytes, new.value)?;
+        self.shard.count(Count::Sequence).store(head.version, Ordering::Relaxed); // guarded by the lock
         step("set.sequence");
         if new.fate.is_dead() {
             self.note_invalid(new.fate);
         }
-        Ok(head)
+        Ok(())
     }
 
     /// Notes that an entry is about to be stored that is invalid, so that it is swept, also after a death.

@@ -367,7 +367,9 @@ impl Locked<'_> {
         };
         let placement = self.shard.take(new.body(key))?;
         step("transaction.taken");
-        Ok((placement.head, self.write_entry(key, placement, &new)?))
+        let head = self.head_of(key, placement, &new);
+        self.write_entry(key, placement.head, &head, &new)?;
+        Ok((placement.head, head))
     }
 
     /// The derived part of the change of a key. Its index word has its last value.
